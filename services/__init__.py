@@ -1,0 +1,1 @@
+"""The services: two HTTP services, what they share, and the training of their models."""

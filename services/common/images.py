@@ -1,0 +1,68 @@
+"""Bytes from outside to a picture, with every size bounded before anything is decoded.
+
+``probe`` reads only a header and is cheap enough for the HTTP process; ``decode`` does the work, in the worker.
+"""
+
+import io
+import warnings
+from typing import Final
+
+from PIL import Image, ImageOps
+
+from services.common.errors import TooLargeError, UnsupportedImageError
+
+FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+
+
+def probe(data: bytes, max_bytes: int, max_pixels: int) -> tuple[int, int]:
+    """Width and height in pixels, from the header alone.
+
+    Raises:
+        TooLargeError: more bytes or pixels than allowed.
+        UnsupportedImageError: no bytes, or not a picture of one of ``FORMATS``.
+    """
+    if not data:
+        message = "the picture is empty (0 bytes)"
+        raise UnsupportedImageError(message, "image")
+    if len(data) > max_bytes:
+        message = f"the picture has {len(data)} bytes, at most {max_bytes} are taken: scale it down"
+        raise TooLargeError(message, "image")
+    with _open(data) as picture:
+        width, height = picture.size
+    if width * height > max_pixels:
+        message = f"the picture has {width} x {height} pixels, at most {max_pixels} in all are taken: scale it down"
+        raise TooLargeError(message, "image")
+    return width, height
+
+
+def decode(data: bytes) -> Image.Image:
+    """The picture in RGB, upright by its EXIF tag, on white where it is transparent, the first frame if it moves.
+
+    White, because charts are often saved without a background, and black on black cannot be read.
+
+    Raises:
+        UnsupportedImageError: not a picture, or one that breaks off.
+    """
+    with _open(data) as picture:
+        try:
+            upright = ImageOps.exif_transpose(picture)
+            if not upright.has_transparency_data:
+                return upright.convert("RGB")
+            rgba = upright.convert("RGBA")
+        except (OSError, SyntaxError, ValueError) as error:  # what Pillow's readers raise on broken data
+            message = f"the picture is broken or breaks off ({error})"
+            raise UnsupportedImageError(message, "image") from error
+    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def _open(data: bytes) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # probe has a bound of its own, and a lower one
+        try:
+            return Image.open(io.BytesIO(data), formats=FORMATS)
+        except Image.DecompressionBombError as error:
+            message = f"the picture is too large ({error}): scale it down"
+            raise TooLargeError(message, "image") from error
+        except (OSError, SyntaxError, ValueError) as error:
+            message = f"the bytes are not a picture that can be read: send one of {', '.join(FORMATS)}"
+            raise UnsupportedImageError(message, "image") from error

@@ -1,0 +1,140 @@
+"""The only module that builds and runs a LitServer; the rest of the project knows LitServe by its ``LitAPI`` alone.
+
+LitServe (0.2.19) gives worker processes, a queue and batching. What it leaves open is closed here: our routes instead
+of its own, a worker that dies while loading is noticed, SIGTERM ends like Ctrl-C, logs are JSON, and nothing is
+written to the working directory.
+"""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from contextlib import suppress
+from multiprocessing import active_children
+from types import FrameType
+from typing import Any, NoReturn
+
+from litserve import LitAPI, LitServer
+from litserve.specs.base import LitSpec
+from litserve.utils import WorkerSetupStatus
+
+from services.common import logs
+from services.common.routes import Routes
+from services.common.schemas import AnswerRequest, ModelCard
+from services.common.settings import ServerSettings
+
+_log = logging.getLogger(__name__)
+_INTERNAL_PATHS = frozenset({"/", "/health", "/info"})
+"""LitServe's own pages: ``/live``, ``/ready`` and ``/v1/models`` say the same under our contract."""
+
+
+class QueueSpec(LitSpec):  # type: ignore[misc]  # LitServe has no type hints
+    """Connects our routes to LitServe's queue. Jobs and replies pass through it unchanged."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.api_path = "/v1/answer"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker gets: not the buffer of the HTTP process."""
+        return {**super().__getstate__(), "response_buffer": None, "data_streamer": None}
+
+    def decode_request(self, request: object, _context: object = None) -> object:
+        """The job itself."""
+        return request
+
+    def encode_response(self, output: object, _context: object = None) -> object:
+        """The reply itself."""
+        return output
+
+
+class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
+    def verify_worker_status(self) -> None:
+        """Wait until the worker is ready; LitServe's own loop would wait forever for one that was killed."""
+        while not self.ready():
+            failed = WorkerSetupStatus.ERROR in self.workers_setup_status.values()
+            if failed or not all(worker.is_alive() for worker in self.inference_workers):
+                message = "the worker could not load the model; the log above says why"
+                raise RuntimeError(message)
+            time.sleep(0.05)
+
+    def ready(self) -> bool:
+        """Whether every worker has loaded its model."""
+        return all(status == WorkerSetupStatus.READY for status in self.workers_setup_status.values())
+
+
+def prepare_worker(settings: ServerSettings) -> None:
+    """First thing in a worker process: JSON logs, Ctrl-C left to the main process, and an end that cleans up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
+    logs.configure(settings.log_level)
+
+
+def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, request_model: type[AnswerRequest]) -> NoReturn:
+    """Load the model, listen, and answer until SIGTERM or Ctrl-C; requests begun are answered first.
+
+    Exits with 0 after a signal, with 1 if the port is taken, the model does not load, or the worker dies.
+    """
+    logs.configure(settings.log_level)
+    _refuse_taken_port(settings.host, settings.port)
+    server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
+    app = server.app
+    app.title, app.version = f"Tallyglass: {card.id} ({card.variant})", "1"
+    app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _INTERNAL_PATHS]
+    Routes(settings, card, request_model, api.spec, server.ready).install(app)
+    _log.info("loading", extra={"model": card.id, "variant": card.variant, "port": settings.port})
+    sys.exit(_run(server, settings))
+
+
+def _run(server: _Server, settings: ServerSettings) -> int:
+    _end_on_sigterm()
+    try:
+        server.run(
+            host=settings.host,
+            port=settings.port,
+            num_api_servers=1,  # one HTTP process: metrics and admission are counted in one place
+            log_level="warning",
+            generate_client_file=False,
+            log_config=None,
+            access_log=False,
+        )
+    except KeyboardInterrupt:  # before HTTP was up; later ones end inside run
+        _log.info("stopped while loading")
+    except (RuntimeError, EOFError, ConnectionError, BrokenPipeError) as error:  # a worker that failed or died
+        _log.error("the service ends: %s (%s)", error, type(error).__name__)
+        return 1
+    finally:
+        _end_children()
+    _log.info("stopped")
+    return 0
+
+
+def _end_on_sigterm() -> None:
+    main = os.getpid()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        if os.getpid() == main and threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+        sys.exit(0)  # the HTTP process, forked from here, once it has drained
+
+    signal.signal(signal.SIGTERM, stop)
+
+
+def _end_children() -> None:
+    """LitServe leaves its worker behind when loading fails, and the interpreter would wait for it."""
+    for child in active_children():
+        with suppress(ValueError):
+            child.terminate()
+            child.join(timeout=5)
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        _log.error("cannot listen on %s port %d (%s): set another port", host, port, error.strerror)
+        sys.exit(1)

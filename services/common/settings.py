@@ -1,0 +1,33 @@
+"""What every service can be told, by environment or command line; a service adds its own and its prefix."""
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+MODELS = Path(__file__).parents[2] / "models"
+"""The embedded models, which answer when nothing else is named."""
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0))
+
+
+class ServerSettings(BaseSettings):
+    """How to listen, and how much to take. Sizes are checked before anything is decoded."""
+
+    model_dir: Path = Field(description="Folder of the model, with its manifest.json.")
+    host: Literal["127.0.0.1", "0.0.0.0", "::"] = Field(  # noqa: S104 offered, not the default
+        default="127.0.0.1", description="Address to listen on."
+    )
+    port: int = Field(default=8000, ge=1024, le=65535, description="Port to listen on.")
+    threads: int = Field(default_factory=available_cores, ge=1, le=256, description="Compute threads of the worker.")
+    timeout_s: float = Field(default=60.0, gt=0, description="Longest wait for an answer, in seconds; then 504.")
+    max_new_tokens: int = Field(default=64, ge=1, le=512, description="Longest answer unless the request says less.")
+    max_body_bytes: int = Field(default=16 << 20, ge=1024, description="Largest request body.")
+    max_image_bytes: int = Field(default=10 << 20, ge=1024, description="Largest picture, as a file.")
+    max_image_pixels: int = Field(default=32_000_000, ge=1, description="Largest picture, width times height.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level to log.")

@@ -1,0 +1,28 @@
+"""What the Qwen2-VL service can be told: ``QWEN_VL_…`` in the environment, or ``--…`` on the command line."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from services.common.settings import MODELS, ServerSettings
+
+Variant = Literal["fp32", "bf16"]
+
+
+class QwenVLSettings(ServerSettings):
+    """Serve picture question answering with Qwen2-VL, with the lens trace on request."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="QWEN_VL_", cli_kebab_case=True, cli_prog_name="python -m services.qwen_vl"
+    )
+
+    port: int = Field(default=8001, ge=1024, le=65535, description="Port to listen on.")
+    model_dir: Path = Field(
+        default=MODELS / "tiny-qwen2-vl", description="Folder of the model, with its manifest.json."
+    )
+    variant: Variant = Field(default="fp32", description="Numeric form to compute in.")
+    max_pixels: int = Field(
+        default=1_003_520, ge=3136, description="Pictures are scaled down to this many pixels; 784 make one token."
+    )
