@@ -68,7 +68,8 @@ def _replay_all(out: Path, limit: int | None, threads: int, console: Console) ->
     with ExitStack() as stack:
         console.print("starting both services on the embedded models ...")
         services = {
-            name: stack.enter_context(running(name, out / f"{name}.log", threads)) for name in ("matcha", "qwen_vl")
+            name: stack.enter_context(running(name, out / f"{name}.log", "--threads", str(threads)))
+            for name in ("matcha", "qwen_vl")
         }
         for replay in REPLAYS:
             limited = ("--limit", str(limit)) if limit else ()

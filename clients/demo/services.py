@@ -38,14 +38,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(name: str, log: Path, threads: int) -> Iterator[Service]:
-    """The service ``services.<name>`` on the embedded model, ready to answer; stopped when the block ends.
+def running(name: str, log: Path, *options: str) -> Iterator[Service]:
+    """The service ``services.<name>`` with the options given, ready to answer; stopped when the block ends.
 
     Raises:
         ServiceError: it ended or was not ready in time.
     """
     port = free_port()
-    command = [sys.executable, "-m", f"services.{name}", "--port", str(port), "--threads", str(threads)]
+    command = [sys.executable, "-m", f"services.{name}", "--port", str(port), *options]
     # Two services on few cores: a thread that spins while it waits takes the core from the other service.
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     with log.open("wb") as output:

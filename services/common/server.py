@@ -10,7 +10,6 @@ import os
 import signal
 import socket
 import sys
-import threading
 import time
 from contextlib import suppress
 from multiprocessing import active_children
@@ -51,10 +50,39 @@ class QueueSpec(LitSpec):  # type: ignore[misc]  # LitServe has no type hints
         return output
 
 
+class _StopSignal:
+    """Turns the first SIGTERM or Ctrl-C into the ``KeyboardInterrupt`` that LitServe ends on.
+
+    It is remembered too: Python drops an exception that a handler raises inside a fork hook, and LitServe forks.
+    """
+
+    def __init__(self) -> None:
+        self._main = os.getpid()
+        self._received = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self)
+
+    def __call__(self, _number: int, _frame: FrameType | None) -> None:
+        """The handler; in the HTTP process, forked from the main one, it is reached once that has drained."""
+        if os.getpid() != self._main:
+            sys.exit(0)
+        if not self._received:  # a second one must not interrupt the orderly end
+            self._received = True
+            raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise what may have been dropped."""
+        if self._received:
+            raise KeyboardInterrupt
+
+
 class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
+    stop: _StopSignal
+
     def verify_worker_status(self) -> None:
         """Wait until the worker is ready; LitServe's own loop would wait forever for one that was killed."""
         while not self.ready():
+            self.stop.check()
             failed = WorkerSetupStatus.ERROR in self.workers_setup_status.values()
             if failed or not all(worker.is_alive() for worker in self.inference_workers):
                 message = "the worker could not load the model; the log above says why"
@@ -64,6 +92,11 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
     def ready(self) -> bool:
         """Whether every worker has loaded its model."""
         return all(status == WorkerSetupStatus.READY for status in self.workers_setup_status.values())
+
+    def _start_worker_monitoring(self, *arguments: Any) -> None:
+        """The last step before LitServe waits for its end, and the first after its forks."""
+        super()._start_worker_monitoring(*arguments)
+        self.stop.check()
 
 
 def prepare_worker(settings: ServerSettings) -> None:
@@ -85,13 +118,13 @@ def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, request_model:
     app.title, app.version = f"Tallyglass: {card.id} ({card.variant})", "1"
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _INTERNAL_PATHS]
     Routes(settings, card, request_model, api.spec, server.ready).install(app)
-    _log.info("loading", extra={"model": card.id, "variant": card.variant, "port": settings.port})
-    sys.exit(_run(server, settings))
+    sys.exit(_run(server, settings, card))
 
 
-def _run(server: _Server, settings: ServerSettings) -> int:
-    _end_on_sigterm()
+def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
+    server.stop = _StopSignal()
     try:
+        _log.info("loading", extra={"model": card.id, "variant": card.variant, "port": settings.port})
         server.run(
             host=settings.host,
             port=settings.port,
@@ -112,17 +145,6 @@ def _run(server: _Server, settings: ServerSettings) -> int:
     return 0
 
 
-def _end_on_sigterm() -> None:
-    main = os.getpid()
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        if os.getpid() == main and threading.current_thread() is threading.main_thread():
-            raise KeyboardInterrupt
-        sys.exit(0)  # the HTTP process, forked from here, once it has drained
-
-    signal.signal(signal.SIGTERM, stop)
-
-
 def _end_children() -> None:
     """LitServe leaves its worker behind when loading fails, and the interpreter would wait for it."""
     for child in active_children():
@@ -136,5 +158,5 @@ def _refuse_taken_port(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        _log.error("cannot listen on %s port %d (%s): set another port", host, port, error.strerror)
+        _log.error("cannot listen on %s port %d: %s; set another port", host, port, error.strerror)
         sys.exit(1)

@@ -18,9 +18,8 @@ from services.common.schemas import (
     Usage,
 )
 from services.common.server import QueueSpec, prepare_worker
-from services.qwen_vl.engine import PictureAnswer, PictureQuestion, VisionQA
-from services.qwen_vl.lens import LayerReading
 from services.qwen_vl.settings import QwenVLSettings
+from services.qwen_vl.values import LayerReading, PictureAnswer, PictureQuestion
 
 
 class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
@@ -33,6 +32,8 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
 
     def setup(self, device: str) -> None:  # noqa: ARG002 LitServe names a device; both variants compute on the CPU
         """Load the model, and check its lens."""
+        from services.qwen_vl.engine import VisionQA  # noqa: PLC0415 torch, which only the worker needs
+
         settings = self._settings
         prepare_worker(settings)
         self._engine = VisionQA(settings.model_dir, settings.variant, settings.max_pixels, settings.threads)

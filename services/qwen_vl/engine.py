@@ -1,46 +1,22 @@
 """Picture question answering: a picture and a question in, an answer and its lens out. No HTTP, no environment."""
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from PIL import Image
 from transformers import GenerationConfig, Qwen2VLForConditionalGeneration
 from transformers.utils import logging
 
-from services.qwen_vl.lens import LayerReading, Lens
+from services.qwen_vl.lens import Lens
 from services.qwen_vl.prompt import Prompt, PromptBuilder
 from services.qwen_vl.settings import Variant
+from services.qwen_vl.values import PictureAnswer, PictureQuestion
 
 _DTYPES: dict[Variant, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _LENS_TOLERANCE: dict[Variant, float] = {"fp32": 1e-4, "bf16": 2e-2}
 """Rounding of one matrix product in that form, as a difference of probabilities."""
-
-
-@dataclass(frozen=True, slots=True)
-class PictureQuestion:
-    """A question about an RGB picture; ``lens_top_k`` tokens per layer of the first answer token, or no lens."""
-
-    picture: Image.Image
-    text: str
-    max_new_tokens: int
-    lens_top_k: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class PictureAnswer:
-    """The answer, how it ended, what it took, and how the layers of its first token read."""
-
-    text: str
-    token_ids: list[int]
-    finish_reason: Literal["stop", "length"]
-    image_tokens: int
-    prompt_tokens: int
-    preprocess_ms: float
-    inference_ms: float
-    lens: list[LayerReading] | None
 
 
 class VisionQA:

@@ -6,26 +6,14 @@ the output of block i. The last state that transformers returns is normed alread
 distribution, and ``check_last_layer`` holds it to that.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import nn
+
+from services.qwen_vl.values import LayerReading
 
 
 class LensMismatchError(Exception):
     """The last layer of the lens is not the model's own distribution: this checkpoint is not read rightly."""
-
-
-@dataclass(frozen=True, slots=True)
-class LayerReading:
-    """One layer's distribution over the vocabulary at one position, and where the emitted token stands in it."""
-
-    layer: int
-    token_ids: list[int]  # best first
-    probs: list[float]
-    entropy: float  # nats
-    answer_prob: float
-    answer_rank: int  # 0 is the best
 
 
 class Lens:
@@ -45,6 +33,7 @@ class Lens:
         logits: torch.Tensor = self._head(normed)
         return logits.float()
 
+    @torch.inference_mode()
     def read(self, states: torch.Tensor, answer_id: int, top_k: int) -> list[LayerReading]:
         """Readings of every layer from hidden states (layers, hidden) at the position that emitted ``answer_id``."""
         log_probs = torch.log_softmax(self.logits(states), dim=-1)  # (layers, vocabulary)
@@ -57,6 +46,7 @@ class Lens:
         rows = zip(*(column.tolist() for column in columns), strict=True)
         return [LayerReading(layer, *row) for layer, row in enumerate(rows)]
 
+    @torch.inference_mode()
     def check_last_layer(self, states: torch.Tensor, model_logits: torch.Tensor, tolerance: float) -> None:
         """Compare the last layer with the model's own logits (vocabulary) at the same position.
 

@@ -1,0 +1,47 @@
+"""``python -m services.training``: train the embedded models and draw the samples, from a seed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ROOT = Path(__file__).parents[2]
+
+app = typer.Typer(help="Train the embedded models and draw the samples, each from a seed.", no_args_is_help=True)
+Seed = Annotated[int, typer.Option(help="The same seed gives the same data, and on one machine the same weights.")]
+
+
+@app.command("tiny-matcha")
+def tiny_matcha(
+    out: Annotated[Path, typer.Option(help="Folder of the model.")] = ROOT / "models/tiny-matcha", seed: Seed = 0
+) -> None:
+    """Train the chart model: a Pix2Struct that reads the question out of its header."""
+    from services.training.tiny_matcha.train import train  # noqa: PLC0415 torch, which the other commands may not need
+
+    train(out, seed)
+
+
+@app.command("tiny-qwen-vl")
+def tiny_qwen_vl(
+    out: Annotated[Path, typer.Option(help="Folder of the model.")] = ROOT / "models/tiny-qwen2-vl", seed: Seed = 0
+) -> None:
+    """Train the picture model: a Qwen2-VL that counts coloured shapes in English and Chinese."""
+    from services.training.tiny_qwen_vl.train import train  # noqa: PLC0415 see above
+
+    train(out, seed)
+
+
+@app.command()
+def samples(
+    out: Annotated[Path, typer.Option(help="Folder of the samples.")] = ROOT / "clients/samples", seed: Seed = 0
+) -> None:
+    """Draw the samples in their data sets' layouts: RealCQA, RealCQA in styles training never saw, and TallyQA."""
+    from services.training.samples import realcqa, realcqa_shifted, tallyqa  # noqa: PLC0415 matplotlib
+
+    realcqa.write(out / "realcqa", seed)
+    realcqa_shifted.write(out / "realcqa-shifted", seed)
+    tallyqa.write(out / "tallyqa", seed)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,47 @@
+"""What every test shares: a clean environment, small pictures, and the two services running once for all."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from PIL import Image, ImageDraw
+
+from clients.demo.services import Service, running
+from tests.pictures import encode
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the machine reaches a test."""
+    for name in list(os.environ):
+        if name.startswith(("MATCHA_", "QWEN_VL_")):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def png() -> bytes:
+    """A picture that every service can take."""
+    picture = Image.new("RGB", (224, 160), "white")
+    ImageDraw.Draw(picture).rectangle((40, 60, 80, 150), fill="blue")
+    return encode(picture)
+
+
+@pytest.fixture(scope="session")
+def matcha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The MatCha service on the embedded model."""
+    with running("matcha", tmp_path_factory.mktemp("matcha") / "log", "--threads", "1") as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def qwen_vl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The Qwen2-VL service on the embedded model."""
+    with running("qwen_vl", tmp_path_factory.mktemp("qwen_vl") / "log", "--threads", "1") as service:
+        yield service
+
+
+@pytest.fixture(params=["matcha", "qwen_vl"])
+def service(request: pytest.FixtureRequest) -> Service:
+    """Either service in turn, for what both must do alike."""
+    either: Service = request.getfixturevalue(request.param)
+    return either

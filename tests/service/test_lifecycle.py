@@ -1,0 +1,168 @@
+"""How a service starts, refuses to start, and stops."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from clients.demo.services import Service, free_port, running
+from services.common.manifest import Manifest, sums_of, write_manifest
+
+MODELS = Path(__file__).parents[2] / "models"
+FOLDERS = {"matcha": MODELS / "tiny-matcha", "qwen_vl": MODELS / "tiny-qwen2-vl"}
+
+
+def start(name: str, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", f"services.{name}", *options]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def family(service: Service) -> list[psutil.Process]:
+    main = psutil.Process(service.process.pid)
+    return [main, *main.children(recursive=True)]
+
+
+def assert_gone(processes: list[psutil.Process]) -> None:
+    _, alive = psutil.wait_procs(processes, timeout=10)  # Python's resource tracker ends a moment after its parent
+    assert not alive
+
+
+@pytest.mark.parametrize("name", ["matcha", "qwen_vl"])
+def test_sigterm_ends_cleanly_and_leaves_nothing(name: str, tmp_path: Path) -> None:
+    with running(name, tmp_path / "log") as service:
+        processes = family(service)
+        assert len(processes) > 2
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+    assert_gone(processes)
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [json.loads(line)["message"] for line in lines][-1] == "stopped"  # and every line is JSON
+
+
+def test_a_request_begun_is_answered_before_the_end(tmp_path: Path, png: bytes) -> None:
+    with running("matcha", tmp_path / "log", "--threads", "1") as service:
+        replies: list[httpx.Response] = []
+        body = {"image": base64.b64encode(png).decode(), "question": "How many?", "max_patches": 2048}
+
+        def ask() -> None:
+            replies.append(httpx.post(f"{service.url}/v1/answer", json=body, timeout=60))
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        _wait_for_in_flight(service)
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(30) == 0
+        thread.join()
+    assert replies[0].status_code == 200
+
+
+def _wait_for_in_flight(service: Service) -> None:
+    for _ in range(200):
+        if "tallyglass_requests_in_flight 1.0" in httpx.get(f"{service.url}/metrics").text:
+            return
+        time.sleep(0.005)
+    pytest.fail("the request was never in flight")
+
+
+def test_ctrl_c_while_loading_ends_cleanly(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "services.qwen_vl", "--port", str(free_port())]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log)
+    try:
+        while "loading" not in (tmp_path / "log").read_text():
+            time.sleep(0.05)
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+    assert_gone(children)
+
+
+def test_a_worker_that_dies_ends_the_service(tmp_path: Path) -> None:
+    with running("matcha", tmp_path / "log") as service:
+        processes = family(service)
+        main, *children = processes
+        worker = max(children, key=lambda child: child.memory_info().rss)
+        assert worker.pid != main.pid
+        os.kill(worker.pid, signal.SIGKILL)
+        assert service.process.wait(60) == 1
+    assert_gone(processes)
+
+
+def test_a_port_in_use_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = start("matcha", "--port", port)
+    assert ended.returncode == 1
+    assert f"cannot listen on 127.0.0.1 port {port}" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--port", "80"], "port: "),
+        (["--threads", "none"], "threads: "),
+        (["--variant", "int3"], "variant: "),
+        (["--no-such-option", "1"], "no-such-option"),
+    ],
+)
+def test_a_wrong_setting_is_named(options: list[str], reason: str) -> None:
+    ended = start("matcha", *options)
+    assert ended.returncode == 2
+    assert reason in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_setting_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MATCHA_PORT", "12")
+    assert "port: " in start("matcha").stderr
+
+
+@pytest.mark.parametrize("name", ["matcha", "qwen_vl"])
+def test_a_missing_folder_is_named(name: str, tmp_path: Path) -> None:
+    ended = start(name, "--model-dir", str(tmp_path / "nowhere"))
+    assert ended.returncode == 1
+    assert "nowhere is no folder" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["matcha", "qwen_vl"])
+def test_half_a_folder_is_refused(name: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(FOLDERS[name], tmp_path / "half")
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
+    ended = start(name, "--model-dir", str(folder))
+    assert ended.returncode == 1
+    assert "model.safetensors differs" in ended.stderr
+
+
+@pytest.mark.parametrize(("name", "other"), [("matcha", "qwen_vl"), ("qwen_vl", "matcha")])
+def test_another_architecture_is_refused(name: str, other: str) -> None:
+    ended = start(name, "--model-dir", str(FOLDERS[other]))
+    assert ended.returncode == 1
+    assert "name another folder" in ended.stderr
+
+
+def test_weights_that_do_not_load_end_the_service(tmp_path: Path) -> None:
+    """The sums agree, and yet the file is no safetensors: the worker fails, and the service with it."""
+    folder = shutil.copytree(FOLDERS["matcha"], tmp_path / "odd")
+    (folder / "model.safetensors").write_bytes(b"these are no weights")
+    manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
+    sums = sums_of(folder, list(manifest.sha256))
+    write_manifest(folder, manifest.model_copy(update={"sha256": sums}))
+    ended = start("matcha", "--model-dir", str(folder), "--port", str(free_port()))
+    assert ended.returncode == 1
+    assert "could not load the model" in ended.stderr

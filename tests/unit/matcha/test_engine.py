@@ -1,0 +1,67 @@
+"""The engine on the embedded model against transformers' processor and model, on the bundled charts."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFont
+from transformers import AutoTokenizer, Pix2StructForConditionalGeneration
+from transformers.image_utils import SizeDict
+from transformers.models.pix2struct.image_processing_pil_pix2struct import Pix2StructImageProcessorPil
+
+from services.common.errors import InvalidRequestError
+from services.common.manifest import read_manifest
+from services.matcha.engine import ChartQA, ChartQuestion
+
+ROOT = Path(__file__).parents[3]
+FOLDER = ROOT / "models/tiny-matcha"
+SAMPLE = ROOT / "clients/samples/realcqa"
+
+
+@pytest.fixture(scope="module")
+def engine() -> ChartQA:
+    return ChartQA(FOLDER, read_manifest(FOLDER), "fp32", threads=1)
+
+
+def sampled_questions(count: int) -> list[tuple[Image.Image, str]]:
+    pairs = []
+    for path in sorted((SAMPLE / "qa").glob("*.json"))[:count]:
+        block = json.loads(path.read_bytes())[-1]
+        with Image.open(SAMPLE / "images" / f"{path.stem}.jpg") as picture:
+            pairs.append((picture.convert("RGB"), block["question"]))
+    assert len(pairs) == count
+    return pairs
+
+
+def test_answers_are_those_of_transformers(engine: ChartQA) -> None:
+    model = Pix2StructForConditionalGeneration.from_pretrained(FOLDER, attn_implementation="eager").eval()
+    tokenizer = AutoTokenizer.from_pretrained(FOLDER)
+    processor = Pix2StructImageProcessorPil(is_vqa=True)
+    font = ImageFont.load_default(36)
+    assert isinstance(font, ImageFont.FreeTypeFont)
+    max_patches = read_manifest(FOLDER).max_patches
+    assert max_patches
+    for picture, question in sampled_questions(12):
+        with_header = processor.render_header(
+            np.asarray(picture).transpose(2, 0, 1), question, font_bytes=font.font_bytes
+        )
+        inputs = processor._preprocess(  # noqa: SLF001 the public way fetches a font from the hub
+            [with_header],
+            do_normalize=True,
+            max_patches=max_patches,
+            patch_size=SizeDict(height=16, width=16),
+            return_tensors="pt",
+        )
+        with torch.inference_mode():
+            ids = model.generate(**inputs, max_new_tokens=32, do_sample=False, num_beams=1)
+        answer = engine.answer(ChartQuestion(picture, question, max_patches, max_new_tokens=32))
+        assert answer.text == tokenizer.decode(ids[0], skip_special_tokens=True).strip()
+        assert answer.finish_reason == "stop"
+
+
+def test_a_side_longer_than_the_model_knows_is_refused(engine: ChartQA, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine._backend, "positions", 100)  # noqa: SLF001 a model with fewer positions
+    with pytest.raises(InvalidRequestError, match="one side"):
+        engine.answer(ChartQuestion(Image.new("RGB", (4000, 20)), "What?", max_patches=8192, max_new_tokens=4))
