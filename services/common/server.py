@@ -20,14 +20,14 @@ from litserve import LitAPI, LitServer
 from litserve.specs.base import LitSpec
 from litserve.utils import WorkerSetupStatus
 
-from services.common import logs
+from services.common import docs, logs
 from services.common.routes import Routes
 from services.common.schemas import AnswerRequest, ModelCard
 from services.common.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
-_INTERNAL_PATHS = frozenset({"/", "/health", "/info"})
-"""LitServe's own pages: ``/live``, ``/ready`` and ``/v1/models`` say the same under our contract."""
+_REPLACED_PATHS = frozenset({"/", "/health", "/info"}) | docs.PAGES
+"""Pages of LitServe and FastAPI: ``/live``, ``/ready``, ``/v1/models`` and our ``/docs`` stand in their place."""
 
 
 class QueueSpec(LitSpec):  # type: ignore[misc]  # LitServe has no type hints
@@ -116,7 +116,8 @@ def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, request_model:
     server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
     app = server.app
     app.title, app.version = f"Tallyglass: {card.id} ({card.variant})", "1"
-    app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _INTERNAL_PATHS]
+    app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _REPLACED_PATHS]
+    docs.install(app)
     Routes(settings, card, request_model, api.spec, server.ready).install(app)
     sys.exit(_run(server, settings, card))
 

@@ -41,7 +41,6 @@ def test_json_form_and_data_url_give_one_answer(service: Service, png: bytes) ->
     for answer in answers:
         timing = answer.timing
         assert answer.usage.completion_tokens >= 1
-        assert answer.finish_reason == "stop"
         assert 0 < timing.inference_ms < timing.total_ms
         assert timing.queue_ms + timing.preprocess_ms + timing.inference_ms <= timing.total_ms + 1
 
@@ -58,7 +57,9 @@ def test_the_pages_around_the_answer(service: Service) -> None:
     assert len(card.manifest_sha256) == 64
     assert httpx.get(f"{service.url}/live").status_code == 200
     assert httpx.get(f"{service.url}/ready").status_code == 200
-    assert httpx.get(f"{service.url}/docs").status_code == 200
+    page = httpx.get(f"{service.url}/docs").text
+    assert "https://" not in page  # its scripts come from the service itself
+    assert httpx.get(f"{service.url}/docs/static/swagger-ui-bundle.js").status_code == 200
     schema = httpx.get(f"{service.url}/openapi.json").json()
     body = schema["paths"]["/v1/answer"]["post"]["requestBody"]["content"]
     assert {"application/json", "multipart/form-data"} == set(body)

@@ -1,0 +1,135 @@
+"""One question over HTTP: in go a picture and a question, out comes a reply or a typed failure, never an exception."""
+
+import asyncio
+import ipaddress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+from pydantic import ValidationError
+
+from clients.replay.errors import ReplayError
+from clients.replay.outcomes import Failure, FailureKind
+from clients.replay.pictures import Picture
+from services.common.schemas import AnswerResponse, ErrorEnvelope, LensRequest, ModelCard, ModelList
+
+_CARD_TIMEOUT_S: Final = 10.0
+_EXCERPT_CHARACTERS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """What goes with every question of a run: MatCha's ``max_patches``, Qwen2-VL's ``lens``, and how long to wait."""
+
+    max_patches: int | None = None
+    lens: bool = False
+    timeout_s: float = 120.0
+
+    def fields(self) -> dict[str, Any]:  # Any: JSON values
+        """The request's optional fields."""
+        lens = LensRequest(top_k=5, tokens="first").model_dump() if self.lens else None
+        fields = {"max_patches": self.max_patches, "lens": lens}
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class AnswerClient:
+    """Asks one service; ``transport`` replaces the network in tests."""
+
+    def __init__(self, url: str, options: AskOptions, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._options = options
+        self._fields = options.fields()
+        self._http = httpx.AsyncClient(
+            base_url=_checked(url),
+            timeout=options.timeout_s,
+            transport=transport,
+            limits=httpx.Limits(max_connections=None),  # the runner bounds them; waiting for one would count as latency
+            trust_env=not _is_loopback(url),  # a proxy cannot reach this machine's own services
+        )
+
+    async def __aenter__(self) -> Self:
+        """Itself, with its connections open."""
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self._http.__aexit__(kind, error, traceback)
+
+    async def model_card(self) -> ModelCard:
+        """Which model answers, from ``/v1/models``.
+
+        Raises:
+            ReplayError: the service cannot be reached, or does not say.
+        """
+        try:
+            response = await self._http.get("/v1/models", timeout=_CARD_TIMEOUT_S)
+            response.raise_for_status()
+            return ModelList.model_validate_json(response.content).data[0]
+        except httpx.HTTPError as error:
+            message = f"{self._http.base_url} does not answer as a service should: {_told(error)}. Is it running?"
+            raise ReplayError(message) from error
+        except (ValidationError, IndexError) as error:
+            message = f"{self._http.base_url} does not list its model under /v1/models. Is it one of these services?"
+            raise ReplayError(message) from error
+
+    async def ask(self, picture: Picture, question: str) -> AnswerResponse | Failure:
+        """Ask one question of one picture."""
+        body = {"image": picture.base64, "question": question, **self._fields}
+        try:
+            # httpx limits each read and write; this limits the whole
+            async with asyncio.timeout(self._options.timeout_s):
+                response = await self._http.post("/v1/answer", json=body, headers={"X-Image-Digest": picture.sha256})
+        except (TimeoutError, httpx.TimeoutException):
+            return Failure(kind=FailureKind.TIMEOUT, message=f"no answer within {self._options.timeout_s:g} s")
+        except httpx.HTTPError as error:
+            return Failure(kind=FailureKind.CONNECTION, message=_told(error))
+        return _reply(response)
+
+
+def _reply(response: httpx.Response) -> AnswerResponse | Failure:
+    if response.status_code != httpx.codes.OK:
+        return _refusal(response)
+    try:
+        return AnswerResponse.model_validate_json(response.content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
+        return Failure(kind=FailureKind.BAD_REPLY, message=message, status=response.status_code)
+
+
+def _refusal(response: httpx.Response) -> Failure:
+    try:
+        problem = ErrorEnvelope.model_validate_json(response.content).error
+    except ValidationError:
+        text = response.text[:_EXCERPT_CHARACTERS]  # not ours: a proxy's page, say
+        return Failure(kind=FailureKind.HTTP_STATUS, message=text, status=response.status_code)
+    return Failure(
+        kind=FailureKind.HTTP_STATUS, message=problem.message, status=response.status_code, code=problem.code
+    )
+
+
+def _told(error: httpx.HTTPError) -> str:
+    return str(error) or type(error).__name__
+
+
+def _checked(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        message = f"{url!r} is no URL: {error}."
+        raise ReplayError(message) from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        message = f"{url!r} is no service's URL. Give one like http://127.0.0.1:8001."
+        raise ReplayError(message)
+    return parsed
+
+
+def _is_loopback(url: str) -> bool:
+    host = httpx.URL(url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,62 @@
+"""Han script: which text holds it, and which numerals a token of it spells.
+
+``unicodedata`` knows the everyday, financial and traditional numerals; it lacks the three forms that mean "two" when
+counting things. Only whole tokens are read: 什么 ("what"), 参 or 陆 inside a word are no numbers.
+"""
+
+import unicodedata
+from typing import Final
+
+_RANGES: Final = (
+    (0x3007, 0x3007),  # 〇, a numeral that stands outside the ideograph blocks
+    (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF),
+    (0xF900, 0xFAFF),
+    (0x20000, 0x2FA1F),
+    (0x30000, 0x323AF),
+)
+_PAIRS: Final = {"两": 2, "俩": 2, "倆": 2, "兩": 2}
+_COUNTERS: Final = frozenset("个個只隻条條人家项項种種层層次级級张張块塊")
+_WORDS: Final = {"没有": 0, "沒有": 0, "无": 0, "無": 0}
+_TEN: Final = 10
+
+
+def is_han(character: str) -> bool:
+    """Whether one character is a Han ideograph (or 〇)."""
+    return any(low <= ord(character) <= high for low, high in _RANGES)
+
+
+def holds_han(text: str) -> bool:
+    """Whether any character of the text is a Han ideograph."""
+    return any(map(is_han, text))
+
+
+def read_han(token: str) -> int | None:
+    """The number from 0 to 99 that a whole token spells in Han numerals (三, 两个, 十五, 二十), or None."""
+    if token in _WORDS:
+        return _WORDS[token]
+    if len(token) > 1 and token[-1] in _COUNTERS:
+        token = token[:-1]
+    tens, ten, units = token.partition(_ten_of(token))
+    if not ten:
+        return _digit(token)
+    high = _digit(tens) if tens else 1
+    low = _digit(units) if units else 0
+    return high * _TEN + low if high and low is not None else None
+
+
+def _ten_of(token: str) -> str:
+    # a character that the token cannot hold, if it has no ten: partition then finds nothing
+    return next((character for character in token if _value(character) == _TEN), "\0")
+
+
+def _digit(token: str) -> int | None:
+    value = _value(token) if len(token) == 1 else None
+    return value if value is not None and value < _TEN else None
+
+
+def _value(character: str) -> int | None:
+    if character in _PAIRS:
+        return _PAIRS[character]
+    number = unicodedata.numeric(character, None) if is_han(character) else None
+    return int(number) if number is not None and number.is_integer() else None

@@ -1,0 +1,72 @@
+"""Pictures on their way out: encoded once for all their questions, and a few kept for the report's examples."""
+
+import base64
+import hashlib
+import io
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from clients.replay.tasks.sample import Sample
+
+KEPT_PICTURES: Final = 48
+_KEPT_SIDE_PIXELS: Final = 560
+_KEPT_QUALITY: Final = 92
+_BLANK_SIDE_PIXELS: Final = 112
+_NAME_DIGITS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture as it is sent: base64 in JSON, and the digest by which a router may find the replica that has it."""
+
+    base64: str
+    sha256: str
+
+    @classmethod
+    def of(cls, content: bytes) -> "Picture":
+        """The picture with these bytes."""
+        return cls(base64.b64encode(content).decode("ascii"), hashlib.sha256(content).hexdigest())
+
+    @classmethod
+    def read(cls, path: Path) -> "Picture":
+        """The picture in a file, sent byte for byte as it lies there.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+        return cls.of(path.read_bytes())
+
+
+def blank_picture() -> Picture:
+    """A small grey square, for a question whose answer does not matter."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (_BLANK_SIDE_PIXELS, _BLANK_SIDE_PIXELS), "#d0d0d0").save(buffer, "PNG")
+    return Picture.of(buffer.getvalue())
+
+
+def kept_path(folder: Path, sha256: str) -> Path:
+    """Where a kept picture lies."""
+    return folder / f"{sha256[:_NAME_DIGITS]}.webp"
+
+
+def keep_pictures(samples: Iterable[Sample], folder: Path, seed: int) -> None:
+    """Put small copies of a seeded choice of the pictures into a folder, so that a report needs nothing but its run."""
+    paths = sorted({sample.image for sample in samples})
+    for path in random.Random(seed).sample(paths, min(KEPT_PICTURES, len(paths))):  # noqa: S311 - a choice, no secret
+        _keep(path, folder)
+
+
+def _keep(path: Path, folder: Path) -> None:
+    try:
+        content = path.read_bytes()
+        with Image.open(io.BytesIO(content)) as image:
+            copy = image.convert("RGB")
+        copy.thumbnail((_KEPT_SIDE_PIXELS, _KEPT_SIDE_PIXELS))
+        copy.save(kept_path(folder, hashlib.sha256(content).hexdigest()), "WEBP", quality=_KEPT_QUALITY)
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return  # costs the report an example; what the service says of the picture is in the outcomes

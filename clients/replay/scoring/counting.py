@@ -1,0 +1,56 @@
+"""Counts in writing: what number an answer or a token spells, and whether it is the right one.
+
+The whole text must be the number (spaces and a final punctuation mark aside): a sentence that mentions one is not read,
+because which of its numbers is meant would be a guess.
+"""
+
+from typing import Final
+
+from clients.replay.han import read_han
+
+_WORDS: Final = {
+    "no": 0,
+    "none": 0,
+    "zero": 0,
+    "one": 1,
+    "two": 2,
+    "three": 3,
+    "four": 4,
+    "five": 5,
+    "six": 6,
+    "seven": 7,
+    "eight": 8,
+    "nine": 9,
+    "ten": 10,
+    "eleven": 11,
+    "twelve": 12,
+    "thirteen": 13,
+    "fourteen": 14,
+    "fifteen": 15,
+    "sixteen": 16,
+    "seventeen": 17,
+    "eighteen": 18,
+    "nineteen": 19,
+    "twenty": 20,
+}
+_MAX_DIGITS: Final = 18
+_EDGES: Final = " \t\r\n.,;:!?\"'()。，！？、"
+
+
+def read_latin(text: str) -> int | None:
+    """The number that a text spells in digits or as an English word, or None."""
+    token = text.strip(_EDGES).casefold()
+    # isdecimal, not isdigit: '²' and '②' are digits that int() refuses, as it does numbers of thousands of digits
+    return int(token) if token.isdecimal() and len(token) <= _MAX_DIGITS else _WORDS.get(token)
+
+
+def read_count(text: str) -> int | None:
+    """As ``read_latin``, and Han numerals too (三, 两个, 十五)."""
+    number = read_latin(text)
+    return read_han(text.strip(_EDGES)) if number is None else number
+
+
+def count_match(answer: str, gold: str) -> float:
+    """1 if the answer spells the gold count in any script, else 0; an answer that is no count is wrong."""
+    wanted = read_count(gold)
+    return float(wanted is not None and read_count(answer) == wanted)

@@ -1,0 +1,95 @@
+"""The metrics by name: what each is called, what it means, and how one answer is scored.
+
+A score is a number from 0 to 1. A metric of text sees a list as a model would write it, "A, B, C".
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from clients.replay.gold import AnswerType, Gold, as_list, as_text
+from clients.replay.scoring import lists
+from clients.replay.scoring.binary import binary_match
+from clients.replay.scoring.counting import count_match
+from clients.replay.scoring.relaxed import relaxed_pix2struct, relaxed_strict
+from clients.replay.scoring.text import anls, exact_match
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A named score: ``name`` in files, ``label`` and ``definition`` for people."""
+
+    name: str
+    label: str
+    definition: str
+    score: Callable[[str, Gold, AnswerType], float]
+
+
+def majority(golds: Iterable[Gold]) -> str:
+    """The most frequent gold answer, as lower-cased text; of equally frequent ones the first in the alphabet.
+
+    Raises:
+        ValueError: there is none.
+    """
+    counts = Counter(as_text(gold).strip().lower() for gold in golds)
+    return min(counts, key=lambda text: (-counts[text], text))
+
+
+def _of_text(score: Callable[[str, str], float]) -> Callable[[str, Gold, AnswerType], float]:
+    return lambda answer, gold, _: score(answer, as_text(gold))
+
+
+def _of_list(score: Callable[[str, tuple[str, ...]], float]) -> Callable[[str, Gold, AnswerType], float]:
+    return lambda answer, gold, _: score(answer, as_list(gold))
+
+
+_BY_TYPE: Final[Mapping[AnswerType, Callable[[str, Gold, AnswerType], float]]] = {
+    AnswerType.STRING: _of_text(exact_match),
+    AnswerType.NUMERICAL: _of_text(relaxed_strict),
+    AnswerType.BINARY: _of_text(binary_match),
+    AnswerType.RANKED_LIST: _of_list(lists.ranked_items),
+    AnswerType.UNRANKED_LIST: _of_list(lists.unranked_f1),
+    AnswerType.COUNT: _of_text(count_match),
+}
+
+EXACT_MATCH: Final = Metric(
+    "exact_match",
+    "Exact match",
+    "Equal to the gold answer once surrounding space is stripped and letters are lower-cased; a list is written "
+    "“A, B, C”, in the gold order.",
+    _of_text(exact_match),
+)
+RELAXED_STRICT: Final = Metric(
+    "relaxed_strict",
+    "Relaxed (strict)",
+    "A number may miss by 5 %; anything else is an exact match. Reads thousands separators, percent signs, zero and "
+    "negative targets for what they are, and allows a year no tolerance.",
+    _of_text(relaxed_strict),
+)
+RELAXED_PIX2STRUCT: Final = Metric(
+    "relaxed_pix2struct",
+    "Relaxed (Pix2Struct)",
+    "Relaxed correctness to the letter of Pix2Struct's evaluation, quirks included, for comparison with published "
+    "figures: 1,000 is text, 50% is not 50, a zero target is compared as text, a year may miss by 5 %.",
+    _of_text(relaxed_pix2struct),
+)
+ANLS: Final = Metric(
+    "anls",
+    "ANLS",
+    "One minus the normalised edit distance; 0 from a distance of 0.5 on.",
+    _of_text(anls),
+)
+TYPED: Final = Metric(
+    "by_type_rule",
+    "By its type's rule",
+    "String: exact match. Numerical: relaxed (strict). Binary: yes and no however written. Ranked list: share of "
+    "places with the right item. Unranked list: F1 of the items as multisets.",
+    lambda answer, gold, answer_type: _BY_TYPE[answer_type](answer, gold, answer_type),
+)
+COUNT_ACCURACY: Final = Metric(
+    "count_accuracy",
+    "Accuracy",
+    "The whole answer spells the gold count, in digits, as an English word or in Han numerals.",
+    _of_text(count_match),
+)

@@ -1,0 +1,9 @@
+"""The data sets that can be replayed. To add one, write a module with a ``TASK`` and give it a row here."""
+
+from collections.abc import Mapping
+from typing import Final
+
+from clients.replay.tasks import realcqa, tallyqa
+from clients.replay.tasks.task import Task
+
+TASKS: Final[Mapping[str, Task]] = {task.name: task for task in (realcqa.TASK, tallyqa.TASK)}

@@ -1,0 +1,56 @@
+"""A question of a data set, and what loading a data set gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Literal
+
+from clients.replay.gold import AnswerType, Gold
+
+Split = Literal["test", "train"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One question about one picture.
+
+    ``image_key`` names the picture inside the data folder: samples with equal keys share it. ``gold`` is a tuple for
+    the list types and a string for all others. ``labels`` are what a report groups by.
+    """
+
+    id: str
+    image: Path
+    image_key: str
+    question: str
+    gold: Gold
+    answer_type: AnswerType
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+class ProblemKind(StrEnum):
+    """Why an entry of a data set cannot be asked."""
+
+    MISSING_IMAGE = "missing image"
+    MISSING_QUESTIONS = "missing questions"
+    BROKEN_FILE = "broken file"
+    BROKEN_ENTRY = "broken entry"
+    UNKNOWN_ANSWER_TYPE = "unknown answer type"
+    DUPLICATE_ID = "duplicate id"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An entry that was left out: of what kind, where it stands, and what is wrong with it."""
+
+    kind: ProblemKind
+    where: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """What a data folder holds: the samples in its own order, and every entry that is not among them."""
+
+    samples: tuple[Sample, ...]
+    problems: tuple[Problem, ...]

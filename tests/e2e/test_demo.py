@@ -1,0 +1,105 @@
+"""The main job as a newcomer runs it: two real services, three replays, one report; and nothing left behind."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+CHROMIUM_FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run"),
+]
+
+
+def demo(*options: str) -> list[str]:
+    return [sys.executable, "-m", "clients.demo", *options]
+
+
+def services_running() -> list[psutil.Process]:
+    modules = {"services.matcha", "services.qwen_vl"}
+    return [process for process in psutil.process_iter(["cmdline"]) if modules & set(process.info["cmdline"] or [])]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a short demo leaves."""
+    out = tmp_path_factory.mktemp("demo") / "out"
+    before = {process.pid for process in services_running()}
+    ended = subprocess.run(
+        demo("--out", str(out), "--limit", "12"), capture_output=True, text=True, timeout=280, check=False
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert str(out / "report" / "index.html") in ended.stdout
+    assert {process.pid for process in services_running()} <= before
+    return out
+
+
+def test_every_question_has_an_outcome_and_none_failed(folder: Path) -> None:
+    for name in ("realcqa", "realcqa-shifted", "tallyqa"):
+        lines = (folder / name / "outcomes.jsonl").read_text().splitlines()
+        assert len(lines) == 12
+        assert all(json.loads(line)["outcome"] == "scored" for line in lines)
+    json.loads((folder / "report" / "report.json").read_text())
+
+
+def test_a_folder_in_use_is_refused(folder: Path) -> None:
+    ended = subprocess.run(demo("--out", str(folder)), capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode == 2
+    assert "name another folder" in ended.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stopped_demo_stops_its_services(tmp_path: Path, number: signal.Signals) -> None:
+    out = tmp_path / "out"
+    with (tmp_path / "terminal").open("wb") as terminal:
+        process = subprocess.Popen(demo("--out", str(out)), stdout=terminal, stderr=terminal)
+    try:
+        deadline_s = time.monotonic() + 120
+        while not (out / "realcqa" / "outcomes.jsonl").exists():
+            assert process.poll() is None
+            assert time.monotonic() < deadline_s
+            time.sleep(0.1)
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(number)
+        assert process.wait(60) in {130, 143}
+    finally:
+        process.kill()
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert not alive
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS)
+        yield started
+        started.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_report_in_a_browser(folder: Path, browser: Browser, width: int, scheme: str) -> None:
+    """Nothing is fetched, nothing is logged, nothing sticks out to the side, every picture shows."""
+    context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)  # type: ignore[arg-type]
+    page = context.new_page()
+    complaints: list[str] = []
+    fetched: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("request", lambda request: fetched.append(request.url))
+    page.goto((folder / "report" / "index.html").as_uri())
+    assert complaints == []
+    assert [url for url in fetched if not url.startswith(("data:", "file:"))] == []
+    assert len([url for url in fetched if url.startswith("file:")]) == 1
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    # decode() waits for a picture that is loaded only when it comes into view, and rejects one that is broken
+    page.evaluate("Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode() }))")
+    assert page.locator("svg").count() > 0
+    context.close()
