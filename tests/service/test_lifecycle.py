@@ -67,6 +67,27 @@ def test_a_request_begun_is_answered_before_the_end(tmp_path: Path, png: bytes) 
     assert replies[0].status_code == 200
 
 
+def test_no_answer_in_time_is_504_and_the_next_one_is_answered(tmp_path: Path, png: bytes) -> None:
+    body = {"image": base64.b64encode(png).decode(), "question": "How many?"}
+    with running("matcha", tmp_path / "log", "--timeout-s", "0.4", "--threads", "1") as service:
+        late = httpx.post(f"{service.url}/v1/answer", json={**body, "max_patches": 4096}, timeout=60)
+        assert late.status_code == 504
+        assert late.json()["error"]["code"] == "deadline_exceeded"
+        for _ in range(100):  # the worker finishes what it began; nothing can stop a model half-way yet
+            if httpx.post(f"{service.url}/v1/answer", json=body, timeout=60).status_code == 200:
+                return
+    pytest.fail("the service never answered again")
+
+
+def test_the_variant_asked_for_is_served(tmp_path: Path, png: bytes) -> None:
+    body = {"image": base64.b64encode(png).decode(), "question": "How many shapes are there?", "lens": {"top_k": 1}}
+    with running("qwen_vl", tmp_path / "log", "--variant", "bf16", "--threads", "1") as service:
+        answer = httpx.post(f"{service.url}/v1/answer", json=body, timeout=60).json()
+        assert answer["variant"] == "bf16"
+        assert answer["lens"]["steps"][0]["layers"][-1]["answer_rank"] == 0
+        assert httpx.get(f"{service.url}/v1/models").json()["data"][0]["variant"] == "bf16"
+
+
 def _wait_for_in_flight(service: Service) -> None:
     for _ in range(200):
         if "tallyglass_requests_in_flight 1.0" in httpx.get(f"{service.url}/metrics").text:

@@ -1,0 +1,90 @@
+"""The training command: train, measure, describe, and leave a whole model folder."""
+
+import os
+import platform
+import random
+import time
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean
+from typing import Final
+
+from services.training.tiny_qwen_vl.card import write_card
+from services.training.tiny_qwen_vl.cases import HELD_OUT, Case
+from services.training.tiny_qwen_vl.evaluate import ask_all, evaluate, layer_scores, score
+from services.training.tiny_qwen_vl.folder import save_model, seal, whole_folder
+from services.training.tiny_qwen_vl.learning import Settings, Trainer
+from services.training.tiny_qwen_vl.network import parameter_count
+from services.training.tiny_qwen_vl.progress import TrainingProgress
+from services.training.tiny_qwen_vl.record import Checkpoint, LossPoint, Record, Training, write_record
+
+_STEPS_PER_POINT: Final = 25
+_STEPS_PER_CHECKPOINT: Final = 200
+_CHECKPOINT_PER_CELL: Final = 4
+
+
+def train(out: Path, seed: int, settings: Settings | None = None, cases_per_cell: int | None = None) -> None:
+    """Train a model from this seed and write its folder, which takes the place of one that was there.
+
+    Args:
+        out: the model's folder.
+        seed: of the first weights and of the training pictures; the held-out pictures do not depend on it.
+        settings: how to train; the seed in them is replaced.
+        cases_per_cell: with how many questions to measure for each language, kind and answer; a test takes few.
+    """
+    settings = replace(settings or Settings(), seed=seed)
+    with whole_folder(out) as folder:
+        trainer = Trainer(settings)
+        training = watch(trainer)
+        save_model(trainer.model, folder)
+        describe(training, folder, cases_per_cell)
+
+
+def describe(training: Training, folder: Path, cases_per_cell: int | None = None) -> None:
+    """Measure the model of a folder, and add the record, the card and the manifest."""
+    results = evaluate(folder) if cases_per_cell is None else evaluate(folder, cases_per_cell, cases_per_cell)
+    record = Record(training, results)
+    write_record(record, folder / "eval.json")
+    write_card(record, folder)
+    seal(folder, training.settings.seed)
+
+
+def watch(trainer: Trainer) -> Training:
+    """Train to the end, showing how it goes, and tell how it went."""
+    validation = HELD_OUT.sample(random.Random("tiny-qwen2-vl validation"), _CHECKPOINT_PER_CELL)
+    settings, started, cpu_started = trainer.settings, time.monotonic(), time.process_time()
+    losses: list[float] = []
+    points: list[LossPoint] = []
+    checkpoints: list[Checkpoint] = []
+    with TrainingProgress(settings.steps) as progress:
+        for step in trainer.run():
+            losses.append(step.loss)
+            last = step.number == settings.steps
+            if last or (step.number % _STEPS_PER_CHECKPOINT == 0 and step.number > settings.seeing.steps):
+                checkpoints.append(_checkpoint(trainer, validation, step.number))
+            if last or step.number % _STEPS_PER_POINT == 0:
+                points.append(LossPoint(step.number, fmean(losses[-_STEPS_PER_POINT:])))
+                progress.show(step.number, points[-1].loss, checkpoints[-1].accuracy if checkpoints else None)
+    return Training(
+        settings=settings,
+        parameters=parameter_count(trainer.model.network),
+        minutes=(time.monotonic() - started) / 60,
+        cpu_minutes=(time.process_time() - cpu_started) / 60,
+        machine=machine(),
+        losses=tuple(points),
+        checkpoints=tuple(checkpoints),
+    )
+
+
+def _checkpoint(trainer: Trainer, validation: list[Case], step: int) -> Checkpoint:
+    scored = ask_all(trainer.model, validation)
+    layers = tuple(layer.accuracy for layer in layer_scores(scored))
+    return Checkpoint(step, score(scored).accuracy, layers)
+
+
+def machine() -> str:
+    """Kind of this machine, as far as it tells: processor and cores."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"
