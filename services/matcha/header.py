@@ -2,8 +2,8 @@
 
 The model has no text input: the question is rendered as a header, and header and chart are scaled to one width.
 The pixels are those of transformers (``models/pix2struct/image_processing_pix2struct.py``: ``render_text`` and
-``render_header``), the oracle of ``tests/unit/matcha/test_header.py``. Nothing here knows torch or transformers, so
-that every variant, the torch-free ones included, sees the same picture.
+``render_header``), the oracle of ``tests/unit/matcha/test_header_and_patches.py``. Nothing here knows torch or
+transformers, so that every variant, the torch-free ones included, sees the same picture.
 """
 
 import textwrap
@@ -29,11 +29,14 @@ class HeaderTooLargeError(ValueError):
 def load_font(path: Path | None) -> Font:
     """The header font at its size: a TrueType file, or the font inside Pillow for ``None``.
 
+    Laid out by Pillow alone: its other engine, Raqm, is used by default where the machine happens to have libfribidi,
+    and places letters elsewhere, so that one question would have other pixels, and another answer, per machine.
+
     Raises:
         OSError: the file is missing or is no font.
     """
     if path is not None:
-        return ImageFont.truetype(str(path), FONT_SIZE, encoding="UTF-8")
+        return ImageFont.truetype(str(path), FONT_SIZE, encoding="UTF-8", layout_engine=ImageFont.Layout.BASIC)
     font = ImageFont.load_default(FONT_SIZE)
     if not isinstance(font, Font):
         message = "this Pillow has no FreeType, which drawing a header needs: install the wheel from its makers"

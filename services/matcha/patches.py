@@ -2,7 +2,7 @@
 
 Pix2Struct keeps the aspect ratio: the picture is scaled so that as many patches of 16 × 16 pixels as allowed cover it,
 and each patch carries its row and column. Oracle: transformers' ``Pix2StructImageProcessor.extract_flattened_patches``
-(``tests/unit/matcha/test_patches.py``). NumPy and Pillow only.
+(``tests/unit/matcha/test_header_and_patches.py``). NumPy and Pillow only.
 """
 
 import math

@@ -4,13 +4,13 @@ Everything comes from the folder and from seeds, so that the figures of a model 
 alone.
 """
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from services.training.measures import wilson_interval
 from services.training.tiny_qwen_vl.answering import Model, Reply, answer
 from services.training.tiny_qwen_vl.cases import OUTSIDE, Case, held_out_cases, outside_cases
 from services.training.tiny_qwen_vl.questions import DIGITS, HAN_NUMERALS, count_of, numeral
@@ -18,8 +18,6 @@ from services.training.tiny_qwen_vl.questions import DIGITS, HAN_NUMERALS, count
 HELD_OUT_PER_CELL: Final = 40
 """Questions for each of two languages, four kinds and six answers."""
 OUTSIDE_PER_CELL: Final = 10
-
-_NORMAL_QUANTILE: Final = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +110,7 @@ def ask_all(model: Model, cases: Sequence[Case]) -> list[Scored]:
 def score(scored: Sequence[Scored]) -> Score:
     """Accuracy over these cases."""
     n, right = len(scored), sum(each.right for each in scored)
-    low, high = _wilson_interval(right, n)
+    low, high = wilson_interval(right, n)
     commonest = Counter(each.case.question.answer for each in scored).most_common(1)[0][1]
     return Score(100 * right / n, 100 * low, 100 * high, 100 * commonest / n, n)
 
@@ -150,11 +148,3 @@ def _share(hits: Iterable[bool]) -> float:
     """In percent."""
     seen = list(hits)
     return 100 * sum(seen) / len(seen)
-
-
-def _wilson_interval(successes: int, n: int, z: float = _NORMAL_QUANTILE) -> tuple[float, float]:
-    """The Wilson score interval of a proportion."""
-    share, spread = successes / n, z * z / n
-    middle = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * math.sqrt(share * (1 - share) / n + spread / (4 * n))
-    return max(0.0, middle - half), min(1.0, middle + half)

@@ -1,7 +1,5 @@
 """The training command: train, measure, describe, and leave a whole model folder."""
 
-import os
-import platform
 import random
 import time
 from dataclasses import replace
@@ -9,14 +7,17 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
+from services.common.manifest import Source
+from services.training.folder import seal, whole_folder
+from services.training.measures import machine
 from services.training.tiny_qwen_vl.card import write_card
 from services.training.tiny_qwen_vl.cases import HELD_OUT, Case
 from services.training.tiny_qwen_vl.evaluate import ask_all, evaluate, layer_scores, score
-from services.training.tiny_qwen_vl.folder import save_model, seal, whole_folder
 from services.training.tiny_qwen_vl.learning import Settings, Trainer
 from services.training.tiny_qwen_vl.network import parameter_count
 from services.training.tiny_qwen_vl.progress import TrainingProgress
 from services.training.tiny_qwen_vl.record import Checkpoint, LossPoint, Record, Training, write_record
+from services.training.tiny_qwen_vl.saving import save_model
 
 _STEPS_PER_POINT: Final = 25
 _STEPS_PER_CHECKPOINT: Final = 200
@@ -46,7 +47,8 @@ def describe(training: Training, folder: Path, cases_per_cell: int | None = None
     record = Record(training, results)
     write_record(record, folder / "eval.json")
     write_card(record, folder)
-    seal(folder, training.settings.seed)
+    source = Source(id="tallyglass/tiny-qwen2-vl", revision=f"seed-{training.settings.seed}")
+    seal(folder, "Qwen2VLForConditionalGeneration", source)
 
 
 def watch(trainer: Trainer) -> Training:
@@ -80,11 +82,3 @@ def _checkpoint(trainer: Trainer, validation: list[Case], step: int) -> Checkpoi
     scored = ask_all(trainer.model, validation)
     layers = tuple(layer.accuracy for layer in layer_scores(scored))
     return Checkpoint(step, score(scored).accuracy, layers)
-
-
-def machine() -> str:
-    """Kind of this machine, as far as it tells: processor and cores."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return f"{names[0] if names else platform.machine()}, {os.cpu_count()} cores"

@@ -35,6 +35,7 @@ def sampled_questions(count: int) -> list[tuple[Image.Image, str]]:
     return pairs
 
 
+@pytest.mark.usefixtures("basic_text_layout")
 def test_answers_are_those_of_transformers(engine: ChartQA) -> None:
     model = Pix2StructForConditionalGeneration.from_pretrained(FOLDER, attn_implementation="eager").eval()
     tokenizer = AutoTokenizer.from_pretrained(FOLDER)

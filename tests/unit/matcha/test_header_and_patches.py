@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFont
 from transformers.image_utils import SizeDict
 from transformers.models.pix2struct.image_processing_pil_pix2struct import Pix2StructImageProcessorPil
 
@@ -24,6 +24,9 @@ QUESTIONS = {
 }
 ROUNDING = 1e-3
 """Of values with standard deviation 1, so 1/60 of one step of 8-bit pixels: float32 sums in another order."""
+
+
+pytestmark = pytest.mark.usefixtures("basic_text_layout")
 
 
 def noise(size: tuple[int, int]) -> Image.Image:
@@ -90,3 +93,15 @@ def test_the_font_inside_pillow_stands_in() -> None:
     drawn = np.asarray(render_text("What is the title?", load_font(None)))
     assert drawn.shape[0] > 30
     assert (drawn < 128).any()
+
+
+@pytest.mark.parametrize("font", [None, FONT], ids=["pillow", "file"])
+def test_pixels_do_not_depend_on_the_layout_engines_of_the_machine(
+    font: Path | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = []
+    for has_raqm in (False, True):
+        monkeypatch.setattr(ImageFont.core, "HAVE_RAQM", has_raqm)
+        load_font.cache_clear()
+        drawn.append(np.asarray(render_text("Title of the y axis? AVAToyo", load_font(font))))
+    assert np.array_equal(drawn[0], drawn[1])

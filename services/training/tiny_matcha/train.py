@@ -1,0 +1,70 @@
+"""Train the embedded MatCha from a seed, measure it, and write its folder with a model card."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from transformers import Pix2StructForConditionalGeneration
+
+from services.common.manifest import Source
+from services.training.folder import seal, whole_folder
+from services.training.measures import machine
+from services.training.tiny_matcha.batches import MAX_PATCHES
+from services.training.tiny_matcha.card import Measurements, write_card
+from services.training.tiny_matcha.evaluate import QUESTIONS_PER_KIND, Answerer, held_out, score
+from services.training.tiny_matcha.fitting import Progress, fit
+from services.training.tiny_matcha.outside import conditions
+from services.training.tiny_matcha.recipe import STAGES, Recipe
+from services.training.tiny_matcha.saving import save_model
+from services.training.tiny_matcha.tokenizer import build_tokenizer
+
+
+def train(out: Path, seed: int, stages: Sequence[Recipe] = STAGES, per_kind: int = QUESTIONS_PER_KIND) -> None:
+    """Train, measure and write the model folder ``out``, which is replaced only once the new one is whole.
+
+    ``per_kind`` is how many held-out questions of each kind are asked; an eighth of it outside the training's range.
+    """
+    console = Console()
+    network, history = fit_stages(stages, seed, console)
+    with whole_folder(out) as folder:
+        save_model(network, build_tokenizer(), folder)
+        finish(folder, stages, seed, history, per_kind)
+    console.print(f"written: {out}", highlight=False)
+
+
+def fit_stages(
+    stages: Sequence[Recipe], seed: int, console: Console
+) -> tuple[Pix2StructForConditionalGeneration, list[Progress]]:
+    """Fit one stage after the other; the history counts steps, examples and seconds over all of them."""
+    network, history = None, list[Progress]()
+    for stage in stages:
+        before = history[-1] if history else None
+
+        def report(progress: Progress, before: Progress | None = before) -> None:
+            history.append(progress if before is None else progress.after(before))
+            console.print(history[-1].line(), highlight=False)
+
+        network = fit(stage, seed, report, network)
+    if network is None:
+        message = "a training needs at least one stage"
+        raise ValueError(message)
+    return network, history
+
+
+def finish(folder: Path, stages: Sequence[Recipe], seed: int, history: list[Progress], per_kind: int) -> None:
+    """Measure the model saved in ``folder`` and add the card, the curves, the raw results and the manifest."""
+    answerer = Answerer(folder)
+    outside = conditions(seed, max(per_kind // 8, 1))
+    measured = Measurements(
+        seed=seed,
+        stages=[asdict(stage) for stage in stages],
+        parameters=answerer.parameters,
+        machine=machine(),
+        history=history,
+        held_out=score(answerer, list(held_out(seed, per_kind))),
+        outside={condition.name: score(answerer, condition.asked) for condition in outside},
+    )
+    write_card(folder, measured)
+    source = Source(id="tallyglass/tiny-matcha", revision=f"seed-{seed}")
+    seal(folder, "Pix2StructForConditionalGeneration", source, max_patches=MAX_PATCHES)

@@ -1,0 +1,84 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from services.common.manifest import verify
+from services.training.tiny_matcha.evaluate import Answerer, held_out, mean_exact_match, score
+from services.training.tiny_matcha.fitting import Progress, fit
+from services.training.tiny_matcha.network import Shape, build_network
+from services.training.tiny_matcha.optimizers import split_weights
+from services.training.tiny_matcha.recipe import Recipe
+from services.training.tiny_matcha.tokenizer import build_tokenizer
+from services.training.tiny_matcha.train import train
+
+SHORT = Recipe(
+    shape=Shape(hidden=32, feed_forward=32, heads=2, encoder_layers=1, decoder_layers=1),
+    steps=2,
+    batch=8,
+    pool=16,
+    validation=28,
+    report_every=1,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def test_a_seed_gives_the_same_weights() -> None:
+    first, again = (fit(SHORT, 0, lambda _: None).state_dict() for _ in range(2))
+    other = fit(SHORT, 1, lambda _: None).state_dict()
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["decoder.lm_head.weight"], other["decoder.lm_head.weight"])
+
+
+def test_progress_is_reported_as_asked_for() -> None:
+    history: list[Progress] = []
+    fit(SHORT, 0, history.append)
+    assert [progress.step for progress in history] == [1, 2]
+    assert all(0 <= share <= 1 for progress in history for share in progress.exact_match.values())
+
+
+def test_every_weight_has_one_optimizer() -> None:
+    network = build_network(SHORT.shape, build_tokenizer().get_vocab())
+    groups = split_weights(network)
+    assert sorted(id(weight) for group in groups for weight in group) == sorted(map(id, network.parameters()))
+    assert all(weight.ndim == 2 for weight in (*groups[0], *groups[1]))
+
+
+def test_rates_rise_and_fall_teaching_fades_and_charts_begin_to_move() -> None:
+    recipe = Recipe(steps=1000, warm_up=10)
+    assert recipe.rate_scale(0) == pytest.approx(0.1)
+    assert recipe.rate_scale(300) == 1
+    assert recipe.rate_scale(999) < 0.01
+    assert recipe.teaching_at(0) == recipe.teaching_weight
+    assert recipe.teaching_at(900) == 0
+    assert (recipe.shift_at(0), recipe.shift_at(999)) == (0, 4)
+
+
+def test_the_command_writes_a_whole_folder_that_answers(tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    out.mkdir()
+    (out / "stale.txt").touch()
+    train(out, seed=0, stages=(SHORT, replace(SHORT, charts="refine", shift_share=0)), per_kind=1)
+    manifest = verify(out, "Pix2StructForConditionalGeneration")
+    assert set(manifest.sha256) == {
+        "README.md",
+        "config.json",
+        "curves.png",
+        "eval.json",
+        "generation_config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+    history = json.loads((out / "eval.json").read_text(encoding="utf-8"))["history"]
+    assert [progress["step"] for progress in history] == [1, 2, 3, 4]
+    scores = score(Answerer(out), list(held_out(0, per_kind=1)))
+    assert 0 <= mean_exact_match(scores) <= 100
