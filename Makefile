@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report train-tiny samples clean
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha train-tiny samples clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,27 @@ RUNS ?= $(wildcard runs/*/outcomes.jsonl)
 report: install ## Render a report over run folders (RUNS="runs/a runs/b" OUT=...)
 	@test -n "$(RUNS)" || { echo 'name the run folders: make report RUNS="runs/a runs/b"'; exit 2; }
 	@$(BIN)/python -m clients.replay report $(patsubst %/outcomes.jsonl,%,$(RUNS)) --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-report)
+
+.venv-optimum/installed: tests/interop/constraints.txt
+	$(PYTHON) -m venv .venv-optimum
+	.venv-optimum/bin/python -m pip install --quiet --disable-pip-version-check --constraint $< 'optimum-onnx[onnxruntime]' onnx onnxscript pillow torch
+	@touch $@
+
+optimum-env: .venv-optimum/installed ## Build .venv-optimum, Optimum's own environment, for interop tests and benchmarks
+
+.venv-torch-free/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-torch-free
+	.venv-torch-free/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[matcha-onnx,matcha-openvino]'
+	@touch $@
+
+torch-free-env: .venv-torch-free/installed ## Build .venv-torch-free, with nothing but what the ONNX and OpenVINO variants name
+
+variants: install ## Every MatCha variant on the embedded model: answers beside fp32's, size, memory, latency (OUT=...)
+	@$(BIN)/python -m services.bench.matcha variants --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-variants)
+
+bench-matcha: install optimum-env ## MatCha at full size beside transformers 4 and Optimum: a quarter of an hour, 9 GB (OUT=...)
+	@out=$(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-matcha); \
+	$(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out
 
 train-tiny: install ## Train the embedded models anew, with their model cards (about two hours on two cores)
 	$(BIN)/python -m services.training tiny-matcha
