@@ -78,7 +78,12 @@ class Lens(_Line):
 
 
 class _Asked(_Line):
-    """What was asked, of which picture, and for how long (``latency_ms``, seen from here)."""
+    """What was asked, of which picture, when, and for how long.
+
+    ``latency_ms`` is that of the last attempt, seen from here, ``waited_ms`` everything before it. ``turn`` counts the
+    questions about the same picture that the same process asked before. Times are seconds since 1970; a load test also
+    says when it meant to send (``intended_at_s``).
+    """
 
     sample_id: str
     image: str
@@ -88,6 +93,11 @@ class _Asked(_Line):
     answer_type: AnswerType
     labels: dict[str, str] = Field(default_factory=dict)
     latency_ms: float
+    sent_at_s: float | None = None
+    intended_at_s: float | None = None
+    attempts: int = 1
+    waited_ms: float = 0.0
+    turn: int | None = None
 
 
 class Scored(_Asked):

@@ -69,6 +69,15 @@ class Warmup(_Record):
     latency_ms: float
 
 
+class Load(_Record):
+    """How a load test offered its requests; None where its profile does not say."""
+
+    profile: str | None = None
+    offered_rate_per_s: float | None = None
+    deadline_ms: float | None = None
+    users: int | None = None
+
+
 class RunRecord(_Record):
     """Contents of ``run.json``."""
 
@@ -81,13 +90,14 @@ class RunRecord(_Record):
     max_patches: int | None = None
     timeout_s: float
     server: ModelCard
-    warm_up: Warmup
+    warm_up: Warmup | None = None
     versions: dict[str, str]
     machine: Machine
     started: datetime
     ended: datetime | None = None
     status: RunStatus = RunStatus.RUNNING
     problems: tuple[Problem, ...] = ()
+    load: Load | None = None
 
     @property
     def wall_s(self) -> float | None:

@@ -95,6 +95,7 @@ def test_run_json_says_what_it_takes_to_repeat_the_run(
     assert (record.server.id, record.server.variant) == ("m", "fp32")
     assert [problem.kind.value for problem in record.problems] == ["missing image"]
     assert record.wall_s is not None
+    assert record.warm_up is not None
     assert service.asked[0][1] == record.warm_up.question
     assert str(tmp_path) not in (tmp_path / "run" / "run.json").read_text()
 
