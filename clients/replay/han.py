@@ -15,9 +15,9 @@ _RANGES: Final = (
     (0x20000, 0x2FA1F),
     (0x30000, 0x323AF),
 )
-_PAIRS: Final = {"两": 2, "俩": 2, "倆": 2, "兩": 2}
-_COUNTERS: Final = frozenset("个個只隻条條人家项項种種层層次级級张張块塊")
-_WORDS: Final = {"没有": 0, "沒有": 0, "无": 0, "無": 0}
+_PAIRS: Final = {"两": 2, "俩": 2, "倆": 2}
+_COUNTERS: Final = frozenset("个個只隻条條人家项項种種层層次级級张張块塊つ")
+_WORDS: Final = {"没有": 0, "沒有": 0, "无": 0, "無": 0, "不存在": 0}
 _TEN: Final = 10
 
 

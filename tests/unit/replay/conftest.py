@@ -15,9 +15,11 @@ from PIL import Image
 from rich.console import Console
 
 from clients.replay.client import AskOptions
+from clients.replay.record import Criteria
 from clients.replay.run import RunConfig, RunSummary, run
 from clients.replay.tasks import TASKS
 
+_CRITERIA = frozenset(Criteria.model_fields)
 MODEL_LIST = {"object": "list", "data": [{"id": "m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"}]}
 
 
@@ -165,13 +167,11 @@ def do_run(tmp_path: Path, service: FakeService) -> Callable[..., RunSummary]:
         fields: dict[str, Any] = {
             "url": "http://127.0.0.1:9",
             "out": tmp_path / "run",
-            "split": "test",
-            "limit": None,
-            "seed": 0,
             "concurrency": 2,
-            "options": AskOptions(timeout_s=5),
+            "options": AskOptions(timeout_s=5, retries=0),
         }
-        config = RunConfig(task=TASKS[task], data=data, **{**fields, **changes})
+        criteria = Criteria(**{"split": "test"} | {name: changes.pop(name) for name in _CRITERIA & changes.keys()})
+        config = RunConfig(task=TASKS[task], data=data, criteria=criteria, **{**fields, **changes})
         return asyncio.run(run(config, Console(quiet=True), service.transport()))
 
     return make

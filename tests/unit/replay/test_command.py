@@ -15,8 +15,9 @@ import pytest
 from typer.testing import CliRunner
 
 from clients.replay.__main__ import app
-from clients.replay.outcomes import read_outcomes
-from clients.replay.record import RunFolder, RunStatus
+from clients.replay.folder import RunFolder
+from clients.replay.record import RunStatus
+from tests.unit.replay.reading import read_outcomes
 
 Make = Callable[..., Any]
 
