@@ -174,6 +174,31 @@ def report_command(
     _say(_CONSOLE, str(out / "index.html"))
 
 
+@app.command("compare")
+def compare_command(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders of one task; the others stand against the first.")],
+    out: Annotated[Path, typer.Option(help="Folder to write index.html and compare.json to.")],
+    *,
+    seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
+) -> None:
+    """Set runs side by side: differences with paired tests, quality against latency. Needs no service.
+
+    Exit codes: 0 done, 1 it could not be done, 2 wrong usage.
+    """
+    from clients.replay.report import compare_runs  # noqa: PLC0415 - as above
+
+    if len(runs) < 2:  # noqa: PLR2004 - one run is compared with nothing
+        message = "needs two runs or more."
+        raise typer.BadParameter(message)
+    try:
+        sentences = compare_runs(runs, out, seed)
+    except ReplayError as error:
+        _fail(error)
+    for sentence in sentences:
+        _say(_CONSOLE, sentence)
+    _say(_CONSOLE, str(out / "index.html"))
+
+
 def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 

@@ -6,7 +6,7 @@ one such statistic at a time; here one set of resamples serves hundreds of means
 runs' differences and a macro mean over groups come from the same resamples.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Final
 
@@ -45,22 +45,27 @@ class ClusterBootstrap:
         batches = (self._weights[start : start + _BATCH] for start in range(0, self._resamples, _BATCH))
         return np.concatenate([batch.astype(np.float64) @ per_cluster for batch in batches])
 
-    def outcome_weights(self) -> Iterator[NDArray[np.uint8]]:
-        """How often each resample holds each outcome, (n,) per resample; for what is no mean."""
-        for row in self._weights:
-            yield row[self.clusters]
+    def quantiles(self, values: NDArray[np.float64], levels: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The quantiles of ``values`` (n,) in each resample, (resamples, levels), without interpolation."""
+        order = np.argsort(values)
+        ordered, owners = values[order], self.clusters[order]
+        found = np.empty((self._resamples, len(levels)))
+        for place, weights in enumerate(self._weights):
+            below = np.cumsum(weights[owners], dtype=np.int64)
+            found[place] = ordered[np.searchsorted(below, levels * below[-1])]
+        return found
 
     def clusters_of(self, mask: NDArray[np.bool_]) -> int:
         """How many clusters the masked outcomes are in."""
         return int(np.unique(self.clusters[mask]).size)
 
 
-def interval(statistics: NDArray[np.float64]) -> Interval:
-    """The middle 95 % of a statistic over the resamples; those in which it has no value are left out."""
+def interval(statistics: NDArray[np.float64], level: float = LEVEL) -> Interval:
+    """The middle 95 %, or ``level``, of a statistic over the resamples; those in which it has none are left out."""
     known = statistics[np.isfinite(statistics)]
     if not known.size:
         return float("nan"), float("nan")
-    low, high = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

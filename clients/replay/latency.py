@@ -64,15 +64,15 @@ def latency_figures(columns: RunColumns, seed: int, deadline_ms: float | None = 
         return None
     numbers = columns.numbers
     client, sent_at_s = numbers["client"], numbers["sent_at_s"]
-    p50, p95 = quantile_intervals(client, ClusterBootstrap(columns.pictures.codes, seed), (0.50, 0.95))
+    resampled = ClusterBootstrap(columns.pictures.codes, seed).quantiles(client, np.array([0.50, 0.95]))
     busy_s = _busy_s(sent_at_s, client)
     late_ms = (sent_at_s - numbers["intended_at_s"]) * 1000
     intended = (client + late_ms)[np.isfinite(late_ms)]
     timely = int(((intended if intended.size else client) <= deadline_ms).sum()) if deadline_ms else None
     return LatencyFigures(
         parts=tuple(percentiles(part, numbers[part]) for part in PARTS),
-        p50_interval=p50,
-        p95_interval=p95,
+        p50_interval=interval(resampled[:, 0]),
+        p95_interval=interval(resampled[:, 1]),
         tables=tuple(_tables(columns)),
         retried=int((numbers["attempts"] > 1).sum()),
         busy_s=busy_s,
@@ -85,18 +85,6 @@ def latency_figures(columns: RunColumns, seed: int, deadline_ms: float | None = 
 def percentiles(part: str, values_ms: NDArray[np.float64]) -> Percentiles:
     """The percentiles of some durations."""
     return Percentiles(part, len(values_ms), *np.percentile(values_ms, PERCENTILES).tolist())
-
-
-def quantile_intervals(
-    values: NDArray[np.float64], bootstrap: ClusterBootstrap, levels: tuple[float, ...]
-) -> list[Interval]:
-    """Intervals of quantiles, pictures resampled."""
-    order = np.argsort(values)
-    ordered, found = values[order], []
-    for weights in bootstrap.outcome_weights():
-        below = np.cumsum(weights[order], dtype=np.int64)
-        found.append(ordered[np.searchsorted(below, np.array(levels) * below[-1])])
-    return [interval(column) for column in np.array(found).T]
 
 
 def _busy_s(sent_at_s: NDArray[np.float64], latency_ms: NDArray[np.float64]) -> float | None:

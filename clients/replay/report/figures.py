@@ -69,7 +69,7 @@ def lens_answers(figures: LensFigures, number: int) -> Markup:
         axes.set_ylabel("gold count")
         layer_axis(axes)
 
-    return svg(f"lens-answers-{number}", f"Accuracy per layer and count (n = {figures.n})", draw)
+    return svg(f"lens-answers-{number}", f"Accuracy by count (n = {figures.n})", draw)
 
 
 def lens_settling(figures: LensFigures, number: int) -> Markup:

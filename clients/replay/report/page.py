@@ -10,6 +10,7 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from clients.replay.evidence import p_value, signed
 from clients.replay.report.compute import Row, RunReport, Score
 from clients.replay.report.examples import Example
 from clients.replay.scoring.metrics import Metric
@@ -53,6 +54,8 @@ def fill(template: str, **content: object) -> str:
         "token": visible_token,
         "columns": columns,
         "command": command,
+        "p_value": p_value,
+        "signed": signed,
     }
     environment.globals["headline"] = headline
     style = Markup((_HERE / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own style sheet
