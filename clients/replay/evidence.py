@@ -37,8 +37,8 @@ def _quality(comparison: Comparison, difference: Difference, headline: Metric) -
     points, low, high = (100 * value for value in (difference.difference, difference.low, difference.high))
     word = "better" if points > 0 else "worse"
     basis = (
-        f"{headline.label.lower()} {signed(points)} points, {signed(low)} to {signed(high)}, over {comparison.n} questions "
-        f"about {comparison.pictures} pictures; McNemar {p_value(comparison.verdict.p)}"
+        f"{headline.label.lower()} {signed(points)} points, {signed(low)} to {signed(high)}, over {comparison.n} "
+        f"questions about {comparison.pictures} pictures; McNemar {p_value(comparison.verdict.p)}"
     )
     if difference.shown and tested:
         return f"{other} answers {word} than {reference} ({basis})"

@@ -11,6 +11,8 @@ from clients.replay.folder import RunFolder
 from clients.replay.record import RunRecord, RunStatus
 from clients.replay.resume import require_same_run, whole_lines_bytes
 
+Parts = Sequence[tuple[Path, RunRecord]]
+
 
 def merge(shards: Sequence[Path], out: Path) -> RunRecord:
     """Write the run that the shards are parts of.
@@ -18,7 +20,7 @@ def merge(shards: Sequence[Path], out: Path) -> RunRecord:
     Raises:
         ReplayError: they are no shards, not all of one run, or not each of them once; or ``out`` is taken.
     """
-    folder, parts = RunFolder(out), {path: RunFolder(path).read_record() for path in shards}
+    folder, parts = RunFolder(out), [(path, RunFolder(path).read_record()) for path in shards]
     folder.require_free()
     record = _merged_record(parts)
     folder.create()
@@ -34,12 +36,12 @@ def merge(shards: Sequence[Path], out: Path) -> RunRecord:
     return record
 
 
-def _merged_record(parts: dict[Path, RunRecord]) -> RunRecord:
-    first = next(iter(parts.values()))
+def _merged_record(parts: Parts) -> RunRecord:
+    _, first = parts[0]
     _require_each_once(parts)
-    for path, record in parts.items():
+    for path, record in parts:
         require_same_run(path, record.model_copy(update={"shard": None}), first.model_copy(update={"shard": None}))
-    records = parts.values()
+    records = [record for _, record in parts]
     ends = [record.ended for record in records]
     killed, finished = None in ends, all(record.status is RunStatus.FINISHED for record in records)
     return first.model_copy(
@@ -55,16 +57,16 @@ def _merged_record(parts: dict[Path, RunRecord]) -> RunRecord:
     )
 
 
-def _require_each_once(parts: dict[Path, RunRecord]) -> None:
-    shards = {path: record.shard for path, record in parts.items() if record.shard}
-    if whole := [str(path) for path in parts if path not in shards]:
+def _require_each_once(parts: Parts) -> None:
+    if whole := [str(path) for path, record in parts if record.shard is None]:
         message = f"{', '.join(whole)} is no shard: only runs made with --shard can be merged."
         raise ReplayError(message)
-    count = max(shard.count for shard in shards.values())
-    given = Counter(shard.index for shard in shards.values())
+    shards = [record.shard for _, record in parts if record.shard]
+    count = max(shard.count for shard in shards)
+    given = Counter(shard.index for shard in shards)
     missing = [f"{index}/{count}" for index in range(count) if index not in given]
     twice = [f"{index}/{count}" for index, times in given.items() if times > 1]
-    if missing or twice or any(shard.count != count for shard in shards.values()):
+    if missing or twice or any(shard.count != count for shard in shards):
         told = ", ".join([*(f"{name} is missing" for name in missing), *(f"{name} is there twice" for name in twice)])
         message = f"Each of the {count} shards is needed once: {told or 'they are of different counts'}."
         raise ReplayError(message)

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from clients.replay.client import AskOptions
 from clients.replay.record import Criteria
 from clients.replay.run import RunConfig, RunSummary, run
 from clients.replay.tasks import TASKS
+from tests.unit.replay.serving import Handler, serving
 
 _CRITERIA = frozenset(Criteria.model_fields)
 MODEL_LIST = {"object": "list", "data": [{"id": "m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"}]}
@@ -185,6 +186,22 @@ def lens_reply() -> Callable[..., dict[str, Any]]:
         return reply(answer, trace(*layers))
 
     return make
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A real service on a loopback port that takes 20 ms to answer 3."""
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture
+def asked(url: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The bodies of all requests to ``url``."""
+    assert url
+    bodies: list[dict[str, Any]] = []
+    monkeypatch.setattr(Handler, "asked", bodies)
+    return bodies
 
 
 @pytest.fixture
