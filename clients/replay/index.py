@@ -4,12 +4,12 @@ A split is scanned once into a temporary file; drawing, sharding and resuming ar
 read back picture by picture. Memory holds numbers only: the places of the questions that a draw keeps.
 """
 
+import dataclasses
 import json
 import random
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +27,7 @@ _SCHEMA: Final = """
     CREATE TABLE problems (kind TEXT, place TEXT, detail TEXT);
     CREATE TABLE kept (place INTEGER PRIMARY KEY);
 """
+_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Sample))
 _IN_ORDER: Final = "ORDER BY picture, place"
 
 
@@ -80,9 +81,10 @@ class SampleIndex:
 
     def _add(self, sample: Sample) -> None:
         self._db.execute("INSERT OR IGNORE INTO pictures (key) VALUES (?)", (sample.image_key,))
+        told = json.dumps({name: getattr(sample, name) for name in _FIELDS}, ensure_ascii=False)
         added = self._db.execute(
             "INSERT OR IGNORE INTO samples (id, picture, fields) SELECT ?, number, ? FROM pictures WHERE key = ?",
-            (sample.id, json.dumps(asdict(sample), ensure_ascii=False), sample.image_key),
+            (sample.id, told, sample.image_key),
         )
         if not added.rowcount:
             self._note(Problem(ProblemKind.DUPLICATE_ID, sample.id, "an earlier question has this id"))

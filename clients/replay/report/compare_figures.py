@@ -7,6 +7,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
+from clients.replay.bootstrap import Interval
 from clients.replay.comparison import Comparison
 from clients.replay.report.compute import RunReport
 from clients.replay.report.drawing import INK, MUTED, SERIES, svg
@@ -27,8 +28,8 @@ def quality_and_latency(reports: Sequence[RunReport]) -> Markup:
             axes.errorbar(
                 p50_ms,
                 score.value,
-                xerr=[[p50_ms - latency.p50_interval[0]], [latency.p50_interval[1] - p50_ms]],
-                yerr=[[score.value - score.low], [score.high - score.value]],
+                xerr=_reach([p50_ms], [latency.p50_interval]),
+                yerr=_reach([score.value], [(score.low, score.high)]),
                 fmt="o",
                 color=SERIES[place % len(SERIES)],
                 capsize=3,
@@ -58,10 +59,7 @@ def differences(comparisons: Sequence[Comparison], labels: dict[str, str]) -> Ma
             axes.errorbar(
                 values,
                 np.arange(len(names)) + offsets[place],
-                xerr=[
-                    [entry.difference - entry.low for entry in shown],
-                    [entry.high - entry.difference for entry in shown],
-                ],
+                xerr=_reach(values, [(entry.low, entry.high) for entry in shown]),
                 fmt="o",
                 color=SERIES[(place + 1) % len(SERIES)],
                 capsize=3,
@@ -76,3 +74,10 @@ def differences(comparisons: Sequence[Comparison], labels: dict[str, str]) -> Ma
         axes.tick_params(axis="y", labelcolor=MUTED)
 
     return svg("differences", "Differences, question by question", draw, _WIDE_INCHES)
+
+
+def _reach(values: Sequence[float], intervals: Sequence[Interval]) -> list[list[float]]:
+    """How far intervals reach to both sides; a resampled one may leave its own estimate just outside."""
+    below = [max(value - low, 0.0) for value, (low, _) in zip(values, intervals, strict=True)]
+    above = [max(high - value, 0.0) for value, (_, high) in zip(values, intervals, strict=True)]
+    return [below, above]
