@@ -71,12 +71,15 @@ def share_axis(axes: Axes, label: str) -> None:
     axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
 
 
+_STRONGEST: Final = 0.75  # text on it must stay readable
+
+
 def cells(axes: Axes, shares: Sequence[Sequence[float]], texts: Sequence[Sequence[str]] | None = None) -> None:
     """A map of shares, row by row from the top; the larger, the stronger the colour."""
     for row, values in enumerate(shares):
         for column, share in enumerate(values):
             corner = (column - 0.5, row - 0.5)
-            axes.add_patch(Rectangle(corner, 1, 1, facecolor=SERIES[0], alpha=max(share, 0.0), linewidth=0))
+            axes.add_patch(Rectangle(corner, 1, 1, facecolor=SERIES[0], alpha=_STRONGEST * share, linewidth=0))
             if texts:
                 axes.text(column, row, texts[row][column], ha="center", va="center", fontsize=7)
     axes.set_xlim(-0.5, max(map(len, shares)) - 0.5)

@@ -82,6 +82,9 @@ def lens_settling(figures: LensFigures, number: int) -> Markup:
         axes.bar([len(layers) + 0.5], [figures.never_settled], color=MUTED, width=0.75, label="wrong at the last")
         axes.plot(layers, np.cumsum(shares), color=SERIES[1], drawstyle="steps-post", label="settled so far")
         layer_axis(axes)
+        step = max(1, round(len(layers) / 8))
+        named = [layer for layer in layers[::step] if layer <= len(layers) - step]  # leaves room for the last bar's
+        axes.set_xticks([*named, len(layers) + 0.5], [*map(str, named), "never"])
         share_axis(axes, "share of traces")
         axes.legend(loc="upper left", fontsize=9)
 
@@ -116,6 +119,7 @@ def confusion(figures: CountFigures, number: int) -> Markup:
         cells(axes, shares.tolist(), [[f"{n}" if n else "" for n in row] for row in shown.tolist()])
         axes.set_xticks(range(last + 2), [*map(str, range(last + 1)), "other"])
         axes.set_yticks(range(last + 1))
+        axes.tick_params(labelsize=10 if last < 10 else 7)  # noqa: PLR2004 - two digits need more room
         axes.set_xlabel("answered count")
         axes.set_ylabel("gold count")
 
