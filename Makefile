@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha train-tiny samples clean
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha train-tiny samples clean compare bench-replay
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +73,13 @@ variants: install ## Every MatCha variant on the embedded model: answers beside 
 bench-matcha: install optimum-env ## MatCha at full size beside transformers 4 and Optimum: a quarter of an hour, 9 GB (OUT=...)
 	@out=$(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-matcha); \
 	$(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out
+
+compare: install ## Set runs of one task side by side, the others against the first (RUNS="runs/a runs/b" OUT=...)
+	@test -n "$(RUNS)" || { echo 'name the run folders: make compare RUNS="runs/a runs/b"'; exit 2; }
+	@$(BIN)/python -m clients.replay compare $(patsubst %/outcomes.jsonl,%,$(RUNS)) --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-compare)
+
+bench-replay: install ## Measure the replay client: report, overhead, kills, memory (OUT=..., about four minutes)
+	@$(BIN)/python -m clients.replay.bench $(if $(OUT),--out $(OUT))
 
 train-tiny: install ## Train the embedded models anew, with their model cards (about two hours on two cores)
 	$(BIN)/python -m services.training tiny-matcha
