@@ -36,7 +36,7 @@ class Trace:
         self._inner.append(torch.stack(inner) if inner else logits.new_empty(0, 1))
         if self._last in self._layers:
             answer = torch.tensor([token_id], device=logits.device)
-            self._own += measure(logits[None].clone(), answer, self.options.top_k, self._track.to(logits.device))
+            self._own += measure(logits[None], answer, self.options.top_k, self._track.to(logits.device))
 
     def add_picture(self, slot: Slot, states: list[torch.Tensor]) -> None:
         """Take raw states (tokens, hidden) of every layer where a picture stands."""
