@@ -59,6 +59,9 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     def begin(self, job: Job[Asked]) -> Iterable[Reply]:
         """Read a job's prompt."""
         queue_ms = (time.monotonic() - job.enqueued_s) * 1000
+        if time.monotonic() > job.deadline_s:  # whoever asked was told so already
+            message = "the deadline passed while the request waited"
+            return [DeadlineError(message)]
         try:
             started = self._engine.begin(self._wire.question(job.request))
         except ServiceError as error:
@@ -72,7 +75,8 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         late = [active for active in self._active.values() if time.monotonic() > active.job.deadline_s]
         for active in late:
             del self._active[active.job.id]
-            yield active.job.id, DeadlineError("the deadline passed while the answer was being written")
+            message = "the deadline passed while the answer was being written"
+            yield active.job.id, DeadlineError(message)
         actives = list(self._active.values())
         if actives:
             pieces = self._engine.step([active.started for active in actives])
