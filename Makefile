@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha train-tiny samples clean compare bench-replay
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha train-tiny samples clean compare bench-replay bench-qwen-vl
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,6 +87,11 @@ train-tiny: install ## Train the embedded models anew, with their model cards (a
 
 samples: install ## Draw clients/samples anew, byte for byte
 	$(BIN)/python -m services.training samples
+
+SERVE_ENV   ?=
+NNSIGHT_ENV ?=
+bench-qwen-vl: install ## Qwen2-VL at full size: lens, cache, memory (SERVE_ENV=, NNSIGHT_ENV=: see services/bench)
+	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m services.bench.qwen_vl run --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-qwen-vl) $(if $(SERVE_ENV),--serve-env $(SERVE_ENV)) $(if $(NNSIGHT_ENV),--nnsight-env $(NNSIGHT_ENV))
 
 clean: ## Remove what was built (not runs/)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache
