@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report train-tiny samples clean
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report load load-variants bench-load train-tiny samples clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,19 @@ RUNS ?= $(wildcard runs/*/outcomes.jsonl)
 report: install ## Render a report over run folders (RUNS="runs/a runs/b" OUT=...)
 	@test -n "$(RUNS)" || { echo 'name the run folders: make report RUNS="runs/a runs/b"'; exit 2; }
 	@$(BIN)/python -m clients.replay report $(patsubst %/outcomes.jsonl,%,$(RUNS)) --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-report)
+
+SERVICE ?= matcha
+PROFILE ?= smoke
+VARIANT ?=
+load: install ## Load a service (SERVICE=matcha|qwen_vl VARIANT=... PROFILE=smoke|steady|overload|capacity URL=... SET="rate_per_s=20" OUT=...)
+	@$(BIN)/python -m loadtests run --service $(SERVICE) --profile $(PROFILE) $(if $(VARIANT),--variant $(VARIANT)) $(if $(filter command environment,$(origin URL)),--url $(URL)) $(if $(filter command environment,$(origin DATA)),--data $(DATA)) $(foreach change,$(SET),--set $(change)) $(if $(OUT),--out $(OUT))
+
+VARIANTS ?= fp32
+load-variants: install ## Load one variant after the other with the same requests; one table (SERVICE=... PROFILE=steady VARIANTS="fp32 ...")
+	@$(BIN)/python -m loadtests variants $(VARIANTS) --service $(SERVICE) --profile $(if $(filter command environment,$(origin PROFILE)),$(PROFILE),steady) $(foreach change,$(SET),--set $(change)) $(if $(OUT),--out $(OUT))
+
+bench-load: install ## How late is the load generator by itself, at 300 requests per second on one core?
+	@$(BIN)/python -m loadtests generator $(if $(OUT),--out $(OUT))
 
 train-tiny: install ## Train the embedded models anew, with their model cards (about two hours on two cores)
 	$(BIN)/python -m services.training tiny-matcha
