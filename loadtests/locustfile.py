@@ -33,7 +33,7 @@ def prepare(environment: Environment, **_: Any) -> None:  # Any: Locust hands ov
     """Make ready what the users of this process share."""
     run_folder, data = _folders(environment)
     record = read_record(run_folder)
-    profile = record.profile
+    profile = record.load.asked
     samples = TASKS[record.task].load(data, record.selection.split).samples
     LoadUser.session = Session(
         profile=profile,
@@ -56,7 +56,9 @@ def note_overload(environment: Environment, **_: Any) -> None:  # Any: as above
     runner = environment.runner
     if runner is not None and not isinstance(runner, WorkerRunner) and runner.cpu_log_warning():
         folder = _folders(environment)[0]
-        RunFolder(folder).write_record(read_record(folder).model_copy(update={"client_overloaded": True}))
+        record = read_record(folder)
+        load = record.load.model_copy(update={"client_overloaded": True})
+        RunFolder(folder).write_record(record.model_copy(update={"load": load}))
 
 
 class UntilAnswered(LoadTestShape):

@@ -1,4 +1,4 @@
-"""What became of each request: the replay client's outcomes, with the time at which the request was due."""
+"""What became of each request: the replay client's outcomes, with the times of a load test."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -14,35 +14,49 @@ NOT_SENT: Final = "client_saturated"
 """Code of a failure that the generator alone is to blame for."""
 
 
-class Sent(BaseModel):
-    """When a request was due, in seconds of measured time, and how much later it was really sent.
+class _Timed(BaseModel):
+    """When a request was meant to be sent and when it was, in seconds since 1970; ``latency_ms`` counts from then.
 
-    In the closed loop a request is due when it is sent.
+    In the closed loop a request is meant to be sent when it is.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    due_s: float
-    lag_ms: float
+    latency_ms: float
+    intended_at_s: float
+    sent_at_s: float
+
+    @property
+    def lag_ms(self) -> float:
+        """How late it was sent."""
+        return (self.sent_at_s - self.intended_at_s) * 1000
+
+    @property
+    def waited_for_ms(self) -> float:
+        """How long its sender waited, from when it was due: what a load test calls latency."""
+        return self.lag_ms + self.latency_ms
+
+    @property
+    def ended_at_s(self) -> float:
+        """When its answer was there, or it was given up."""
+        return self.sent_at_s + self.latency_ms / 1000
 
 
-class LoadScored(Scored):
-    """The service answered. ``latency_ms`` counts from the time at which the request was due."""
-
-    sent: Sent
+class LoadScored(_Timed, Scored):
+    """The service answered."""
 
 
-class LoadFailed(Failed):
-    """There is no answer; ``latency_ms`` counts as in ``LoadScored``."""
-
-    sent: Sent
+class LoadFailed(_Timed, Failed):
+    """There is no answer."""
 
 
 Outcome = LoadScored | LoadFailed
 _OUTCOME: Final[TypeAdapter[Outcome]] = TypeAdapter(Annotated[Outcome, Field(discriminator="outcome")])
 
 
-def outcome(ask: Ask, reply: AnswerResponse | Failure, latency_ms: float, sent: Sent) -> Outcome:
+def outcome(
+    ask: Ask, reply: AnswerResponse | Failure, *, intended_at_s: float, sent_at_s: float, latency_ms: float
+) -> Outcome:
     """The outcome of one request."""
     asked = {
         "sample_id": ask.id,
@@ -52,8 +66,9 @@ def outcome(ask: Ask, reply: AnswerResponse | Failure, latency_ms: float, sent: 
         "gold": ask.sample.gold,
         "answer_type": ask.sample.answer_type,
         "labels": dict(ask.sample.labels),
+        "intended_at_s": round(intended_at_s, 6),
+        "sent_at_s": round(sent_at_s, 6),
         "latency_ms": round(latency_ms, 3),
-        "sent": sent,
     }
     if isinstance(reply, Failure):
         return LoadFailed.model_validate({**asked, "failure": reply})

@@ -21,13 +21,12 @@ class Recorder:
         self._events.report_to_master.add_listener(self._hand_over)
         self._events.worker_report.add_listener(self._take)
 
-    def record(self, outcome: Outcome) -> None:
-        """Keep one outcome; one of the warm-up, due before measured time, is counted by Locust only."""
-        warm_up = outcome.sent.due_s < 0
+    def record(self, outcome: Outcome, *, warm_up: bool) -> None:
+        """Keep one outcome; one of the warm-up is counted by Locust only."""
         self._events.request.fire(
             request_type="POST",
             name=f"{_NAME} (warm-up)" if warm_up else _NAME,
-            response_time=outcome.latency_ms,
+            response_time=outcome.waited_for_ms,
             response_length=0,
             exception=outcome.failure.kind.value if isinstance(outcome, LoadFailed) else None,
             context={},

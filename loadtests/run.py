@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,8 +26,8 @@ from loadtests.errors import LoadTestError
 from loadtests.outcomes import read
 from loadtests.profile import Profile
 from loadtests.questions import Questions
-from loadtests.run_folder import SUMMARY, LoadRecord, read_record
-from loadtests.summary import Summary, most_in_flight, summarize
+from loadtests.run_folder import SUMMARY, Load, LoadRecord, read_record
+from loadtests.summary import Summary, most_in_flight, summarize, window
 from services.common.schemas import ModelCard, ModelList
 
 SAMPLES: Final = Path(__file__).parents[1] / "clients" / "samples"
@@ -87,8 +88,9 @@ def _measure(plan: Plan, url: str) -> Summary:
     if not outcomes:
         message = f"nothing was asked in {plan.profile.duration_s:g} s: make the profile longer, or its rate higher"
         raise LoadTestError(message)
-    reached = {"concurrency": most_in_flight(outcomes)}
-    folder.write_record(read_record(plan.out).finished(RunStatus.FINISHED).model_copy(update=reached))
+    started, ended = (datetime.fromtimestamp(at_s, UTC) for at_s in window(outcomes))
+    reached = {"concurrency": most_in_flight(outcomes), "started": started, "ended": ended}
+    folder.write_record(read_record(plan.out).model_copy(update={**reached, "status": RunStatus.FINISHED}))
     summary = summarize(plan.out)
     (plan.out / SUMMARY).write_text(json.dumps(dataclasses.asdict(summary), indent=2) + "\n", encoding="utf-8")
     return summary
@@ -117,8 +119,7 @@ def _first_record(plan: Plan, url: str, samples: Sequence[Sample]) -> LoadRecord
         versions=client_versions(),
         machine=Machine.this(),
         started=now(),
-        service=plan.service,
-        profile=profile,
+        load=Load.of(plan.service, profile),
     )
 
 

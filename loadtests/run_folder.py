@@ -1,9 +1,9 @@
-"""A load test's folder: the replay client's, whose ``run.json`` tells the profile too."""
+"""A load test's folder: the replay client's, whose ``run.json`` tells the load too."""
 
 from pathlib import Path
 from typing import Final
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from clients.replay.record import RunFolder, RunRecord
 from loadtests.errors import LoadTestError
@@ -12,12 +12,39 @@ from loadtests.profile import Profile
 SUMMARY: Final = "summary.json"
 
 
+class Load(BaseModel):
+    """How a load test offered its requests: what the replay client's reports tell of it, and the whole profile.
+
+    ``client_overloaded`` says that Locust saw one of its processes above 90 % of a core.
+    """
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    profile: str
+    offered_rate_per_s: float | None
+    deadline_ms: float
+    users: int
+    service: str
+    asked: Profile
+    client_overloaded: bool = False
+
+    @classmethod
+    def of(cls, service: str, profile: Profile) -> "Load":
+        """The load that a profile asks of a service."""
+        return cls(
+            profile=profile.name,
+            offered_rate_per_s=profile.rate_per_s,
+            deadline_ms=profile.objective_ms,
+            users=profile.users,
+            service=service,
+            asked=profile,
+        )
+
+
 class LoadRecord(RunRecord):
     """Contents of ``run.json``. ``concurrency`` is what the run reached: the most requests that waited together."""
 
-    service: str
-    profile: Profile
-    client_overloaded: bool = Field(default=False, description="Locust saw one of its processes above 90 % of a core.")
+    load: Load
 
 
 def read_record(folder: Path) -> LoadRecord:

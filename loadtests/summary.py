@@ -40,7 +40,8 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One load test. Rates are per second of the window, from the start of measured time to the last answer.
+    """One load test. Rates are per second of the window, from the first request due to the last answer, and no shorter
+    than the profile's duration.
 
     Latency holds answers only: failures are counted apart, by class, and never as fast or slow answers. ``good`` is the
     number of answers within the objective, ``good_per_s`` the goodput. ``saturated`` says why the generator's own
@@ -83,22 +84,30 @@ def summarize(folder: Path) -> Summary:
 
 def most_in_flight(outcomes: Sequence[Outcome]) -> int:
     """How many requests waited for their answers at once, at most."""
-    starts = [outcome.sent.due_s + outcome.sent.lag_ms / 1000 for outcome in outcomes]
-    ends = [_ended_s(outcome) for outcome in outcomes]
-    changes = sorted([(start, 1) for start in starts] + [(end, -1) for end in ends])
+    starts = [(outcome.sent_at_s, 1) for outcome in outcomes]
+    ends = [(outcome.ended_at_s, -1) for outcome in outcomes]
+    changes = sorted(starts + ends)
     return int(np.cumsum([change for _, change in changes]).max(initial=0))
 
 
+def window(outcomes: Sequence[Outcome]) -> tuple[float, float]:
+    """When the first request was due and the last was over, in seconds since 1970; zeros without any."""
+    if not outcomes:
+        return 0.0, 0.0
+    return min(outcome.intended_at_s for outcome in outcomes), max(outcome.ended_at_s for outcome in outcomes)
+
+
 def _summary(name: str, record: LoadRecord, outcomes: Sequence[Outcome]) -> Summary:
-    profile = record.profile
+    profile = record.load.asked
     scored = [outcome for outcome in outcomes if isinstance(outcome, LoadScored)]
     failures = [outcome.failure for outcome in outcomes if isinstance(outcome, LoadFailed)]
-    lag = Spread.of([outcome.sent.lag_ms for outcome in outcomes])
-    good = sum(outcome.latency_ms <= profile.objective_ms for outcome in scored)
-    window_s = max([profile.duration_s, *map(_ended_s, outcomes)])
+    lag = Spread.of([outcome.lag_ms for outcome in outcomes])
+    good = sum(outcome.waited_for_ms <= profile.objective_ms for outcome in scored)
+    first_s, last_s = window(outcomes)
+    window_s = max(profile.duration_s, last_s - first_s)
     return Summary(
         name=name,
-        service=record.service,
+        service=record.load.service,
         variant=record.server.variant,
         profile=profile.name,
         loop=profile.loop,
@@ -111,7 +120,7 @@ def _summary(name: str, record: LoadRecord, outcomes: Sequence[Outcome]) -> Summ
         objective_ms=profile.objective_ms,
         good=good,
         good_per_s=good / window_s,
-        latency=Spread.of([outcome.latency_ms for outcome in scored]),
+        latency=Spread.of([outcome.waited_for_ms for outcome in scored]),
         lag=lag,
         most_in_flight=most_in_flight(outcomes),
         saturated=_saturated(record, failures, lag),
@@ -124,14 +133,10 @@ def failure_class(failure: Failure) -> str:
     return " ".join(str(part) for part in parts if part is not None)
 
 
-def _ended_s(outcome: Outcome) -> float:
-    return outcome.sent.due_s + outcome.latency_ms / 1000
-
-
 def _saturated(record: LoadRecord, failures: Sequence[Failure], lag: Spread) -> str | None:
     not_sent = sum(failure.code == NOT_SENT for failure in failures)
     if not_sent:
         return f"{not_sent} requests were not sent: too many were waiting"
     if lag.p99_ms is not None and lag.p99_ms > MAX_LAG_MS:
         return f"p99 scheduling lag is {lag.p99_ms:.0f} ms, over {MAX_LAG_MS:g}"
-    return "a process of the generator was above 90 % of a core" if record.client_overloaded else None
+    return "a process of the generator was above 90 % of a core" if record.load.client_overloaded else None

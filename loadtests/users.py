@@ -1,5 +1,6 @@
 """Who asks: a source of requests that are due at their times, or a user who waits for an answer before the next."""
 
+import time
 from dataclasses import dataclass
 from itertools import count
 from time import perf_counter
@@ -12,7 +13,7 @@ from locust.exception import StopUser
 
 from loadtests.arrivals import poisson
 from loadtests.asking import Asker
-from loadtests.outcomes import Sent, outcome
+from loadtests.outcomes import outcome
 from loadtests.profile import Profile
 from loadtests.questions import Ask, Questions
 from loadtests.recorder import Recorder
@@ -39,7 +40,7 @@ class LoadUser(User):
     def on_start(self) -> None:
         """Begin this user's own time and questions."""
         self.source = f"{self.session.worker}.{next(LoadUser._numbers)}"
-        self.started_s = perf_counter()
+        self.started_s, self.started_at_s = perf_counter(), time.time()
         self.asks = self.session.questions.stream(self.source)
 
     def now_s(self) -> float:
@@ -47,12 +48,13 @@ class LoadUser(User):
         return perf_counter() - self.started_s
 
     def ask(self, ask: Ask, due_s: float) -> None:
-        """Ask one question, and record what became of it. Latency counts from ``due_s``."""
+        """Ask one question that is due at this time, and record what became of it."""
         session, sent_s = self.session, self.now_s()
         reply = session.asker.ask(ask)
-        latency_ms = (self.now_s() - due_s) * 1000
-        sent = Sent(due_s=due_s - session.profile.warm_up_s, lag_ms=(sent_s - due_s) * 1000)
-        session.recorder.record(outcome(ask, reply, latency_ms, sent))
+        latency_ms = (self.now_s() - sent_s) * 1000
+        due_at_s, sent_at_s = self.started_at_s + due_s, self.started_at_s + sent_s
+        result = outcome(ask, reply, intended_at_s=due_at_s, sent_at_s=sent_at_s, latency_ms=latency_ms)
+        session.recorder.record(result, warm_up=due_s < session.profile.warm_up_s)
 
 
 class OpenLoopUser(LoadUser):
@@ -79,5 +81,4 @@ class ClosedLoopUser(LoadUser):
         """Ask one question."""
         if self.now_s() >= self.session.profile.total_s:
             raise StopUser
-        ask = next(self.asks)
-        self.ask(ask, self.now_s())
+        self.ask(next(self.asks), self.now_s())

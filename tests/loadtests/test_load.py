@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -62,9 +63,10 @@ def test_a_run_leaves_everything_that_tells_of_it(tmp_path: Path) -> None:
         summary = _run(tmp_path / "run", url, "steady", "rate_per_s=40", "duration_s=3", "warm_up_s=1")
     record = read_record(tmp_path / "run")
     assert record.status is RunStatus.FINISHED
-    assert record.profile.rate_per_s == 40
+    assert record.load.asked.rate_per_s == 40
     outcomes = read(RunFolder(tmp_path / "run").outcomes)
-    assert all(0 <= outcome.sent.due_s < 3 for outcome in outcomes)  # the warm-up is not among them
+    times = [outcome.intended_at_s for outcome in outcomes]
+    assert max(times) - min(times) < 3  # the warm-up is not among them
     assert summary.requests == summary.answered == len(outcomes)
     assert 80 < len(outcomes) < 170  # 120, give or take 4 standard deviations
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["answered"] == len(outcomes)
@@ -80,8 +82,11 @@ def test_the_same_seed_asks_the_same_at_the_same_times(tmp_path: Path) -> None:
         for name in ("a", "b"):
             _run(tmp_path / name, url, "steady", "rate_per_s=30", "duration_s=1.5", "warm_up_s=0")
             outcomes = read(RunFolder(tmp_path / name).outcomes)
-            asked.append(sorted((one.sent.due_s, one.sample_id, one.image_sha256) for one in outcomes))
-    assert asked[0] == asked[1]
+            asked.append(sorted(outcomes, key=lambda one: one.intended_at_s))
+    first, again = asked
+    assert [(one.sample_id, one.image_sha256) for one in first] == [(one.sample_id, one.image_sha256) for one in again]
+    gaps = [[later.intended_at_s - one.intended_at_s for one, later in pairwise(run)] for run in asked]
+    assert gaps[0] == pytest.approx(gaps[1], abs=1e-4)
 
 
 def test_two_processes_share_the_rate_and_one_folder(tmp_path: Path) -> None:
