@@ -81,18 +81,17 @@ def test_rates_goodput_and_percentiles_of_a_small_run(tmp_path: Path) -> None:
     assert summary.answered_per_s == pytest.approx(18 / 14.5)
     assert summary.good_per_s == pytest.approx(15 / 14.5)
     assert summary.good_share == 0.75
-    assert (summary.latency.n, summary.latency.p50_ms, summary.latency.max_ms) == (
-        18,
-        pytest.approx(50),
-        pytest.approx(300),
-    )
+    assert summary.latency.n == 18
+    assert summary.latency.p50_ms == pytest.approx(50)
+    assert summary.latency.max_ms == pytest.approx(300)
     assert summary.saturated is None
 
 
 def test_failures_are_no_latencies(tmp_path: Path) -> None:
     """A refusal in 2 ms must not make a service look fast."""
     summary = summarize(_write(tmp_path / "run", [_result(0, 80), *(_result(i / 10, 2, BUSY) for i in range(50))]))
-    assert (summary.latency.n, summary.latency.p50_ms) == (1, pytest.approx(80))
+    assert summary.latency.n == 1
+    assert summary.latency.p50_ms == pytest.approx(80)
     assert summary.good == 1
 
 
