@@ -1,15 +1,19 @@
 """What every service can be told, by environment or command line; a service adds its own and its prefix."""
 
+import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from services.common.cores import available_cores
-
 MODELS = Path(__file__).parents[2] / "models"
 """The embedded models, which answer when nothing else is named."""
+
+
+def available_cores() -> int:
+    """Cores that this process may run on."""
+    return len(os.sched_getaffinity(0))
 
 
 class ServerSettings(BaseSettings):
