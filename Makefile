@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report load load-variants bench-load train-tiny samples clean
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report load load-variants bench-load images up down check-deploy train-tiny samples clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,43 @@ RUNS ?= $(wildcard runs/*/outcomes.jsonl)
 report: install ## Render a report over run folders (RUNS="runs/a runs/b" OUT=...)
 	@test -n "$(RUNS)" || { echo 'name the run folders: make report RUNS="runs/a runs/b"'; exit 2; }
 	@$(BIN)/python -m clients.replay report $(patsubst %/outcomes.jsonl,%,$(RUNS)) --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-report)
+
+# Wheels to build with instead of an index (a folder), a certificate authority to trust, and anything else for docker build.
+WHEELS      ?=
+CA          ?=
+BUILD_FLAGS ?=
+BUILD = docker build $(BUILD_FLAGS) $(if $(WHEELS),--build-context wheels=$(WHEELS)) $(if $(CA),--secret id=ca$(comma)src=$(CA)) --build-arg REVISION=$(shell git rev-parse HEAD)
+comma := ,
+images: ## Build every CPU image (WHEELS=folder of wheels, CA=certificate file, BUILD_FLAGS=...)
+	$(BUILD) --file docker/matcha.Dockerfile --target torch --tag tallyglass/matcha:torch .
+	$(BUILD) --file docker/qwen_vl.Dockerfile --target cpu --tag tallyglass/qwen-vl:cpu .
+	$(BUILD) --file docker/replay.Dockerfile --target client --tag tallyglass/replay:client .
+
+COMPOSE = docker compose --file docker/compose.yaml
+up: ## Start both services as containers on 127.0.0.1:8000 and 8001 (after make images)
+	$(COMPOSE) up --detach --wait
+
+down: ## Stop them
+	$(COMPOSE) --profile replay down
+
+# checkov needs versions that the project does not: its tools live apart.
+DEPLOY := .venv-deploy
+$(DEPLOY)/installed: tests/deploy/constraints.txt
+	$(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/deploy/constraints.txt
+	@touch $@
+
+KUBERNETES := 1.33 1.35 1.37
+RENDERED   := build/manifests
+check-deploy: $(DEPLOY)/installed ## Check Dockerfiles and every manifest: schemas of three Kubernetes versions, checkov, hadolint, yamllint
+	@command -v kubectl >/dev/null || { echo "kubectl is needed: it renders the manifests"; exit 1; }
+	@rm -rf $(RENDERED) && k8s/render $(RENDERED)
+	@for version in $(KUBERNETES); do $(DEPLOY)/bin/kubernetes-validate --strict --quiet -k $$version $(RENDERED)/*.yaml || exit 1; done
+	@$(DEPLOY)/bin/yamllint --strict --config-file k8s/.yamllint.yaml k8s docker
+	@$(DEPLOY)/bin/hadolint docker/*.Dockerfile
+	@$(DEPLOY)/bin/checkov --config-file k8s/.checkov.yaml --directory $(RENDERED)
+	@$(DEPLOY)/bin/checkov --config-file docker/.checkov.yaml --directory docker
+	@echo "$$(ls $(RENDERED) | wc -l) manifests and $$(ls docker/*.Dockerfile | wc -l) Dockerfiles hold"
 
 SERVICE ?= matcha
 PROFILE ?= smoke

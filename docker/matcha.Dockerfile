@@ -1,0 +1,56 @@
+# Images of the MatCha service: targets torch, onnx and openvino. `make images` builds them; README.md tells the rest.
+ARG PYTHON=python:3.11-slim-bookworm
+
+# Wheels to prefer over an index: --build-context wheels=FOLDER puts them here. Empty unless a builder brings some.
+FROM scratch AS wheels
+
+# The tools of a build, none of which reaches an image: /install EXTRA puts what an extra names into /opt/venv.
+FROM ${PYTHON} AS build
+ARG PIP_EXTRA_INDEX_URL
+ARG PIP_NO_INDEX
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python3 -m venv --without-pip /opt/venv
+WORKDIR /project
+COPY pyproject.toml constraints.txt ./
+COPY --chmod=755 docker/install /install
+
+FROM build AS torch-venv
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,target=/wheels \
+    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install matcha
+
+# The code of this service and no other, byte-compiled.
+FROM build AS app
+COPY services/__init__.py /app/services/
+COPY services/common /app/services/common
+COPY services/matcha /app/services/matcha
+RUN python3 -m compileall -q /app
+
+FROM ${PYTHON} AS base
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="tallyglass-matcha" \
+      org.opencontainers.image.description="Answers questions about charts over HTTP" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
+COPY --chmod=755 docker/strip /tmp/strip
+RUN /tmp/strip && rm /tmp/strip
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    MATCHA_HOST=0.0.0.0 \
+    MATCHA_PORT=8000 \
+    MATCHA_MODEL_DIR=/model
+WORKDIR /app
+COPY --from=app /app /app
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=120s --start-interval=1s --retries=3 \
+    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"MATCHA_PORT\"]}/ready', timeout=2)"]
+CMD ["python", "-m", "services.matcha"]
+
+FROM base AS torch
+COPY models/tiny-matcha /model
+COPY --from=torch-venv /opt/venv /opt/venv
+RUN python -c "import services.matcha.api, services.matcha.backends.torch_backend"
+USER 10001:10001
