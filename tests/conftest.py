@@ -1,13 +1,19 @@
 """What every test shares: a clean environment, small pictures, and the two services running once for all."""
 
 import os
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
 
 from clients.demo.services import Service, running
 from tests.pictures import encode
+
+TINY_MATCHA = Path(__file__).parents[1] / "models/tiny-matcha"
 
 
 @pytest.fixture(autouse=True)
@@ -45,3 +51,18 @@ def service(request: pytest.FixtureRequest) -> Service:
     """Either service in turn, for what both must do alike."""
     either: Service = request.getfixturevalue(request.param)
     return either
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The embedded MatCha prepared as a variant, each once for all tests."""
+    root = tmp_path_factory.mktemp("artifacts")
+
+    @cache
+    def prepared(variant: str) -> Path:
+        out = root / variant
+        options = ["--variant", variant, "--out", str(out)]
+        subprocess.run([sys.executable, "-m", "services.matcha", "prepare", str(TINY_MATCHA), *options], check=True)
+        return out
+
+    return prepared

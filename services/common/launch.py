@@ -14,10 +14,10 @@ from services.common.settings import ServerSettings
 Settings = TypeVar("Settings", bound=ServerSettings)
 
 
-def read_settings(settings: type[Settings]) -> Settings:
+def read_settings(settings: type[Settings], arguments: list[str] | None = None) -> Settings:
     """Settings from the command line, then the environment; exits with 2 and a line per wrong value."""
     try:
-        return CliApp.run(settings)
+        return CliApp.run(settings, cli_args=arguments)
     except (ValidationError, SettingsError) as error:
         prefix = settings.model_config.get("env_prefix", "")
         print(f"wrong settings (see --help; each is also {prefix}NAME in the environment):", file=sys.stderr)  # noqa: T201
@@ -26,17 +26,23 @@ def read_settings(settings: type[Settings]) -> Settings:
         sys.exit(2)
 
 
-def verified_card(folder: Path, architecture: Architecture, variant: str) -> tuple[Manifest, ModelCard]:
-    """The manifest of a whole and unaltered folder, and what to tell clients about it; exits with 1 otherwise."""
+def verified_card(
+    folder: Path, architecture: Architecture, variant: str | None = None, unverified: Manifest | None = None
+) -> tuple[Manifest, ModelCard]:
+    """The manifest of a whole and unaltered folder, and what to tell clients about it; exits with 1 otherwise.
+
+    The card names the variant that is served, by default that of the folder. ``unverified`` stands in for the manifest
+    of a folder that has none and is served all the same.
+    """
     try:
-        manifest = verify(folder, architecture)
+        manifest = unverified or verify(folder, architecture)
     except ManifestError as error:
         sys.exit(f"cannot serve: {error}")
     card = ModelCard(
         id=manifest.source.id,
-        variant=variant,
+        variant=variant or manifest.variant,
         revision=manifest.source.revision,
-        manifest_sha256=file_sha256(folder / MANIFEST_NAME),
+        manifest_sha256="none" if unverified else file_sha256(folder / MANIFEST_NAME),
     )
     return manifest, card
 

@@ -1,19 +1,15 @@
 """What every service can be told, by environment or command line; a service adds its own and its prefix."""
 
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
+from services.common.processor import available_cores
+
 MODELS = Path(__file__).parents[2] / "models"
 """The embedded models, which answer when nothing else is named."""
-
-
-def available_cores() -> int:
-    """Cores that this process may run on."""
-    return len(os.sched_getaffinity(0))
 
 
 class ServerSettings(BaseSettings):
@@ -24,7 +20,12 @@ class ServerSettings(BaseSettings):
         default="127.0.0.1", description="Address to listen on."
     )
     port: int = Field(default=8000, ge=1024, le=65535, description="Port to listen on.")
-    threads: int = Field(default_factory=available_cores, ge=1, le=256, description="Compute threads of the worker.")
+    threads: int = Field(
+        default_factory=available_cores,
+        ge=1,
+        le=256,
+        description="Compute threads of the worker; by default the cores it may use.",
+    )
     timeout_s: float = Field(default=60.0, gt=0, description="Longest wait for an answer, in seconds; then 504.")
     max_new_tokens: int = Field(default=64, ge=1, le=512, description="Longest answer unless the request says less.")
     max_body_bytes: int = Field(default=16 << 20, ge=1024, description="Largest request body.")

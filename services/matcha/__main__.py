@@ -1,12 +1,60 @@
-"""``python -m services.matcha``: read the settings, check the model folder, serve."""
+"""``python -m services.matcha [serve | prepare | inspect]``: serve a model folder, make one, or look at one."""
 
+import sys
+from typing import Final
+
+from services.common.inspect import inspect
 from services.common.launch import read_settings, verified_card
-from services.common.schemas import MatchaRequest
+from services.common.manifest import Manifest
+from services.common.schemas import MatchaRequest, ModelCard
 from services.common.server import serve
 from services.matcha.api import MatchaAPI
-from services.matcha.settings import MatchaSettings
+from services.matcha.settings import MatchaSettings, Variant, VariantError, chosen_variant
+from services.matcha.unverified import looks_exported, unverified_manifest
+
+_ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
+_USAGE = """\
+python -m services.matcha [serve] [OPTIONS]     answer chart questions over HTTP
+python -m services.matcha prepare [OPTIONS]     make an artifact folder of a model and a variant
+python -m services.matcha inspect FOLDER        print a folder's manifest and verify its sums
+Each has --help; what follows is that of serve.
+"""
+
+
+def main(arguments: list[str]) -> None:
+    """Run the command that the first argument names; without one, serve."""
+    command, rest = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0].isalpha() else ("serve", arguments)
+    if command == "prepare":
+        from services.matcha.prepare.command import prepare  # noqa: PLC0415 torch, which most variants run without
+
+        prepare(rest)
+    elif command == "inspect":
+        inspect(rest)
+    elif command == "serve":
+        if "--help" in rest or "-h" in rest:
+            print(_USAGE)  # noqa: T201 the answer to --help
+        serve_matcha(rest)
+    else:
+        sys.exit(f"no command {command!r}; there are:\n{_USAGE}")
+
+
+def serve_matcha(arguments: list[str]) -> None:
+    """Serve, or say in a sentence why not."""
+    settings = read_settings(MatchaSettings, arguments)
+    manifest, card, variant = _checked(settings)
+    serve(MatchaAPI(settings, variant, manifest, card), settings, card, MatchaRequest)
+
+
+def _checked(settings: MatchaSettings) -> tuple[Manifest, ModelCard, Variant]:
+    folder = settings.model_dir
+    unverified = unverified_manifest(folder) if settings.allow_unverified and looks_exported(folder) else None
+    manifest, card = verified_card(folder, _ARCHITECTURE, unverified=unverified)
+    try:
+        variant = chosen_variant(settings, manifest.variant)
+    except VariantError as error:
+        sys.exit(f"cannot serve: {folder}: {error}")
+    return manifest, card.model_copy(update={"variant": variant}), variant
+
 
 if __name__ == "__main__":
-    settings = read_settings(MatchaSettings)
-    manifest, card = verified_card(settings.model_dir, "Pix2StructForConditionalGeneration", settings.variant)
-    serve(MatchaAPI(settings, manifest, card), settings, card, MatchaRequest)
+    main(sys.argv[1:])

@@ -1,16 +1,17 @@
 """Chart question answering: a chart and a question in, an answer out. No HTTP, no environment."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from PIL import Image
 from tokenizers import Tokenizer
 
 from services.common.errors import InvalidRequestError
-from services.common.manifest import Manifest
-from services.matcha.backends import LOADERS, Backend
+from services.matcha.backends import LOADERS, Backend, Hardware
 from services.matcha.header import HeaderTooLargeError, load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
 from services.matcha.settings import Variant
@@ -41,32 +42,52 @@ class ChartAnswer:
 class ChartQA:
     """MatCha in one variant, ready to answer."""
 
-    def __init__(self, folder: Path, manifest: Manifest, variant: Variant, threads: int) -> None:
-        self._font = load_font(folder / manifest.header_font if manifest.header_font else None)
+    def __init__(self, folder: Path, header_font: str | None, variant: Variant, hardware: Hardware) -> None:
+        self._font = load_font(folder / header_font if header_font else None)
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._backend: Backend = LOADERS[variant](folder, threads)
+        self._backend: Backend = LOADERS[variant](folder, hardware)
 
-    def answer(self, question: ChartQuestion) -> ChartAnswer:
-        """Answer greedily.
+    def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | InvalidRequestError]:
+        """Answer greedily, each question as it would be answered alone.
 
-        Raises:
-            InvalidRequestError: the picture's sides differ too much for the model.
+        A question that cannot be answered gets its error in its place: the picture's sides differ too much, or more
+        patches were asked for than the model takes.
         """
         started_s = time.perf_counter()
-        patches = self._patches(question)
+        cut = [self._patches_or_error(question) for question in questions]
+        asked = [
+            (question, rows) for question, rows in zip(questions, cut, strict=True) if isinstance(rows, np.ndarray)
+        ]
         prepared_s = time.perf_counter()
-        ids = self._backend.generate(patches, question.max_new_tokens)
-        finished_s = time.perf_counter()
+        limits = [question.max_new_tokens for question, _ in asked]
+        token_ids = iter(self._backend.generate([rows for _, rows in asked], limits) if asked else [])
+        spent_ms = ((prepared_s - started_s) * 1000, (time.perf_counter() - prepared_s) * 1000)
+        return [
+            each if isinstance(each, InvalidRequestError) else self._written(next(token_ids), len(each), spent_ms)
+            for each in cut
+        ]
+
+    def _written(self, ids: list[int], patches: int, spent_ms: tuple[float, float]) -> ChartAnswer:
         return ChartAnswer(
             text=self._tokenizer.decode(ids, skip_special_tokens=True).strip(),
             finish_reason="stop" if self._backend.eos_token_id in ids else "length",
-            patches=len(patches),
+            patches=patches,
             completion_tokens=len(ids),
-            preprocess_ms=(prepared_s - started_s) * 1000,
-            inference_ms=(finished_s - prepared_s) * 1000,
+            preprocess_ms=spent_ms[0],
+            inference_ms=spent_ms[1],
         )
 
+    def _patches_or_error(self, question: ChartQuestion) -> Floats | InvalidRequestError:
+        try:
+            return self._patches(question)
+        except InvalidRequestError as error:
+            return error
+
     def _patches(self, question: ChartQuestion) -> Floats:
+        bound = self._backend.fixed_patches
+        if bound and question.max_patches > bound:
+            message = f"'max_patches' is {question.max_patches}, this model's graphs were exported for {bound}"
+            raise InvalidRequestError(message, "max_patches")
         try:
             picture = render_header(question.chart, question.text, self._font)
         except HeaderTooLargeError as error:

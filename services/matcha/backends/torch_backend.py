@@ -1,35 +1,79 @@
-"""MatCha in PyTorch, by transformers: SDPA attention, greedy decoding with a cache."""
+"""MatCha in PyTorch, by transformers: SDPA attention, greedy decoding with a cache; in fp32, bf16 or int8."""
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
-from transformers import Pix2StructForConditionalGeneration
+from transformers import BitsAndBytesConfig, Pix2StructForConditionalGeneration
+from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils import logging
 
 from services.matcha.patches import Floats
 
+Form = Literal["fp32", "bf16", "int8"]
+_DTYPES: dict[Form, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}
+
 
 class TorchBackend:
-    """A Pix2Struct checkpoint folder, loaded from safetensors without touching the network."""
+    """A Pix2Struct checkpoint folder, loaded from safetensors without touching the network.
 
-    def __init__(self, folder: Path, threads: int) -> None:
+    ``int8`` is bitsandbytes' LLM.int8(), quantized while loading unless the folder holds it so; what it leaves, norms
+    and embeddings, is in bf16.
+    """
+
+    fixed_patches: int | None = None
+
+    def __init__(self, folder: Path, threads: int, form: Form, device: str = "cpu") -> None:
         torch.set_num_threads(threads)
         logging.disable_progress_bar()
-        self._model = Pix2StructForConditionalGeneration.from_pretrained(
-            folder, dtype=torch.float32, attn_implementation="sdpa", use_safetensors=True, local_files_only=True
-        ).eval()
+        self._model = load_model(folder, form, device)
+        # Rows and columns travel with the pixels: in bf16 those from 257 on would be rounded to others.
+        self._model.encoder.embeddings.patch_projection.register_forward_pre_hook(self._in_compute_type)
         self.positions: int = self._model.config.vision_config.seq_len
         self.eos_token_id: int = self._model.generation_config.eos_token_id
 
     @torch.inference_mode()
-    def generate(self, patches: Floats, max_new_tokens: int) -> list[int]:
-        """See ``Backend``."""
+    def generate(self, patches: Sequence[Floats], limits: Sequence[int]) -> list[list[int]]:
+        """See ``Backend``. Pictures are encoded one by one, as no padding can be cheaper; answers decoded together."""
+        states = [self._encode(rows) for rows in patches]
+        mask = torch.nn.utils.rnn.pad_sequence([each.new_ones(len(each)) for each in states], batch_first=True)
+        padded = torch.nn.utils.rnn.pad_sequence(states, batch_first=True)  # (B, longest, hidden)
         output = self._model.generate(
-            flattened_patches=torch.from_numpy(patches)[None],  # (1, rows, 770)
-            attention_mask=torch.ones(1, len(patches)),
-            max_new_tokens=max_new_tokens,
+            encoder_outputs=BaseModelOutput(last_hidden_state=padded),
+            attention_mask=mask.long(),
+            max_new_tokens=max(limits),
             do_sample=False,
             num_beams=1,
         )
-        ids: list[int] = output[0, 1:].tolist()
-        return ids
+        return [self._answer(ids, limit) for ids, limit in zip(output[:, 1:].tolist(), limits, strict=True)]
+
+    def _encode(self, rows: Floats) -> torch.Tensor:
+        """States (rows, hidden) of one picture."""
+        picture = torch.from_numpy(rows)[None].to(self._model.device)
+        states: torch.Tensor = self._model.encoder(flattened_patches=picture).last_hidden_state
+        return states[0]
+
+    def _in_compute_type(self, _: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        return (inputs[0].to(self._model.dtype),)
+
+    def _answer(self, ids: list[int], limit: int) -> list[int]:
+        """One row of a batch up to its own end: past it, the row is padding or more than was asked for."""
+        end = ids.index(self.eos_token_id) + 1 if self.eos_token_id in ids else len(ids)
+        return ids[: min(end, limit)]
+
+
+def load_model(folder: Path, form: Form, device: str = "cpu", **options: Any) -> Pix2StructForConditionalGeneration:
+    """The checkpoint in a form, ready to infer; ``options`` go to ``from_pretrained``."""
+    if form == "int8":
+        options["device_map"] = device
+        if "quantization_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
+            options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
+    loaded = Pix2StructForConditionalGeneration.from_pretrained(
+        folder,
+        dtype=_DTYPES[form],
+        attn_implementation="sdpa",
+        **{"use_safetensors": True, "local_files_only": True} | options,
+    ).eval()
+    return loaded if form == "int8" else loaded.to(device)

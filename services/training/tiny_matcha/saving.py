@@ -26,6 +26,7 @@ def save_model(network: Pix2StructForConditionalGeneration, tokenizer: Tokenizer
     )
     network.save_pretrained(folder)
     as_pretrained(tokenizer).save_pretrained(folder)
+    _name_tokenizer_for_every_version(folder / "tokenizer_config.json")
     preprocessor = {
         "image_processor_type": "Pix2StructImageProcessor",
         "processor_class": "Pix2StructProcessor",
@@ -36,3 +37,10 @@ def save_model(network: Pix2StructForConditionalGeneration, tokenizer: Tokenizer
         "patch_size": {"height": PATCH_PIXELS, "width": PATCH_PIXELS},
     }
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2) + "\n", encoding="utf-8")
+
+
+def _name_tokenizer_for_every_version(path: Path) -> None:
+    """Name the class as transformers 4 does, which Optimum is bound to; transformers 5 knows that name too."""
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["tokenizer_class"] = "PreTrainedTokenizerFast"
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from transformers import Pix2StructForConditionalGeneration
 
+from services.common.artifact import whole_folder
 from services.common.manifest import Source
-from services.training.folder import seal, whole_folder
+from services.training.folder import seal_trained
 from services.training.measures import machine
 from services.training.tiny_matcha.batches import MAX_PATCHES
 from services.training.tiny_matcha.card import Measurements, write_card
@@ -67,4 +68,4 @@ def finish(folder: Path, stages: Sequence[Recipe], seed: int, history: list[Prog
     )
     write_card(folder, measured)
     source = Source(id="tallyglass/tiny-matcha", revision=f"seed-{seed}")
-    seal(folder, "Pix2StructForConditionalGeneration", source, max_patches=MAX_PATCHES)
+    seal_trained(folder, "Pix2StructForConditionalGeneration", source, max_patches=MAX_PATCHES)

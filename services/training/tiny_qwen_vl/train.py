@@ -7,8 +7,9 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
+from services.common.artifact import whole_folder
 from services.common.manifest import Source
-from services.training.folder import seal, whole_folder
+from services.training.folder import seal_trained
 from services.training.measures import machine
 from services.training.tiny_qwen_vl.card import write_card
 from services.training.tiny_qwen_vl.cases import HELD_OUT, Case
@@ -48,7 +49,7 @@ def describe(training: Training, folder: Path, cases_per_cell: int | None = None
     write_record(record, folder / "eval.json")
     write_card(record, folder)
     source = Source(id="tallyglass/tiny-qwen2-vl", revision=f"seed-{training.settings.seed}")
-    seal(folder, "Qwen2VLForConditionalGeneration", source)
+    seal_trained(folder, "Qwen2VLForConditionalGeneration", source)
 
 
 def watch(trainer: Trainer) -> Training:

@@ -13,7 +13,8 @@ from transformers.models.pix2struct.image_processing_pil_pix2struct import Pix2S
 
 from services.common.errors import InvalidRequestError
 from services.common.manifest import read_manifest
-from services.matcha.engine import ChartQA, ChartQuestion
+from services.matcha.backends import Hardware
+from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "models/tiny-matcha"
@@ -22,7 +23,7 @@ SAMPLE = ROOT / "clients/samples/realcqa"
 
 @pytest.fixture(scope="module")
 def engine() -> ChartQA:
-    return ChartQA(FOLDER, read_manifest(FOLDER), "fp32", threads=1)
+    return ChartQA(FOLDER, None, "fp32", Hardware(threads=1))
 
 
 def sampled_questions(count: int) -> list[tuple[Image.Image, str]]:
@@ -57,12 +58,30 @@ def test_answers_are_those_of_transformers(engine: ChartQA) -> None:
         )
         with torch.inference_mode():
             ids = model.generate(**inputs, max_new_tokens=32, do_sample=False, num_beams=1)
-        answer = engine.answer(ChartQuestion(picture, question, max_patches, max_new_tokens=32))
+        (answer,) = engine.answer([ChartQuestion(picture, question, max_patches, max_new_tokens=32)])
+        assert isinstance(answer, ChartAnswer)
         assert answer.text == tokenizer.decode(ids[0], skip_special_tokens=True).strip()
         assert answer.finish_reason == "stop"
 
 
 def test_a_side_longer_than_the_model_knows_is_refused(engine: ChartQA, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine._backend, "positions", 100)  # noqa: SLF001 a model with fewer positions
-    with pytest.raises(InvalidRequestError, match="one side"):
-        engine.answer(ChartQuestion(Image.new("RGB", (4000, 20)), "What?", max_patches=8192, max_new_tokens=4))
+    (refused,) = engine.answer(
+        [ChartQuestion(Image.new("RGB", (4000, 20)), "What?", max_patches=8192, max_new_tokens=4)]
+    )
+    assert isinstance(refused, InvalidRequestError)
+    assert "one side" in refused.message
+
+
+def test_a_question_that_cannot_be_answered_leaves_its_neighbours_alone(
+    engine: ChartQA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine._backend, "positions", 20)  # noqa: SLF001 a model with fewer positions
+    ((picture, question),) = sampled_questions(1)
+    good = ChartQuestion(picture, question, 90, 16)
+    bad = ChartQuestion(Image.new("RGB", (400, 20)), "What?", max_patches=400, max_new_tokens=4)
+    first, refused, last = engine.answer([good, bad, good])
+    assert isinstance(refused, InvalidRequestError)
+    assert isinstance(first, ChartAnswer)
+    assert isinstance(last, ChartAnswer)
+    assert first.text == last.text != ""

@@ -1,0 +1,23 @@
+"""The files and tensor names of MatCha as ONNX: Optimum's, and one file of our own.
+
+What exports them and what runs them agree here. Knows neither torch nor a runtime.
+"""
+
+from typing import Final
+
+ENCODER: Final = "encoder_model.onnx"
+DECODER: Final = "decoder_model.onnx"
+"""The first step from the encoder's states: run only where there is no ``CROSS_ATTENTION``."""
+DECODER_WITH_PAST: Final = "decoder_with_past_model.onnx"
+CROSS_ATTENTION: Final = "cross_attention_model.onnx"
+"""Ours: the encoder's states to the decoder's keys and values of them."""
+
+
+def past_names(prefix: str, layers: int, *attentions: str) -> list[str]:
+    """Names of keys and values, layer by layer, of the attentions named (``decoder``, ``encoder``), in that order."""
+    return [
+        f"{prefix}.{layer}.{attention}.{kind}"
+        for layer in range(layers)
+        for attention in attentions
+        for kind in ("key", "value")
+    ]

@@ -1,0 +1,156 @@
+"""From a checkpoint to an artifact folder: the weights in the variant's form, tokenizer, header font, manifest."""
+
+import errno
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final, cast
+
+from services.common.artifact import seal, whole_folder
+from services.common.manifest import Manifest, ManifestError, Source, verify
+from services.matcha.backends.torch_backend import Form, load_model
+from services.matcha.prepare.export import WeightsFile, export, graphs
+from services.matcha.prepare.quantize import quantize
+from services.matcha.prepare.source import (
+    TOKENIZER_FILES,
+    Checkpoint,
+    PrepareError,
+    processor_files,
+    training_font,
+)
+
+ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
+_CONFIGS: Final = ("config.json", "generation_config.json")
+_TOOLS: Final = ("onnx", "onnxruntime", "onnxscript", "pillow", "tokenizers", "torch", "transformers")
+_LIBERATION: Final = Path("/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
+_ROOM: Final = {"fp32": 1.1, "bf16": 0.6, "int8": 0.7, "onnx-fp32": 1.2, "onnx-int8": 2.0}
+"""Disk space needed, as a multiple of the fp32 weights; int8 graphs are made of fp32 ones, which stand beside them."""
+
+Report = Callable[[str], None]
+
+
+def already_prepared(out: Path, variant: str, source: Source) -> bool:
+    """Whether the folder holds just this, whole.
+
+    Raises:
+        PrepareError: it holds something else.
+    """
+    if not out.exists():
+        return False
+    if not out.is_dir() or not any(out.iterdir()):
+        return False
+    try:
+        manifest = verify(out, ARCHITECTURE)
+    except ManifestError as error:
+        message = f"{out} exists and is no artifact of this model ({error}): name another folder, or pass --force"
+        raise PrepareError(message) from error
+    if (manifest.variant, manifest.source) != (variant, source):
+        held = f"{manifest.source.id} @ {manifest.source.revision} as {manifest.variant}"
+        message = f"{out} holds {held}: name another folder, or pass --force"
+        raise PrepareError(message)
+    return True
+
+
+def build(checkpoint: Checkpoint, variant: str, out: Path, processor: str, font: Path | None, report: Report) -> None:
+    """Write the artifact folder; ``report`` is told of each step as it begins (``steps`` counts them).
+
+    Raises:
+        PrepareError: there is not enough room, or files are missing.
+    """
+    _require_room(checkpoint, variant, out)
+    try:
+        with whole_folder(out) as folder:
+            _write_weights(checkpoint, variant, folder, report)
+            report("tokenizer and header font")
+            processor_source = _copy_processor(checkpoint, processor, folder)
+            header_font = _copy_font(checkpoint, font, folder)
+            report("manifest")
+            manifest = Manifest(
+                architecture=ARCHITECTURE,
+                variant=variant,
+                source=checkpoint.source,
+                processor=processor_source,
+                header_font=header_font,
+                max_patches=_max_patches(checkpoint, folder),
+                tools={name: version(name) for name in _TOOLS},
+                sha256={},
+            )
+            seal(folder, manifest)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        message = f"the disk of {out.parent} is full: free some space and run it again; nothing was left behind"
+        raise PrepareError(message) from error
+
+
+def steps(variant: str) -> int:
+    """How many steps ``build`` reports."""
+    return {"onnx-fp32": 4, "onnx-int8": 5}.get(variant, 3)
+
+
+def _write_weights(checkpoint: Checkpoint, variant: str, folder: Path, report: Report) -> None:
+    report("reading the weights")
+    safe = bool(list(checkpoint.folder.glob("*.safetensors")))
+    options: dict[str, Any] = {"use_safetensors": safe} | ({} if safe else {"weights_only": True})
+    if variant in {"fp32", "bf16", "int8"}:
+        load_model(checkpoint.folder, cast("Form", variant), **options).save_pretrained(folder, max_shard_size="100GB")
+        return
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        exported = folder if variant == "onnx-fp32" else Path(scratch)
+        report("exporting the graphs")
+        model = load_model(checkpoint.folder, "fp32", **options)
+        weights = WeightsFile(exported / "model.onnx.data")
+        for graph in graphs(model):
+            export(graph, exported, weights)
+        model.config.save_pretrained(folder)
+        model.generation_config.save_pretrained(folder)
+        del model
+        if variant == "onnx-int8":
+            report("quantizing")
+            quantize(exported, folder)
+
+
+def _copy_processor(checkpoint: Checkpoint, processor: str, folder: Path) -> Source | None:
+    """Tokenizer and processor files, the model's own or another's; where from, in the second case."""
+    own = (checkpoint.folder / TOKENIZER_FILES[0]).is_file()
+    origin, source = (checkpoint.folder, None) if own else processor_files(processor, None)
+    for name in TOKENIZER_FILES:
+        if (origin / name).is_file():
+            shutil.copyfile(origin / name, folder / name)
+    return source
+
+
+def _copy_font(checkpoint: Checkpoint, font: Path | None, folder: Path) -> str | None:
+    """The header font: the one named, the one the model was made with, that of Pix2Struct's training, or a stand-in."""
+    manifest = checkpoint.manifest
+    if not font and manifest:
+        font = checkpoint.folder / manifest.header_font if manifest.header_font else None
+        if not font:
+            return None
+    font = font or training_font() or (_LIBERATION if _LIBERATION.is_file() else None)
+    if not font:
+        return None
+    shutil.copyfile(font, folder / font.name)
+    return font.name
+
+
+def _max_patches(checkpoint: Checkpoint, folder: Path) -> int | None:
+    if checkpoint.manifest:
+        return checkpoint.manifest.max_patches
+    path = folder / "preprocessor_config.json"
+    if not path.is_file():
+        return None
+    value: int | None = json.loads(path.read_text(encoding="utf-8")).get("max_patches")
+    return value
+
+
+def _require_room(checkpoint: Checkpoint, variant: str, out: Path) -> None:
+    needed = int(checkpoint.weights_bytes * _ROOM[variant])
+    existing = next(parent for parent in out.absolute().parents if parent.exists())
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        message = f"{needed / 1e9:.1f} GB are needed in {existing}, {free / 1e9:.1f} GB are free: name another folder"
+        raise PrepareError(message)

@@ -1,0 +1,94 @@
+"""``prepare``: make an artifact folder of a model and a variant, whole or not at all."""
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import CliApp, CliPositionalArg, SettingsConfigDict
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from transformers.utils import logging as transformers_logging
+
+from services.common.manifest import ManifestError
+from services.matcha.prepare.build import already_prepared, build, steps
+from services.matcha.prepare.source import PrepareError, find
+
+INTERRUPTED = 130  # as shells report a command that Ctrl-C ended
+
+
+class Prepare(BaseModel):
+    """Make an artifact folder of a MatCha model: weights in the variant's form, tokenizer, header font, manifest.
+
+    Nothing is half-written: the folder appears once it is whole. The variant openvino is served from onnx-fp32.
+    """
+
+    model_config = SettingsConfigDict(cli_kebab_case=True, cli_implicit_flags=True)
+
+    model: CliPositionalArg[str] = Field(description="A folder, or a Hugging Face id such as google/matcha-chartqa.")
+    out: Path = Field(description="Folder to make.")
+    variant: Literal["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8"] = Field(description="Numeric form.")
+    revision: str | None = Field(default=None, description="Branch or commit on the hub.")
+    processor: str = Field(
+        default="google/matcha-base", description="Whose tokenizer to take for a model that has none."
+    )
+    font: Path | None = Field(default=None, description="Header font, a TrueType file; by default that of training.")
+    force: bool = Field(default=False, description="Replace what the folder holds.")
+
+    def cli_cmd(self) -> None:
+        """Run the command."""
+        try:
+            self._prepare(Console(stderr=True))
+        except (PrepareError, ManifestError) as error:
+            sys.exit(f"cannot prepare: {error}")
+        except KeyboardInterrupt:
+            print("stopped; nothing was left behind", file=sys.stderr)  # noqa: T201 where the progress was shown
+            sys.exit(INTERRUPTED)
+
+    def _prepare(self, console: Console) -> None:
+        if self.font and not self.font.is_file():
+            message = f"there is no font {self.font}"
+            raise PrepareError(message)
+        checkpoint = find(self.model, self.revision)
+        checkpoint.require_pix2struct()
+        if checkpoint.manifest and checkpoint.manifest.variant != "fp32":
+            message = (
+                f"{self.model} is prepared as {checkpoint.manifest.variant} already: prepare from the fp32 weights"
+            )
+            raise PrepareError(message)
+        if not self.force and already_prepared(self.out, self.variant, checkpoint.source):
+            console.print(f"{self.out} is prepared already: nothing to do", highlight=False, soft_wrap=True)
+            return
+        with _progress(console) as progress:
+            task = progress.add_task("", total=steps(self.variant))
+
+            def report(step: str) -> None:
+                progress.update(task, description=step, advance=1)
+                if not console.is_terminal:
+                    console.print(f"{self.variant}: {step}", highlight=False, soft_wrap=True)
+
+            build(checkpoint, self.variant, self.out, self.processor, self.font, report)
+        console.print(f"written: {self.out}", highlight=False, soft_wrap=True)
+
+
+def prepare(arguments: list[str]) -> None:
+    """Run ``prepare`` on a command line's arguments; exits with 1 and a sentence if it cannot be done."""
+    # The exporter and the quantizer tell their every step.
+    logging.getLogger().setLevel(logging.ERROR)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    warnings.simplefilter("ignore")
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    try:
+        CliApp.run(Prepare, cli_args=arguments)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
+        print("\n".join(["wrong options (see prepare --help):", *lines]), file=sys.stderr)  # noqa: T201
+        sys.exit(2)
+
+
+def _progress(console: Console) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=console, transient=True, disable=not console.is_terminal)

@@ -1,0 +1,132 @@
+"""``onnx-int8``: what is computed once per picture in whole int8, what is computed per token with int8 weights.
+
+The encoder and the cross-attention's keys and values are large products: weights per output channel and activations
+per tensor in int8 (``MatMulInteger``), attention in fp32 by ONNX Runtime's tiled kernel, which never holds the whole
+score matrix. A decoding step reads every weight for one row: 8-bit weights in blocks (``MatMulNBits``), activations
+quantized row by row, so that an answer does not depend on what it shares a batch with. Figures: services/matcha/README.
+"""
+
+from pathlib import Path
+
+import onnx
+from onnx import helper
+from onnxruntime.quantization import QuantType, quantize_dynamic
+from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+from services.matcha.graphs import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER
+
+_BLOCK = 128
+_INT8_ACCUMULATION = 4
+"""``accuracy_level`` of MatMulNBits: activations in int8."""
+
+
+def quantize(source: Path, target: Path) -> None:
+    """Write the graphs of an ``onnx-fp32`` folder in int8; the first step needs none of its own."""
+    encoder = onnx.load(str(source / ENCODER))
+    fuse_attention(encoder)
+    plain = target / "encoder.fp32.onnx"
+    _save(encoder, plain)
+    del encoder
+    _whole_int8(plain, target / ENCODER)
+    for leftover in (plain, _data(plain)):
+        leftover.unlink()
+    _whole_int8(source / CROSS_ATTENTION, target / CROSS_ATTENTION)
+    _int8_weights(source / DECODER_WITH_PAST, target / DECODER_WITH_PAST)
+
+
+def fuse_attention(model: onnx.ModelProto) -> None:
+    """Replace each ``Attention`` of an encoder, and the transposing around it, by the unmasked ``MultiHeadAttention``.
+
+    That kernel of ONNX Runtime is tiled as long as it has no mask; pictures are encoded one by one, so nothing is to
+    be masked, and the graph loses that input.
+
+    Raises:
+        ValueError: the graph is not one that ``export`` wrote.
+    """
+    graph = model.graph
+    made_by = {output: node for node in graph.node for output in node.output}
+    used_by = {name: node for node in graph.node for name in node.input}
+    for index, node in enumerate(graph.node):
+        if node.op_type != "Attention":
+            continue
+        scale = next((attribute.f for attribute in node.attribute if attribute.name == "scale"), 1.0)
+        projections = [_before(made_by, name, ("Transpose", "Reshape")) for name in node.input[:3]]
+        merged = used_by[used_by[node.output[0]].output[0]]
+        if merged.op_type != "Reshape":
+            message = f"{node.name} is followed by {merged.op_type}, not by a Reshape"
+            raise ValueError(message)
+        heads = _heads(graph, made_by, node.input[0])
+        fused = helper.make_node(
+            "MultiHeadAttention", projections, list(merged.output), node.name, "", "com.microsoft",
+            num_heads=heads, scale=scale,
+        )  # fmt: skip
+        merged.output[0] += ".unused"
+        graph.node[index].CopyFrom(fused)
+    model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    _prune(graph)
+
+
+def _before(made_by: dict[str, onnx.NodeProto], name: str, operators: tuple[str, ...]) -> str:
+    """The input of a chain of nodes, walked from its output backwards."""
+    for operator in operators:
+        node = made_by[name]
+        if node.op_type != operator:
+            message = f"{name} is made by {node.op_type}, not by {operator}"
+            raise ValueError(message)
+        name = node.input[0]
+    return name
+
+
+def _heads(graph: onnx.GraphProto, made_by: dict[str, onnx.NodeProto], name: str) -> int:
+    """Heads of an attention, from the width of a head, which ends the shape that its query is split into."""
+    hidden = next(each for each in graph.output).type.tensor_type.shape.dim[2].dim_value
+    values = {value.name: value for value in graph.value_info}
+    width = values[name].type.tensor_type.shape.dim[3].dim_value if name in values else 0
+    if not width:
+        message = f"the width of {name} is not known ({made_by[name].op_type})"
+        raise ValueError(message)
+    return int(hidden // width)
+
+
+def _prune(graph: onnx.GraphProto) -> None:
+    """Drop nodes, weights and inputs that nothing uses any more."""
+    wanted = {output.name for output in graph.output}
+    kept = []
+    for node in reversed(graph.node):  # in topological order, so from the outputs back
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted.update(node.input)
+    kept.reverse()
+    del graph.node[:]
+    graph.node.extend(kept)
+    for field in (graph.initializer, graph.input):
+        used = [each for each in field if each.name in wanted]
+        del field[:]
+        field.extend(used)
+
+
+def _whole_int8(source: Path, target: Path) -> None:
+    quantize_dynamic(
+        source,
+        target,
+        op_types_to_quantize=["MatMul"],
+        per_channel=True,
+        weight_type=QuantType.QInt8,
+        use_external_data_format=True,
+    )
+
+
+def _int8_weights(source: Path, target: Path) -> None:
+    quantizer = MatMulNBitsQuantizer(
+        onnx.load(str(source)), bits=8, block_size=_BLOCK, is_symmetric=True, accuracy_level=_INT8_ACCUMULATION
+    )
+    quantizer.process()
+    _save(quantizer.model.model, target)
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    onnx.save(model, str(path), save_as_external_data=True, location=_data(path).name)
+
+
+def _data(path: Path) -> Path:
+    return path.with_name(f"{path.name}.data")
