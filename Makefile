@@ -61,6 +61,9 @@ BUILD = docker build $(BUILD_FLAGS) $(if $(WHEELS),--build-context wheels=$(WHEE
 comma := ,
 images: ## Build every CPU image (WHEELS=folder of wheels, CA=certificate file, BUILD_FLAGS=...)
 	$(BUILD) --file docker/matcha.Dockerfile --target torch --tag tallyglass/matcha:torch .
+	$(BUILD) --file docker/matcha.Dockerfile --target onnx --tag tallyglass/matcha:onnx .
+	$(BUILD) --file docker/matcha.Dockerfile --target openvino --tag tallyglass/matcha:openvino .
+	$(BUILD) --file docker/matcha.Dockerfile --target prepare --tag tallyglass/matcha-prepare:torch .
 	$(BUILD) --file docker/qwen_vl.Dockerfile --target cpu --tag tallyglass/qwen-vl:cpu .
 	$(BUILD) --file docker/replay.Dockerfile --target client --tag tallyglass/replay:client .
 

@@ -4,19 +4,11 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
-from tests.deploy.containers import docker
+from tests.deploy.containers import docker, missing
 from tests.deploy.manifests import Manifests
-
-
-def missing(what: str) -> NoReturn:
-    """Skip the test, or fail it where everything must be there."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(what)
-    pytest.skip(what)
 
 
 @pytest.fixture(scope="session")

@@ -1,14 +1,17 @@
 """Images and hardened containers of the services, for tests and figures."""
 
 import json
+import os
 import subprocess
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NoReturn
 
 import httpx
+import pytest
 
 from clients.demo.services import free_port
 
@@ -38,9 +41,19 @@ class Container:
 
 TORCH = Image("tallyglass/matcha:torch", "matcha", "MATCHA", max_mb=1300, ready_within_s=20)
 QWEN_VL = Image("tallyglass/qwen-vl:cpu", "qwen_vl", "QWEN_VL", max_mb=1300, ready_within_s=20)
-SERVICES = (TORCH, QWEN_VL)
+ONNX = Image("tallyglass/matcha:onnx", "matcha", "MATCHA", max_mb=260, ready_within_s=5)
+OPENVINO = Image("tallyglass/matcha:openvino", "matcha", "MATCHA", max_mb=500, ready_within_s=10)
+SERVICES = (TORCH, ONNX, OPENVINO, QWEN_VL)
 REPLAY = "tallyglass/replay:client"
 REPLAY_MAX_MB = 200
+PREPARE = "tallyglass/matcha-prepare:torch"
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test, or fail it in CI, where everything must be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:

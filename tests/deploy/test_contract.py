@@ -11,12 +11,11 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from clients.demo.services import STOP_WITHIN_S, Service
-from services.common.settings import ServerSettings
-from services.matcha.settings import MatchaSettings
+from services.matcha.settings import VARIANTS, MatchaSettings
 from services.qwen_vl.settings import QwenVLSettings
 from tests.deploy.manifests import Manifest, Manifests, containers
 
-SERVICES: dict[str, type[ServerSettings]] = {"matcha": MatchaSettings, "qwen-vl": QwenVLSettings}
+SERVICES: dict[str, type[MatchaSettings | QwenVLSettings]] = {"matcha": MatchaSettings, "qwen-vl": QwenVLSettings}
 FILES = {"matcha": Path("docker/matcha.Dockerfile"), "qwen-vl": Path("docker/qwen_vl.Dockerfile")}
 NAMES = pytest.mark.parametrize("name", SERVICES)
 
@@ -193,3 +192,29 @@ def test_compose_is_as_hardened_as_the_manifests() -> None:
         assert service["read_only"], name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges"], name
+
+
+def test_every_variant_of_matcha_is_a_component(manifests: Manifests) -> None:
+    """All but fp32, which the base serves; each says its variant, and takes the image that holds it."""
+    images = {"bf16": "torch", "int8": "torch", "onnx-fp32": "onnx", "onnx-int8": "onnx", "openvino": "openvino"}
+    assert set(images) == set(VARIANTS) - {"fp32"}
+    for variant, tag in images.items():
+        file = f"component-matcha-{variant}"
+        assert _variables(manifests, file, "matcha")["MATCHA_VARIANT"] == variant
+        (deployment,) = manifests.of(file, "Deployment", "matcha")
+        (container,) = _pod(deployment)["containers"]
+        assert container["image"] == f"tallyglass/matcha:{tag}"
+
+
+def test_the_prepared_model_is_where_the_service_looks_for_it(manifests: Manifests) -> None:
+    for file in ("component-prepared-model", "prod-cpu", "prod-gpu"):
+        (job,) = manifests.of(file, "Job", "matcha-prepare")
+        (prepare,) = job["spec"]["template"]["spec"]["containers"]
+        written = next(argument.removeprefix("--out=") for argument in prepare["args"] if argument.startswith("--out="))
+        variables = _variables(manifests, file, "matcha")
+        assert variables["MATCHA_MODEL_DIR"] == written
+        (deployment,) = manifests.of(file, "Deployment", "matcha")
+        mounts = {mount["name"]: mount["mountPath"] for mount in _pod(deployment)["containers"][0]["volumeMounts"]}
+        assert Path(written).parent == Path(mounts["prepared"])
+        if "MATCHA_VARIANT" in variables:
+            assert f"--variant={variables['MATCHA_VARIANT']}" in prepare["args"]

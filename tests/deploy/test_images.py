@@ -9,6 +9,9 @@ import httpx
 import pytest
 
 from tests.deploy.containers import (
+    ONNX,
+    OPENVINO,
+    PREPARE,
     REPLAY,
     REPLAY_MAX_MB,
     SERVICES,
@@ -19,6 +22,7 @@ from tests.deploy.containers import (
     config,
     docker,
     exit_code,
+    missing,
     python_in,
     running,
     state,
@@ -36,9 +40,9 @@ PICTURES = {
 @pytest.fixture(scope="session")
 def images(engine: None) -> None:  # noqa: ARG001 a fixture that checks
     """Every image, built by ``make images``."""
-    for name in (REPLAY, *(image.name for image in SERVICES)):
+    for name in (REPLAY, PREPARE, *(image.name for image in SERVICES)):
         if docker("image", "inspect", name, check=False).returncode:
-            pytest.fail(f"no image {name}: run make images")
+            missing(f"no image {name}: run make images")
 
 
 def _ask(url: str, image: Image) -> httpx.Response:
@@ -91,12 +95,15 @@ def test_stop_answers_what_has_begun_and_ends_with_0(image: Image) -> None:
 
 @EACH
 def test_compute_threads_are_as_many_as_the_cpu_limit(image: Image) -> None:
-    """With a second core, and nothing else changed, the process that computes has one more thread."""
+    """The setting follows the limit, and the process that computes has more threads under a second core than under one.
+
+    What else it starts, a framework's helpers for instance, is the same in both.
+    """
     threads = []
     for cpus in (1, 2):
         with running(image, cpus=cpus) as container:
             assert _ask(container.url, image).status_code == 200
-            code = "from services.common.settings import ServerSettings as s; print(s(model_dir='.').threads)"
+            code = "from services.common.processor import available_cores; print(available_cores())"
             assert docker("exec", container.name, "python", "-c", code).stdout.strip() == str(cpus)
             threads.append(_worker_threads(container))
     assert threads[1] == threads[0] + 1
@@ -155,6 +162,22 @@ def test_an_image_says_what_it_is_and_runs_as_nobody(name: str) -> None:
 )
 def test_an_image_is_no_larger_than_it_may_be(name: str, max_mb: int) -> None:
     assert above_base_mb(name) <= max_mb
+
+
+@pytest.mark.parametrize("image", [ONNX, OPENVINO], ids=lambda image: image.name)
+def test_images_without_torch_hold_none(image: Image) -> None:
+    modules = ("torch", "transformers", "sympy", "accelerate", "bitsandbytes", "onnx", "setuptools")
+    found = python_in(image.name, f"import importlib.util as i; print([m for m in {modules} if i.find_spec(m)])")
+    assert found == "[]"
+
+
+def test_the_prepare_image_makes_an_artifact_that_the_onnx_image_serves(tmp_path: Path) -> None:
+    tmp_path.chmod(0o777)  # the container's user is another
+    hardened = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--network=none", f"--volume={tmp_path}:/prepared")
+    source = f"--volume={Path('models/tiny-matcha').resolve()}:/source:ro"
+    docker("run", "--rm", *hardened, source, PREPARE, "/source", "--variant=onnx-fp32", "--out=/prepared/model")
+    with running(ONNX, f"--volume={tmp_path}/model:/model:ro") as container:
+        assert _ask(container.url, ONNX).json()["variant"] == "onnx-fp32"
 
 
 def test_the_replay_image_replays_and_reports(tmp_path: Path) -> None:
