@@ -99,8 +99,13 @@ VARIANT ?=
 load: install ## Load a service (SERVICE=matcha|qwen_vl VARIANT=... PROFILE=smoke|steady|overload|capacity URL=... SET="rate_per_s=20" OUT=...)
 	@$(BIN)/python -m loadtests run --service $(SERVICE) --profile $(PROFILE) $(if $(VARIANT),--variant $(VARIANT)) $(if $(filter command environment,$(origin URL)),--url $(URL)) $(if $(filter command environment,$(origin DATA)),--data $(DATA)) $(foreach change,$(SET),--set $(change)) $(if $(OUT),--out $(OUT))
 
-VARIANTS ?= fp32
-load-variants: install ## Load one variant after the other with the same requests; one table (SERVICE=... PROFILE=steady VARIANTS="fp32 ...")
+# The embedded MatCha in every form; variant=folder where an artifact is needed.
+ARTIFACTS := build/artifacts
+VARIANTS ?= fp32 bf16 int8 onnx-fp32=$(ARTIFACTS)/onnx-fp32 onnx-int8=$(ARTIFACTS)/onnx-int8 openvino=$(ARTIFACTS)/onnx-fp32
+$(ARTIFACTS)/%: models/tiny-matcha/manifest.json | install
+	@$(BIN)/python -m services.matcha prepare models/tiny-matcha --variant $* --out $@
+
+load-variants: install $(filter $(ARTIFACTS)/%,$(subst =, ,$(VARIANTS))) ## Load one variant after the other with the same requests; one table (PROFILE=steady VARIANTS="fp32 ...")
 	@$(BIN)/python -m loadtests variants $(VARIANTS) --service $(SERVICE) --profile $(if $(filter command environment,$(origin PROFILE)),$(PROFILE),steady) $(foreach change,$(SET),--set $(change)) $(if $(OUT),--out $(OUT))
 
 bench-load: install ## How late is the load generator by itself, at 300 requests per second on one core?
