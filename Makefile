@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report load load-variants bench-load images up down check-deploy train-tiny samples clean
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report compare bench-replay load load-variants bench-load images up down check-deploy train-tiny samples clean
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,13 @@ RUNS ?= $(wildcard runs/*/outcomes.jsonl)
 report: install ## Render a report over run folders (RUNS="runs/a runs/b" OUT=...)
 	@test -n "$(RUNS)" || { echo 'name the run folders: make report RUNS="runs/a runs/b"'; exit 2; }
 	@$(BIN)/python -m clients.replay report $(patsubst %/outcomes.jsonl,%,$(RUNS)) --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-report)
+
+compare: install ## Set runs of one task side by side, the others against the first (RUNS="runs/a runs/b" OUT=...)
+	@test -n "$(RUNS)" || { echo 'name the run folders: make compare RUNS="runs/a runs/b"'; exit 2; }
+	@$(BIN)/python -m clients.replay compare $(patsubst %/outcomes.jsonl,%,$(RUNS)) --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-compare)
+
+bench-replay: install ## Measure the replay client: report, overhead, kills, memory (OUT=..., about four minutes)
+	@$(BIN)/python -m clients.replay.bench $(if $(OUT),--out $(OUT))
 
 # Wheels to build with instead of an index (a folder), a certificate authority to trust, and anything else for docker build.
 WHEELS      ?=

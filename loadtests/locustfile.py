@@ -8,12 +8,12 @@ from locust import LoadTestShape, events
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from clients.replay.record import RunFolder
-from clients.replay.tasks import TASKS
+from clients.replay.folder import RunFolder
 from loadtests.asking import Asker
 from loadtests.questions import Questions
 from loadtests.recorder import Recorder
 from loadtests.run_folder import read_record
+from loadtests.samples import load
 from loadtests.users import ClosedLoopUser, LoadUser, OpenLoopUser, Session
 
 __all__ = ["ClosedLoopUser", "OpenLoopUser", "UntilAnswered"]
@@ -34,7 +34,7 @@ def prepare(environment: Environment, **_: Any) -> None:  # Any: Locust hands ov
     run_folder, data = _folders(environment)
     record = read_record(run_folder)
     profile = record.load.asked
-    samples = TASKS[record.task].load(data, record.selection.split).samples
+    samples = load(record.task, data, profile.seed)
     LoadUser.session = Session(
         profile=profile,
         questions=Questions(samples, profile.pictures, lens=profile.lens, seed=profile.seed),

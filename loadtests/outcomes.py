@@ -45,9 +45,15 @@ class _Timed(BaseModel):
 class LoadScored(_Timed, Scored):
     """The service answered."""
 
+    intended_at_s: float
+    sent_at_s: float
+
 
 class LoadFailed(_Timed, Failed):
     """There is no answer."""
+
+    intended_at_s: float
+    sent_at_s: float
 
 
 Outcome = LoadScored | LoadFailed

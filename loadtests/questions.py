@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from clients.replay.tasks.sample import Sample
+from loadtests.samples import Samples
 from services.common.schemas import LensRequest
 
 REPEATED_PICTURES: Final = 4
@@ -31,11 +32,10 @@ class Questions:
     which decoders pass over. ``repeated`` ones are a handful, over and over, as they lie on disk.
     """
 
-    def __init__(
-        self, samples: Sequence[Sample], pictures: Literal["unique", "repeated"], *, lens: bool, seed: int
-    ) -> None:
+    def __init__(self, samples: Samples, pictures: Literal["unique", "repeated"], *, lens: bool, seed: int) -> None:
         self._unique = pictures == "unique"
-        self._samples = tuple(samples) if self._unique else _of_few_pictures(samples, seed)
+        self._samples = samples.questions if self._unique else _of_few_pictures(samples.questions, seed)
+        self._read = samples.read
         self._fields: dict[str, Any] = {"lens": LensRequest().model_dump()} if lens else {}  # Any: JSON values
         self._seed = seed
 
@@ -49,7 +49,7 @@ class Questions:
         number = 0
         while True:
             sample = draw.choice(self._samples)
-            picture = sample.image.read_bytes()  # not kept: a data folder may be larger than memory
+            picture = self._read(sample.image_key)  # not kept: a data folder may be larger than memory
             if self._unique:
                 picture += draw.randbytes(16)
             yield Ask(

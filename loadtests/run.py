@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,20 +16,18 @@ from pydantic import ValidationError
 
 from clients.demo.services import ServiceError, running
 from clients.replay.errors import ReplayError
-from clients.replay.pictures import keep_pictures
-from clients.replay.record import Machine, RunFolder, RunStatus, Warmup, client_versions, now
-from clients.replay.selection import describe
-from clients.replay.tasks import TASKS
-from clients.replay.tasks.sample import Sample
+from clients.replay.folder import RunFolder
+from clients.replay.machine import Machine, client_versions
+from clients.replay.record import RunStatus, Warmup, now
 from loadtests.errors import LoadTestError
 from loadtests.outcomes import read
 from loadtests.profile import Profile
 from loadtests.questions import Questions
 from loadtests.run_folder import SUMMARY, Load, LoadRecord, read_record
+from loadtests.samples import BUNDLED, Samples, load
 from loadtests.summary import Summary, most_in_flight, summarize, window
 from services.common.schemas import ModelCard, ModelList
 
-SAMPLES: Final = Path(__file__).parents[1] / "clients" / "samples"
 TASK_OF: Final = {"matcha": "realcqa", "qwen_vl": "tallyqa"}
 """The data set that each service's questions come from."""
 _LOCUSTFILE: Final = Path(__file__).parent / "locustfile.py"
@@ -56,7 +53,7 @@ class Plan:
     @property
     def data_folder(self) -> Path:
         """The data set that is asked about."""
-        return self.data or SAMPLES / TASK_OF[self.service]
+        return self.data or BUNDLED / TASK_OF[self.service]
 
 
 def run(plan: Plan) -> Summary:
@@ -80,9 +77,9 @@ def run(plan: Plan) -> Summary:
 
 def _measure(plan: Plan, url: str) -> Summary:
     folder = RunFolder(plan.out)
-    samples = _samples(plan)
+    samples = load(TASK_OF[plan.service], plan.data_folder, plan.profile.seed)
     folder.write_record(_first_record(plan, url, samples))
-    keep_pictures(samples, folder.pictures, plan.profile.seed)
+    samples.keep_pictures(folder.pictures, plan.profile.seed)
     _locust(plan, url)
     outcomes = read(folder.outcomes)
     if not outcomes:
@@ -96,20 +93,12 @@ def _measure(plan: Plan, url: str) -> Summary:
     return summary
 
 
-def _samples(plan: Plan) -> tuple[Sample, ...]:
-    samples = TASKS[TASK_OF[plan.service]].load(plan.data_folder, "test").samples
-    if not samples:
-        message = f"{plan.data_folder} has no question that can be asked"
-        raise LoadTestError(message)
-    return samples
-
-
-def _first_record(plan: Plan, url: str, samples: Sequence[Sample]) -> LoadRecord:
+def _first_record(plan: Plan, url: str, samples: Samples) -> LoadRecord:
     profile = plan.profile
     return LoadRecord(
         task=TASK_OF[plan.service],
         data=plan.data_folder.resolve().name,
-        selection=describe(samples, "test", None, profile.seed),
+        selection=samples.selection,
         url=url,
         concurrency=profile.users,
         lens=profile.lens,
@@ -132,7 +121,7 @@ def _card(url: str) -> ModelCard:
         raise LoadTestError(message) from error
 
 
-def _first_answer(url: str, profile: Profile, samples: Sequence[Sample]) -> Warmup:
+def _first_answer(url: str, profile: Profile, samples: Samples) -> Warmup:
     """Finds out, before thousands of requests fail, that the service refuses such requests."""
     ask = next(Questions(samples, profile.pictures, lens=profile.lens, seed=profile.seed).stream("first"))
     started_s = time.perf_counter()

@@ -3,27 +3,23 @@
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
-from clients.replay.record import RunFolder, RunRecord
+from clients.replay.folder import RunFolder
+from clients.replay.record import Load as ReplayLoad
+from clients.replay.record import RunRecord
 from loadtests.errors import LoadTestError
 from loadtests.profile import Profile
 
 SUMMARY: Final = "summary.json"
 
 
-class Load(BaseModel):
+class Load(ReplayLoad):
     """How a load test offered its requests: what the replay client's reports tell of it, and the whole profile.
 
     ``client_overloaded`` says that Locust saw one of its processes above 90 % of a core.
     """
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-    profile: str
-    offered_rate_per_s: float | None
-    deadline_ms: float
-    users: int
     service: str
     asked: Profile
     client_overloaded: bool = False

@@ -3,6 +3,7 @@
 import asyncio
 import ipaddress
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -12,6 +13,7 @@ from pydantic import ValidationError
 from clients.replay.errors import ReplayError
 from clients.replay.outcomes import Failure, FailureKind
 from clients.replay.pictures import Picture
+from clients.replay.retries import Attempts, ask_patiently, retry_after_s
 from services.common.schemas import AnswerResponse, ErrorEnvelope, LensRequest, ModelCard, ModelList
 
 _CARD_TIMEOUT_S: Final = 10.0
@@ -20,16 +22,22 @@ _EXCERPT_CHARACTERS: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class AskOptions:
-    """What goes with every question of a run: MatCha's ``max_patches``, Qwen2-VL's ``lens``, and how long to wait."""
+    """What goes with every question of a run: MatCha's ``max_patches``, Qwen2-VL's ``lens``, and how long to wait.
+
+    ``prompt`` is what is sent, with ``{question}`` where the question goes.
+    """
 
     max_patches: int | None = None
     lens: bool = False
     timeout_s: float = 120.0
+    max_new_tokens: int | None = None
+    prompt: str = "{question}"
+    retries: int = 5
 
     def fields(self) -> dict[str, Any]:  # Any: JSON values
         """The request's optional fields."""
         lens = LensRequest(top_k=5, tokens="first").model_dump() if self.lens else None
-        fields = {"max_patches": self.max_patches, "lens": lens}
+        fields = {"max_patches": self.max_patches, "max_new_tokens": self.max_new_tokens, "lens": lens}
         return {name: value for name, value in fields.items() if value is not None}
 
 
@@ -75,9 +83,13 @@ class AnswerClient:
             message = f"{self._http.base_url} does not list its model under /v1/models. Is it one of these services?"
             raise ReplayError(message) from error
 
-    async def ask(self, picture: Picture, question: str) -> AnswerResponse | Failure:
-        """Ask one question of one picture."""
-        body = {"image": picture.base64, "question": question, **self._fields}
+    async def ask(self, picture: Picture, question: str) -> Attempts:
+        """Ask one question of one picture, and again while the failure is one that passes."""
+        return await ask_patiently(partial(self._ask, picture, question), self._options.retries)
+
+    async def _ask(self, picture: Picture, question: str) -> AnswerResponse | Failure:
+        prompt = self._options.prompt.replace("{question}", question)
+        body = {"image": picture.base64, "question": prompt, **self._fields}
         try:
             # httpx limits each read and write; this limits the whole
             async with asyncio.timeout(self._options.timeout_s):
@@ -103,11 +115,15 @@ def _reply(response: httpx.Response) -> AnswerResponse | Failure:
 def _refusal(response: httpx.Response) -> Failure:
     try:
         problem = ErrorEnvelope.model_validate_json(response.content).error
+        message, code = problem.message, problem.code
     except ValidationError:
-        text = response.text[:_EXCERPT_CHARACTERS]  # not ours: a proxy's page, say
-        return Failure(kind=FailureKind.HTTP_STATUS, message=text, status=response.status_code)
+        message, code = response.text[:_EXCERPT_CHARACTERS], None  # not ours: a proxy's page, say
     return Failure(
-        kind=FailureKind.HTTP_STATUS, message=problem.message, status=response.status_code, code=problem.code
+        kind=FailureKind.HTTP_STATUS,
+        message=message,
+        status=response.status_code,
+        code=code,
+        retry_after_s=retry_after_s(response.headers.get("Retry-After")),
     )
 
 

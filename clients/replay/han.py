@@ -4,6 +4,7 @@
 counting things. Only whole tokens are read: 什么 ("what"), 参 or 陆 inside a word are no numbers.
 """
 
+import re
 import unicodedata
 from typing import Final
 
@@ -15,20 +16,21 @@ _RANGES: Final = (
     (0x20000, 0x2FA1F),
     (0x30000, 0x323AF),
 )
-_PAIRS: Final = {"两": 2, "俩": 2, "倆": 2, "兩": 2}
-_COUNTERS: Final = frozenset("个個只隻条條人家项項种種层層次级級张張块塊")
-_WORDS: Final = {"没有": 0, "沒有": 0, "无": 0, "無": 0}
+_HAN: Final = re.compile(f"[{''.join(f'{chr(low)}-{chr(high)}' for low, high in _RANGES)}]")
+_PAIRS: Final = {"两": 2, "俩": 2, "倆": 2}
+_COUNTERS: Final = frozenset("个個只隻条條人家项項种種层層次级級张張块塊つ")
+_WORDS: Final = {"没有": 0, "沒有": 0, "无": 0, "無": 0, "不存在": 0}
 _TEN: Final = 10
 
 
 def is_han(character: str) -> bool:
     """Whether one character is a Han ideograph (or 〇)."""
-    return any(low <= ord(character) <= high for low, high in _RANGES)
+    return _HAN.fullmatch(character) is not None
 
 
 def holds_han(text: str) -> bool:
     """Whether any character of the text is a Han ideograph."""
-    return any(map(is_han, text))
+    return _HAN.search(text) is not None
 
 
 def read_han(token: str) -> int | None:

@@ -5,7 +5,6 @@ Whether an answer is right is not written: a report computes it, so a metric can
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -34,12 +33,13 @@ class _Line(BaseModel):
 
 
 class Failure(_Line):
-    """Why there is no answer; ``status`` and ``code`` are the service's own, where it answered at all."""
+    """Why there is no answer; ``status``, ``code`` and ``retry_after_s`` are the service's own, if it said any."""
 
     kind: FailureKind
     message: str
     status: int | None = None
     code: str | None = None
+    retry_after_s: float | None = None
 
 
 class LensLayer(_Line):
@@ -78,7 +78,12 @@ class Lens(_Line):
 
 
 class _Asked(_Line):
-    """What was asked, of which picture, and for how long (``latency_ms``, seen from here)."""
+    """What was asked, of which picture, when, and for how long.
+
+    ``latency_ms`` is that of the last attempt, seen from here, ``waited_ms`` everything before it. ``turn`` counts the
+    questions about the same picture that the same process asked before. Times are seconds since 1970; a load test also
+    says when it meant to send (``intended_at_s``).
+    """
 
     sample_id: str
     image: str
@@ -88,6 +93,11 @@ class _Asked(_Line):
     answer_type: AnswerType
     labels: dict[str, str] = Field(default_factory=dict)
     latency_ms: float
+    sent_at_s: float | None = None
+    intended_at_s: float | None = None
+    attempts: int = 1
+    waited_ms: float = 0.0
+    turn: int | None = None
 
 
 class Scored(_Asked):
@@ -143,44 +153,40 @@ class OutcomeWriter:
             raise ReplayError(message) from error
 
 
-@dataclass(frozen=True, slots=True)
-class Outcomes:
-    """What a run's file holds; ``torn`` counts a last line that a kill cut short."""
+class OutcomeReader:
+    """Reads a run's file line by line; ``torn`` counts a last line that a kill cut short, once it was met."""
 
-    scored: tuple[Scored, ...]
-    failed: tuple[Failed, ...]
-    torn: int
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.torn = 0
 
+    def __iter__(self) -> Iterator[tuple[int, Scored | Failed]]:
+        """Every outcome, with the place in the file from which ``at`` reads it again.
 
-def read_outcomes(path: Path) -> Outcomes:
-    """Every outcome of a run.
+        Raises:
+            ReplayError: there is no file, or a line other than a torn last one is no outcome.
+        """
+        self.torn = offset = 0
+        for number, line in enumerate(self._lines(), start=1):
+            try:
+                yield offset, _OUTCOME.validate_json(line)
+            except ValidationError as error:
+                if line.endswith(b"\n"):
+                    message = f"{self._path}, line {number}, is no outcome of a run: {error.errors()[0]['msg']}."
+                    raise ReplayError(message) from error
+                self.torn += 1
+            offset += len(line)
 
-    Raises:
-        ReplayError: there is no file, or a line other than a torn last one is no outcome.
-    """
-    scored: list[Scored] = []
-    failed: list[Failed] = []
-    torn = 0
-    for number, line in enumerate(_lines(path), start=1):
+    def at(self, offset: int) -> Scored | Failed:
+        """The outcome at a place that iteration gave."""
+        with self._path.open("rb") as file:
+            file.seek(offset)
+            return _OUTCOME.validate_json(file.readline())
+
+    def _lines(self) -> Iterator[bytes]:
         try:
-            outcome = _OUTCOME.validate_json(line)
-        except ValidationError as error:
-            if line.endswith(b"\n"):
-                message = f"{path}, line {number}, is no outcome of a run: {error.errors()[0]['msg']}."
-                raise ReplayError(message) from error
-            torn += 1
-            continue
-        if isinstance(outcome, Scored):
-            scored.append(outcome)
-        else:
-            failed.append(outcome)
-    return Outcomes(tuple(scored), tuple(failed), torn)
-
-
-def _lines(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            yield from file
-    except OSError as error:
-        message = f"{path} cannot be read ({error.strerror}). Is this the folder of a run?"
-        raise ReplayError(message) from error
+            with self._path.open("rb") as file:
+                yield from file
+        except OSError as error:
+            message = f"{self._path} cannot be read ({error.strerror}). Is this the folder of a run?"
+            raise ReplayError(message) from error

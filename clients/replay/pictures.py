@@ -4,14 +4,14 @@ import base64
 import hashlib
 import io
 import random
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
-from clients.replay.tasks.sample import Sample
+from clients.replay.tasks.task import PictureSource
 
 KEPT_PICTURES: Final = 48
 _KEPT_SIDE_PIXELS: Final = 560
@@ -32,15 +32,6 @@ class Picture:
         """The picture with these bytes."""
         return cls(base64.b64encode(content).decode("ascii"), hashlib.sha256(content).hexdigest())
 
-    @classmethod
-    def read(cls, path: Path) -> "Picture":
-        """The picture in a file, sent byte for byte as it lies there.
-
-        Raises:
-            OSError: the file cannot be read.
-        """
-        return cls.of(path.read_bytes())
-
 
 def blank_picture() -> Picture:
     """A small grey square, for a question whose answer does not matter."""
@@ -54,19 +45,24 @@ def kept_path(folder: Path, sha256: str) -> Path:
     return folder / f"{sha256[:_NAME_DIGITS]}.webp"
 
 
-def keep_pictures(samples: Iterable[Sample], folder: Path, seed: int) -> None:
+def keep_pictures(keys: Sequence[str], read: PictureSource, folder: Path, seed: int) -> None:
     """Put small copies of a seeded choice of the pictures into a folder, so that a report needs nothing but its run."""
-    paths = sorted({sample.image for sample in samples})
-    for path in random.Random(seed).sample(paths, min(KEPT_PICTURES, len(paths))):  # noqa: S311 - a choice, no secret
-        _keep(path, folder)
+    chosen = random.Random(seed).sample(keys, min(KEPT_PICTURES, len(keys)))  # noqa: S311 - a choice, no secret
+    for key in sorted(chosen, key=keys.index):  # in the data's order: neighbours may lie in one file
+        _keep(key, read, folder)
 
 
-def _keep(path: Path, folder: Path) -> None:
+def _keep(key: str, read: PictureSource, folder: Path) -> None:
     try:
-        content = path.read_bytes()
+        content = read(key)
+        path = kept_path(folder, hashlib.sha256(content).hexdigest())
+        if path.exists():
+            return
         with Image.open(io.BytesIO(content)) as image:
             copy = image.convert("RGB")
         copy.thumbnail((_KEPT_SIDE_PIXELS, _KEPT_SIDE_PIXELS))
-        copy.save(kept_path(folder, hashlib.sha256(content).hexdigest()), "WEBP", quality=_KEPT_QUALITY)
+        draft = path.with_suffix(".part")
+        copy.save(draft, "WEBP", quality=_KEPT_QUALITY)
+        draft.replace(path)
     except (OSError, ValueError, Image.DecompressionBombError):
         return  # costs the report an example; what the service says of the picture is in the outcomes

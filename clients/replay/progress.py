@@ -19,13 +19,17 @@ class Tick(Protocol):
 
 
 @contextmanager
-def progress(console: Console, title: str, total: int) -> Iterator[Tick]:
-    """Show progress while the block runs; the block calls what it gets once per outcome."""
+def progress(console: Console, title: str, total: int, before: int = 0) -> Iterator[Tick]:
+    """Show progress while the block runs; the block calls what it gets once per outcome.
+
+    ``before`` of the ``total`` were done by an earlier session: they count as done, but not for the rate.
+    """
+    meter = _Meter(total, before)
     if console.is_terminal:
         with _bar(console) as bar:
-            yield _BarTick(bar, title, total)
+            yield _BarTick(bar, title, meter)
     else:
-        yield _LineTick(console, title, total)
+        yield _LineTick(console, title, meter)
 
 
 def _bar(console: Console) -> Progress:
@@ -42,9 +46,9 @@ def _bar(console: Console) -> Progress:
 
 
 class _Meter:
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, before: int) -> None:
         self.total = total
-        self.done = 0
+        self.done = self._before = before
         self.failures = 0
         self._started = time.monotonic()
 
@@ -54,7 +58,7 @@ class _Meter:
 
     @property
     def rate(self) -> float:
-        return self.done / max(time.monotonic() - self._started, 1e-9)
+        return (self.done - self._before) / max(time.monotonic() - self._started, 1e-9)
 
     @property
     def left_s(self) -> float:
@@ -62,10 +66,10 @@ class _Meter:
 
 
 class _BarTick:
-    def __init__(self, bar: Progress, title: str, total: int) -> None:
+    def __init__(self, bar: Progress, title: str, meter: _Meter) -> None:
         self._bar = bar
-        self._meter = _Meter(total)
-        self._task = bar.add_task(title, total=total, rate=0.0, failures=0)
+        self._meter = meter
+        self._task = bar.add_task(title, total=meter.total, completed=meter.done, rate=0.0, failures=0)
 
     def __call__(self, *, failed: bool) -> None:
         self._meter.count(failed=failed)
@@ -73,10 +77,10 @@ class _BarTick:
 
 
 class _LineTick:
-    def __init__(self, console: Console, title: str, total: int) -> None:
+    def __init__(self, console: Console, title: str, meter: _Meter) -> None:
         self._console = console
         self._title = title
-        self._meter = _Meter(total)
+        self._meter = meter
         self._next_line = time.monotonic() + _LINE_EVERY_S
 
     def __call__(self, *, failed: bool) -> None:

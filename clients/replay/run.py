@@ -1,8 +1,10 @@
-"""A whole run: load, select, ask a first question, replay, and leave a run folder behind, whatever happens."""
+"""A whole run: index, select, ask a first question, replay, and leave a run folder behind, whatever happens."""
 
-import time
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -11,118 +13,173 @@ from rich.console import Console
 
 from clients.replay.client import AnswerClient, AskOptions
 from clients.replay.errors import ReplayError
-from clients.replay.outcomes import Failed, Failure, OutcomeWriter, Scored
+from clients.replay.folder import RunFolder
+from clients.replay.index import SampleIndex
+from clients.replay.machine import Machine, client_versions
+from clients.replay.outcomes import Failed, Failure, FailureKind, OutcomeWriter, Scored
 from clients.replay.pictures import blank_picture, keep_pictures
 from clients.replay.progress import progress
-from clients.replay.record import Machine, RunFolder, RunRecord, RunStatus, Warmup, client_versions, now
-from clients.replay.runner import replay
-from clients.replay.selection import describe, draw
-from clients.replay.tasks.sample import Loaded, Sample, Split
+from clients.replay.record import Criteria, RunRecord, RunStatus, ShardRecord, Warmup, now
+from clients.replay.resume import cut_torn_line, ids_to_skip, require_same_run
+from clients.replay.runner import Sink, replay
+from clients.replay.selection import Shard, select, wanted
 from clients.replay.tasks.task import Task
 
-_WARM_UP_QUESTION: Final = "How many?"
+WARM_UP_QUESTION: Final = "How many?"
+HOPELESS_AFTER: Final = 50  # failed connections in a row, each retried
 
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """What to replay, against whom, and how."""
+    """What to replay, against whom, and how.
+
+    With ``resume``, a folder that holds a run is gone on with; with ``retry_failed``, its failed questions are asked
+    again too.
+    """
 
     task: Task
     data: Path
     url: str
     out: Path
-    split: Split
-    limit: int | None
-    seed: int
+    criteria: Criteria
     concurrency: int
-    options: AskOptions
+    options: AskOptions = field(default_factory=AskOptions)
+    shard: Shard | None = None
+    resume: bool = False
+    retry_failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How a run ended."""
+    """How this session of a run ended; ``before`` counts the outcomes that were there when it began."""
 
     answered: int
     failed: int
+    before: int
     wall_s: float
 
 
 async def run(config: RunConfig, console: Console, transport: httpx.AsyncBaseTransport | None = None) -> RunSummary:
-    """Replay a data set into a new run folder.
+    """Replay a data set into a run folder.
 
     Raises:
-        ReplayError: the folder is taken, the data set cannot be used, or the service cannot be asked.
+        ReplayError: the folder is taken or holds another run, the data set cannot be used, or the service cannot be
+            asked.
     """
     folder = RunFolder(config.out)
-    folder.require_free()
-    loaded = config.task.load(config.data, config.split)
-    samples = draw(loaded.samples, config.limit, config.seed)
-    _tell_problems(loaded, console)
-    if not samples:
-        message = f"{config.data} has no question that can be asked in split {config.split!r}."
-        raise ReplayError(message)
-    async with AnswerClient(config.url, config.options, transport) as client:
-        record = await _first_record(config, loaded, samples, client)
-        folder.create()
-        keep_pictures(samples, folder.pictures, config.seed)
-        return await _replay(config, record, samples, client, console)
+    earlier = folder.read_record() if config.resume and folder.record.exists() else None
+    if earlier is None:
+        folder.require_free()
+    entries = config.task.scan(config.data, config.criteria.split)
+    with SampleIndex(entries, partial(wanted, config.criteria)) as index:
+        _tell_problems(index, console)
+        async with AnswerClient(config.url, config.options, transport) as client:
+            record = await _first_record(config, index, client)
+            if earlier:
+                require_same_run(config.out, earlier, record)
+                record = earlier.taken_up()
+            return await _session(config, record, index, client, console)
 
 
-async def _first_record(
-    config: RunConfig, loaded: Loaded, samples: tuple[Sample, ...], client: AnswerClient
-) -> RunRecord:
+async def _first_record(config: RunConfig, index: SampleIndex, client: AnswerClient) -> RunRecord:
+    selection, options = select(index, config.criteria), config.options
+    shard = None
+    if config.shard:
+        index.keep_shard(config.shard.index, config.shard.count)
+        shard = ShardRecord(index=config.shard.index, count=config.shard.count, questions=index.questions())
     return RunRecord(
         task=config.task.name,
         data=config.data.resolve().name,
-        selection=describe(samples, config.split, config.limit, config.seed),
+        selection=selection,
+        shard=shard,
         url=config.url,
         concurrency=config.concurrency,
-        lens=config.options.lens,
-        max_patches=config.options.max_patches,
-        timeout_s=config.options.timeout_s,
+        lens=options.lens,
+        max_patches=options.max_patches,
+        max_new_tokens=options.max_new_tokens,
+        prompt=options.prompt,
+        timeout_s=options.timeout_s,
+        retries=options.retries,
         server=await client.model_card(),
         warm_up=await _warm_up(client),
         versions=client_versions(),
         machine=Machine.this(),
         started=now(),
-        problems=loaded.problems,
     )
 
 
 async def _warm_up(client: AnswerClient) -> Warmup:
     # also finds out, before hundreds of questions fail, that the service refuses this run's options
-    started = time.perf_counter()
-    reply = await client.ask(blank_picture(), _WARM_UP_QUESTION)
-    if isinstance(reply, Failure):
-        status = f" (HTTP {reply.status})" if reply.status else ""
-        message = f"The service did not answer a first question: {reply.message}{status}."
+    first = await client.ask(blank_picture(), WARM_UP_QUESTION)
+    if isinstance(first.reply, Failure):
+        status = f" (HTTP {first.reply.status})" if first.reply.status else ""
+        message = f"The service did not answer a first question: {first.reply.message}{status}."
         raise ReplayError(message)
-    return Warmup(question=_WARM_UP_QUESTION, latency_ms=round((time.perf_counter() - started) * 1000, 3))
+    return Warmup(question=WARM_UP_QUESTION, latency_ms=round(first.latency_ms, 3))
 
 
-async def _replay(
-    config: RunConfig, record: RunRecord, samples: tuple[Sample, ...], client: AnswerClient, console: Console
+async def _session(
+    config: RunConfig, record: RunRecord, index: SampleIndex, client: AnswerClient, console: Console
 ) -> RunSummary:
-    folder, counts, status = RunFolder(config.out), Counter[bool](), RunStatus.INTERRUPTED
-    record = record.model_copy(update={"started": now()})
+    folder, read = RunFolder(config.out), config.task.pictures(config.data)
+    folder.create()
+    if not record.resumed:
+        named, counts = folder.write_problems(index.problems())
+        record = record.model_copy(update={"problems": named, "problem_counts": counts, "started": now()})
+    keep_pictures(index.picture_keys(), read, folder.pictures, config.criteria.seed)
     folder.write_record(record)
-    with OutcomeWriter(folder.outcomes) as writer, progress(console, config.task.name, len(samples)) as tick:
+    cut_torn_line(folder.outcomes)
+    index.drop(ids_to_skip(folder.outcomes, again=config.retry_failed))
+    left, counter, session_started = index.questions(), Counter[bool](), now()
+    with (
+        _recorded(folder, record),
+        OutcomeWriter(folder.outcomes) as writer,
+        progress(console, config.task.name, record.questions, record.questions - left) as tick,
+    ):
 
         def sink(outcome: Scored | Failed) -> None:
             failed = isinstance(outcome, Failed)
             writer.write(outcome)
-            counts[failed] += 1
+            counter[failed] += 1
             tick(failed=failed)
 
-        try:
-            await replay(samples, client, config.concurrency, sink)
-            status = RunStatus.FINISHED
-        finally:  # Ctrl-C cancels the replay: what was answered so far stays readable
-            record = record.finished(status)
-            folder.write_record(record)
-    return RunSummary(answered=counts[False], failed=counts[True], wall_s=record.wall_s or 0.0)
+        await replay(index.by_picture(), read, client, config.concurrency, _giving_up(sink))
+    wall_s = (now() - session_started).total_seconds()
+    return RunSummary(counter[False], counter[True], record.questions - left, wall_s)
 
 
-def _tell_problems(loaded: Loaded, console: Console) -> None:
-    for kind, count in Counter(problem.kind for problem in loaded.problems).items():
-        console.print(f"left out: {count} with {kind} (named in run.json)", highlight=False)
+@contextmanager
+def _recorded(folder: RunFolder, record: RunRecord) -> Iterator[None]:
+    """Write down how the block ended: Ctrl-C cancels the replay, and what was answered so far stays readable."""
+    status = RunStatus.INTERRUPTED
+    try:
+        yield
+        status = RunStatus.FINISHED
+    finally:
+        folder.write_record(record.finished(status))
+
+
+def _giving_up(sink: Sink) -> Sink:
+    """The sink, until connections fail time after time: then the service is gone, and asking on would waste the run."""
+    in_a_row = 0
+
+    def giving_up(outcome: Scored | Failed) -> None:
+        nonlocal in_a_row
+        sink(outcome)
+        lost = isinstance(outcome, Failed) and outcome.failure.kind is FailureKind.CONNECTION
+        in_a_row = in_a_row + 1 if lost else 0
+        if in_a_row >= HOPELESS_AFTER:
+            message = (
+                f"{in_a_row} connections in a row failed: the service is gone. Start it again, then go on with "
+                "--resume --retry-failed."
+            )
+            raise ReplayError(message)
+
+    return giving_up
+
+
+def _tell_problems(index: SampleIndex, console: Console) -> None:
+    for kind, count in Counter(problem.kind for problem in index.problems()).items():
+        console.print(f"left out: {count} with {kind} (named in problems.jsonl)", highlight=False)
+    if index.passed_over:
+        console.print(f"passed over: {index.passed_over} that do not fit the selection", highlight=False)

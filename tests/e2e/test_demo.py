@@ -1,6 +1,7 @@
 """The main job as a newcomer runs it: two real services, three replays, one report; and nothing left behind."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,8 +24,10 @@ def demo(*options: str) -> list[str]:
 
 
 def services_running() -> list[psutil.Process]:
-    modules = {"services.matcha", "services.qwen_vl"}
-    return [process for process in psutil.process_iter(["cmdline"]) if modules & set(process.info["cmdline"] or [])]
+    # of this checkout: others may have their own on the same machine
+    modules, here = {"services.matcha", "services.qwen_vl"}, str(Path.cwd())
+    found = psutil.process_iter(["cmdline", "cwd"])
+    return [entry for entry in found if modules & set(entry.info["cmdline"] or []) and entry.info["cwd"] == here]
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert str(out / "report" / "index.html") in ended.stdout
     assert {process.pid for process in services_running()} <= before
+    shutil.copytree(out / "realcqa", out / "again")
+    runs = [str(out / name) for name in ("realcqa", "again", "realcqa-shifted")]
+    command = [sys.executable, "-m", "clients.replay", "compare", *runs, "--out", str(out / "compared")]
+    subprocess.run(command, check=True, capture_output=True)
     return out
 
 
@@ -85,7 +92,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_report_in_a_browser(folder: Path, browser: Browser, width: int, scheme: str) -> None:
+@pytest.mark.parametrize("page_of", ["report", "compared"])
+def test_the_pages_in_a_browser(folder: Path, browser: Browser, page_of: str, width: int, scheme: str) -> None:
     """Nothing is fetched, nothing is logged, nothing sticks out to the side, every picture shows."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)  # type: ignore[arg-type]
     page = context.new_page()
@@ -94,12 +102,13 @@ def test_the_report_in_a_browser(folder: Path, browser: Browser, width: int, sch
     page.on("console", lambda message: complaints.append(message.text))
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on("request", lambda request: fetched.append(request.url))
-    page.goto((folder / "report" / "index.html").as_uri())
+    page.goto((folder / page_of / "index.html").as_uri())
     assert complaints == []
     assert [url for url in fetched if not url.startswith(("data:", "file:"))] == []
     assert len([url for url in fetched if url.startswith("file:")]) == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     # decode() waits for a picture that is loaded only when it comes into view, and rejects one that is broken
     page.evaluate("Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode() }))")
-    assert page.locator("svg").count() > 0
+    assert page.locator("figure svg").count() >= 2
+    assert "cannot be told apart" in page.content() or page_of == "report"
     context.close()

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from clients.demo.services import Service
-from clients.replay.record import RunFolder, RunStatus
+from clients.replay.folder import RunFolder
+from clients.replay.record import RunStatus
 from clients.replay.report import report_runs
 from loadtests import profile
 from loadtests.errors import LoadTestError

@@ -1,5 +1,6 @@
-"""From run folders to a page and a JSON file: a pure function of what the runs left on disk, no service needed."""
+"""Reports on runs: figures, examples and one self-contained page; and comparisons of runs, side by side."""
 
+from clients.replay.report.comparing import compare_runs
 from clients.replay.report.publish import report_runs, summary_table
 
-__all__ = ["report_runs", "summary_table"]
+__all__ = ["compare_runs", "report_runs", "summary_table"]

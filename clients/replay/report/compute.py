@@ -1,37 +1,46 @@
-"""The figures of one run, from its outcomes: scores by group beside their baseline, failures apart, lens, latency."""
+"""The figures of one run, from its columns: scores by group beside their baseline, failures apart, lens, latency."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.replay.bootstrap import ClusterBootstrap, Interval, interval, share_interval
+from clients.replay.columns import FailureCount, RunColumns, read_columns
+from clients.replay.counts import CountFigures, count_figures
 from clients.replay.errors import ReplayError
-from clients.replay.gold import as_text
-from clients.replay.latency import Percentiles, percentiles
+from clients.replay.folder import RunFolder
+from clients.replay.gold import AnswerType
+from clients.replay.latency import LatencyFigures, latency_figures
 from clients.replay.lens_metrics import LensFigures, lens_figures
-from clients.replay.outcomes import Failed, Outcomes, Scored, read_outcomes
-from clients.replay.record import RunFolder, RunRecord
-from clients.replay.scoring.metrics import Metric, majority
+from clients.replay.record import RunRecord
+from clients.replay.scoring.metrics import majority
 from clients.replay.tasks import TASKS
 from clients.replay.tasks.task import Grouping, Task
+
+_Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A metric's mean, and what answering the group's commonest gold answer every time would have scored.
+    """A metric's mean with its 95 % interval, and what the group's commonest gold answer, always, would have scored.
 
     ``baseline`` is None where every gold answer of the group is the same because that is what the group is.
     """
 
     metric: str
     value: float
+    low: float
+    high: float
     baseline: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The scores of one group of ``n`` answers.
+    """The scores of one group of ``n`` answers about ``pictures`` pictures.
 
     ``question`` is the first of them, as an example; ``majority`` is the commonest gold answer, None as a baseline is.
     """
@@ -39,6 +48,7 @@ class Row:
     group: str
     question: str
     n: int
+    pictures: int
     majority: str | None
     scores: tuple[Score, ...]
 
@@ -54,19 +64,11 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class FailureCount:
-    """How many questions got lost in one way; ``example`` is one message."""
-
-    failure: str
-    n: int
-    example: str
-
-
-@dataclass(frozen=True, slots=True)
 class RunReport:
     """Everything a report says of one run; ``overall`` is None if nothing was answered.
 
-    ``torn_lines`` counts a last line that a kill cut short, ``truncated`` the answers that hit the token limit.
+    ``macro`` is the mean over the groups of the task's ``macro`` grouping, each weighing alike. ``torn_lines`` counts a
+    last line that a kill cut short, ``truncated`` the answers that hit the token limit.
     """
 
     name: str
@@ -76,10 +78,13 @@ class RunReport:
     torn_lines: int
     truncated: int
     overall: Row | None
+    macro: Row | None
     tables: tuple[Table, ...]
     failures: tuple[FailureCount, ...]
-    latency: tuple[Percentiles, ...]
+    latency: LatencyFigures | None
     lens: LensFigures | None
+    counts: CountFigures | None
+    pictures_sha256: str
 
     @property
     def task(self) -> Task:
@@ -89,63 +94,123 @@ class RunReport:
     @property
     def unasked(self) -> int:
         """Questions of the selection without an outcome: the run was stopped."""
-        return max(self.record.selection.questions - self.answered - self.failed, 0)
-
-    @property
-    def answers_per_s(self) -> float | None:
-        """Answers over the run's whole time; None for a run that was killed."""
-        return self.answered / self.record.wall_s if self.record.wall_s else None
+        return max(self.record.questions - self.answered - self.failed, 0)
 
 
-def load_run(path: Path) -> tuple[RunRecord, Outcomes]:
+def load_run(path: Path) -> tuple[RunRecord, RunColumns]:
     """What a run folder holds.
 
     Raises:
         ReplayError: it is no run folder, or one of a task that is not known here.
     """
-    folder = RunFolder(path)
-    record, outcomes = folder.read_record(), read_outcomes(folder.outcomes)
+    record = RunFolder(path).read_record()
     if record.task not in TASKS:
         message = f"{path} is a run of task {record.task!r}, which this version does not know."
         raise ReplayError(message)
-    return record, outcomes
+    return record, read_columns(path, TASKS[record.task], record.load)
 
 
-def compute(name: str, record: RunRecord, outcomes: Outcomes) -> RunReport:
+def compute(name: str, record: RunRecord, columns: RunColumns, seed: int) -> RunReport:
     """The figures of one run."""
     task = TASKS[record.task]
+    scorer = _Scorer(task, columns, seed)
     return RunReport(
         name=name,
         record=record,
-        answered=len(outcomes.scored),
-        failed=len(outcomes.failed),
-        torn_lines=outcomes.torn,
-        truncated=sum(outcome.finish_reason == "length" for outcome in outcomes.scored),
-        overall=_row("all", outcomes.scored, task.metrics) if outcomes.scored else None,
-        tables=tuple(_tables(task, outcomes.scored)),
-        failures=_failures(outcomes.failed),
-        latency=percentiles(outcomes.scored),
-        lens=lens_figures(outcomes.scored),
+        answered=columns.n,
+        failed=columns.failed,
+        torn_lines=columns.torn,
+        truncated=columns.truncated,
+        overall=scorer.overall() if columns.n else None,
+        macro=scorer.macro() if columns.n else None,
+        tables=tuple(scorer.tables()),
+        failures=columns.failures,
+        latency=latency_figures(columns, seed, record.load.deadline_ms if record.load else None),
+        lens=lens_figures(columns, seed),
+        counts=count_figures(columns, seed),
+        pictures_sha256=columns.pictures_sha256,
     )
 
 
-def _tables(task: Task, outcomes: Sequence[Scored]) -> Iterable[Table]:
-    for grouping in task.groupings:
-        groups = _grouped(outcomes, grouping.key)
-        if len(groups) > 1:
-            names = sorted(groups, key=_order(grouping))
-            rows = tuple(_row(name, groups[name], task.metrics, baseline=grouping.key != "gold") for name in names)
-            yield Table(grouping.key, grouping.title, grouping.detail, rows)
+class _Scorer:
+    """Scores of groups: means, and their intervals from one set of resamples."""
 
+    def __init__(self, task: Task, columns: RunColumns, seed: int) -> None:
+        self._task = task
+        self._columns = columns
+        self._bootstrap = ClusterBootstrap(columns.pictures.codes, seed)
+        self._scores = tuple(columns.scores[metric.name] for metric in task.metrics)
 
-def _grouped(outcomes: Sequence[Scored], key: str) -> dict[str, list[Scored]]:
-    groups: dict[str, list[Scored]] = {}
-    for outcome in outcomes:
-        own = {"answer_type": outcome.answer_type.value, "gold": as_text(outcome.gold)}
-        group = own.get(key) or outcome.labels.get(key)
-        if group is not None:
-            groups.setdefault(group, []).append(outcome)
-    return groups
+    def overall(self) -> Row:
+        mask = np.ones(self._columns.n, np.bool_)
+        (means,) = self._means([mask])
+        return self._row("all", next(iter(self._columns.examples.values()), ""), mask, means)
+
+    def tables(self) -> Iterable[Table]:
+        for grouping in self._task.groupings:
+            groups = self._groups(grouping)
+            if len(groups) > 1:
+                yield Table(grouping.key, grouping.title, grouping.detail, self._rows(grouping, groups))
+
+    def macro(self) -> Row | None:
+        """Every group's mean weighs alike, however many questions it has; so does its own baseline."""
+        grouping = next((entry for entry in self._task.groupings if entry.key == self._task.macro), None)
+        groups = self._groups(grouping) if grouping else {}
+        if grouping is None or len(groups) < 2:  # noqa: PLR2004 - a mean over one group is that group
+            return None
+        means = np.nanmean(np.stack(self._means(list(groups.values()))), axis=0)
+        rows = self._rows(grouping, groups)
+        scores = tuple(
+            Score(
+                metric.name,
+                float(np.mean([row.scores[place].value for row in rows])),
+                *interval(means[:, place]),
+                float(np.mean([row.scores[place].baseline or 0.0 for row in rows])),
+            )
+            for place, metric in enumerate(self._task.metrics)
+        )
+        return Row(f"mean over {len(rows)} types", "", self._columns.n, self._bootstrap_pictures(), None, scores)
+
+    def _bootstrap_pictures(self) -> int:
+        return self._bootstrap.clusters_of(np.ones(self._columns.n, np.bool_))
+
+    def _groups(self, grouping: Grouping) -> dict[str, NDArray[np.bool_]]:
+        coded = self._columns.groups[grouping.key]
+        present = np.unique(coded.codes[coded.codes >= 0])
+        names = sorted((coded.names[code] for code in present), key=_order(grouping))
+        return {name: coded.codes == coded.names.index(name) for name in names}
+
+    def _rows(self, grouping: Grouping, groups: dict[str, NDArray[np.bool_]]) -> tuple[Row, ...]:
+        all_means, example = self._means(list(groups.values())), self._columns.examples
+        return tuple(
+            self._row(name, example[grouping.key, name], mask, means, baseline=grouping.key != "gold")
+            for (name, mask), means in zip(groups.items(), all_means, strict=True)
+        )
+
+    def _means(self, masks: Sequence[NDArray[np.bool_]]) -> list[_Floats]:
+        """The mean of every metric in every resample, (resamples, metrics) per group."""
+        columns = (column * mask for mask in masks for column in (*self._scores, np.ones(self._columns.n)))
+        totals = self._bootstrap.totals(columns).reshape(-1, len(masks), len(self._scores) + 1)
+        with np.errstate(invalid="ignore"):  # a resample may hold nothing of a group
+            means = totals[:, :, :-1] / totals[:, :, -1:]
+        return [means[:, place] for place in range(len(masks))]
+
+    def _row(self, group: str, question: str, mask: NDArray[np.bool_], means: _Floats, *, baseline: bool = True) -> Row:
+        golds = Counter(zip(self._columns.gold[mask].tolist(), self._columns.type.codes[mask].tolist(), strict=True))
+        constant = majority({self._columns.golds[gold]: n for (gold, _), n in golds.items()}) if baseline else None
+        pictures = self._bootstrap.clusters_of(mask)
+        scores = []
+        for place, metric in enumerate(self._task.metrics):
+            value = float(self._scores[place][mask].mean())
+            limits: Interval = share_interval(means[:, place], value, pictures)
+            against = None if constant is None else self._baseline(metric.score, constant, golds)
+            scores.append(Score(metric.name, value, *limits, against))
+        return Row(group, question, int(mask.sum()), pictures, constant, tuple(scores))
+
+    def _baseline(self, score: Callable[..., float], constant: str, golds: Counter[tuple[int, int]]) -> float:
+        names, types = self._columns.golds, self._columns.type.names
+        right = sum(n * score(constant, names[gold], AnswerType(types[kind])) for (gold, kind), n in golds.items())
+        return right / golds.total()
 
 
 def _order(grouping: Grouping) -> Callable[[str], tuple[int, int, str]]:
@@ -154,28 +219,3 @@ def _order(grouping: Grouping) -> Callable[[str], tuple[int, int, str]]:
         return place, int(group) if group.isdecimal() else 0, group
 
     return key
-
-
-def _row(group: str, outcomes: Sequence[Scored], metrics: Sequence[Metric], *, baseline: bool = True) -> Row:
-    constant = majority(outcome.gold for outcome in outcomes) if baseline else None
-    scores = (_score(metric, outcomes, constant) for metric in metrics)
-    return Row(group, outcomes[0].question, len(outcomes), constant, tuple(scores))
-
-
-def _score(metric: Metric, outcomes: Sequence[Scored], constant: str | None) -> Score:
-    value = fmean(metric.score(outcome.answer, outcome.gold, outcome.answer_type) for outcome in outcomes)
-    if constant is None:
-        return Score(metric.name, value, None)
-    baseline = fmean(metric.score(constant, outcome.gold, outcome.answer_type) for outcome in outcomes)
-    return Score(metric.name, value, baseline)
-
-
-def _failures(failed: Sequence[Failed]) -> tuple[FailureCount, ...]:
-    names = [_failure_name(outcome) for outcome in failed]
-    examples = dict(zip(reversed(names), (outcome.failure.message for outcome in reversed(failed)), strict=True))
-    return tuple(FailureCount(name, count, examples[name]) for name, count in Counter(names).most_common())
-
-
-def _failure_name(outcome: Failed) -> str:
-    failure = outcome.failure
-    return " ".join(str(part) for part in (failure.kind.value, failure.status, failure.code) if part is not None)

@@ -1,15 +1,18 @@
-"""A few questions of a run to look at: some that were answered right and some that were not, chosen by seed."""
+"""A few questions of a run to look at: some of the best and the worst answers, chosen by seed among equals."""
 
 import base64
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.replay.columns import NO_COUNT, RunColumns
+from clients.replay.folder import RunFolder
 from clients.replay.gold import as_text
-from clients.replay.outcomes import LensLayer, Scored
+from clients.replay.outcomes import LensLayer, OutcomeReader, Scored
 from clients.replay.pictures import kept_path
 from clients.replay.scoring.counting import read_count
 from clients.replay.tasks.task import Task
@@ -43,55 +46,75 @@ class Example:
     layers: tuple[LayerCell, ...]
 
 
-def choose_examples(task: Task, outcomes: Sequence[Scored], pictures: Path, seed: int) -> tuple[Example, ...]:
-    """Some right ones, then some wrong ones, of as many pictures as can be; those whose picture was kept come first."""
-    shuffled = random.Random(seed).sample(outcomes, len(outcomes))  # noqa: S311 - a choice, no secret
-    shuffled.sort(key=lambda outcome: _file(outcome, pictures) is None)
-    chosen: list[Scored] = []
-    for right in (True, False):
-        matching = [outcome for outcome in shuffled if _is_right(task, outcome) is right]
-        chosen += _of_new_pictures(matching, {outcome.image for outcome in chosen})[:PER_VERDICT]
-    return tuple(_example(task, outcome, pictures) for outcome in chosen)
+class Examples:
+    """Chooses among a run's outcomes by their columns, and reads the chosen ones again."""
 
+    def __init__(self, task: Task, columns: RunColumns, folder: RunFolder, seed: int) -> None:
+        self._columns = columns
+        self._folder = folder
+        self._verdict = columns.scores[task.verdict.name]
+        self._shuffled = np.random.default_rng(seed).permutation(columns.n)
+        self._reader = OutcomeReader(folder.outcomes)
 
-def choose_spotlight(task: Task, outcomes: Sequence[Scored], pictures: Path, seed: int) -> Example | None:
-    """The right answer whose layers changed their mind most often; None for a run without lens or right answers."""
-    traced = [outcome for outcome in outcomes if outcome.lens and _is_right(task, outcome) and _file(outcome, pictures)]
-    shuffled = random.Random(seed).sample(traced, len(traced))  # noqa: S311 - a choice, no secret
-    chosen = max(shuffled, key=_changes, default=None)
-    return _example(task, chosen, pictures) if chosen else None
+    def best(self) -> tuple[Example, ...]:
+        """Some right answers."""
+        return self._cards(self._ranked(self._verdict == 1, self._verdict), set())
 
+    def worst(self, best: Sequence[Example] = ()) -> tuple[Example, ...]:
+        """Some answers that are not right: the lowest score first, then the count that is furthest off."""
+        columns = self._columns
+        told = (columns.wanted != NO_COUNT) & (columns.count != NO_COUNT)
+        off = np.where(told, np.abs(columns.count - columns.wanted), 0)
+        return self._cards(self._ranked(self._verdict < 1, self._verdict * 1000 - off), {card.picture for card in best})
 
-def _is_right(task: Task, outcome: Scored) -> bool:
-    return task.verdict.score(outcome.answer, outcome.gold, outcome.answer_type) == 1
+    def spotlight(self) -> Example | None:
+        """The right answer whose layers changed their mind most often; None for a run without lens or right answers."""
+        lens = self._columns.lens
+        if lens is None:
+            return None
+        best = lens.tokens[:, :, 0]
+        changes = np.full(self._columns.n, -1)
+        changes[lens.rows] = (best[:, 1:] != best[:, :-1]).sum(axis=1)
+        fitting = (changes >= 0) & (self._verdict == 1) & self._columns.shown
+        ranked = self._ranked(fitting, -changes.astype(np.float64))
+        return self._example(int(ranked[0])) if ranked.size else None
 
+    def _ranked(self, mask: NDArray[np.bool_], rank: NDArray[np.float64]) -> NDArray[np.int64]:
+        """The masked outcomes: those whose picture was kept first, then by rank, then by chance."""
+        chosen = self._shuffled[mask[self._shuffled]]
+        ordered: NDArray[np.int64] = chosen[np.lexsort((rank[chosen], ~self._columns.shown[chosen]))]
+        return ordered
 
-def _of_new_pictures(outcomes: Sequence[Scored], shown: set[str]) -> list[Scored]:
-    # the first of each picture not shown yet, then all others
-    fresh: dict[str, Scored] = {}
-    for outcome in outcomes:
-        if outcome.image not in shown:
-            fresh.setdefault(outcome.image, outcome)
-    return [*fresh.values(), *(outcome for outcome in outcomes if fresh.get(outcome.image) is not outcome)]
+    def _cards(self, ranked: NDArray[np.int64], shown: set[str | None]) -> tuple[Example, ...]:
+        """The first of each picture that is not shown yet, then others."""
+        few = ranked[:1000]  # more would not change what is on top
+        _, firsts = np.unique(self._columns.pictures.codes[few], return_index=True)
+        fresh = few[np.sort(firsts)]
+        others = few[~np.isin(few, fresh)]
+        cards = [self._example(int(row)) for row in np.concatenate([fresh, others])[: 4 * PER_VERDICT]]
+        cards.sort(key=lambda card: card.picture in shown)
+        return tuple(cards[:PER_VERDICT])
 
+    def _example(self, row: int) -> Example:
+        outcome = self._reader.at(int(self._columns.offsets[row]))
+        if not isinstance(outcome, Scored):
+            message = f"line at {self._columns.offsets[row]} is no answer"
+            raise TypeError(message)
+        gold = as_text(outcome.gold)
+        layers = outcome.lens.layers if outcome.lens else ()
+        return Example(
+            question=outcome.question,
+            answer=outcome.answer,
+            gold=gold,
+            right=bool(self._verdict[row] == 1),
+            kind=outcome.labels.get("kind") or outcome.labels.get("complexity") or outcome.answer_type.value,
+            picture=_data_url(self._file(outcome)),
+            layers=tuple(_cell(index, layer, gold) for index, layer in enumerate(layers) if layer.tokens),
+        )
 
-def _changes(outcome: Scored) -> int:
-    tokens = [layer.tokens[:1] for layer in outcome.lens.layers] if outcome.lens else []
-    return sum(before != after for before, after in pairwise(tokens))
-
-
-def _example(task: Task, outcome: Scored, pictures: Path) -> Example:
-    gold = as_text(outcome.gold)
-    layers = outcome.lens.layers if outcome.lens else ()
-    return Example(
-        question=outcome.question,
-        answer=outcome.answer,
-        gold=gold,
-        right=_is_right(task, outcome),
-        kind=outcome.labels.get("kind") or outcome.labels.get("complexity") or outcome.answer_type.value,
-        picture=_data_url(_file(outcome, pictures)),
-        layers=tuple(_cell(index, layer, gold) for index, layer in enumerate(layers) if layer.tokens),
-    )
+    def _file(self, outcome: Scored) -> Path | None:
+        path = kept_path(self._folder.pictures, outcome.image_sha256) if outcome.image_sha256 else None
+        return path if path and path.is_file() else None
 
 
 def _cell(index: int, layer: LensLayer, gold: str) -> LayerCell:
@@ -99,11 +122,6 @@ def _cell(index: int, layer: LensLayer, gold: str) -> LayerCell:
     wanted = read_count(gold)
     hit = read_count(token) == wanted if wanted is not None else token.strip().lower() == gold.strip().lower()
     return LayerCell(index, token, layer.probs[0], hit)
-
-
-def _file(outcome: Scored, pictures: Path) -> Path | None:
-    path = kept_path(pictures, outcome.image_sha256) if outcome.image_sha256 else None
-    return path if path and path.is_file() else None
 
 
 def _data_url(path: Path | None) -> str | None:

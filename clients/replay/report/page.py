@@ -1,6 +1,7 @@
 """The page: one HTML file that holds everything it shows, and asks nothing of the network."""
 
 import math
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from clients.replay.evidence import p_value, signed
 from clients.replay.report.compute import Row, RunReport, Score
 from clients.replay.report.examples import Example
+from clients.replay.scoring.metrics import Metric
 
 _HERE: Final = Path(__file__).parent
 _MOST_COLUMNS: Final = 10
@@ -24,12 +27,24 @@ class RunView:
     report: RunReport
     figures: tuple[Markup, ...]
     latency_figure: Markup | None
-    examples: tuple[Example, ...]
+    confusion_figure: Markup | None
+    best: tuple[Example, ...]
+    worst: tuple[Example, ...]
     spotlight: Example | None
 
 
 def render(views: Sequence[RunView]) -> str:
     """The page over these runs."""
+    return fill("report.html.jinja", runs=views, metrics=metrics_of([view.report for view in views]))
+
+
+def metrics_of(reports: Sequence[RunReport]) -> dict[str, Metric]:
+    """Every metric that the runs' tasks have, by its name."""
+    return {metric.name: metric for report in reports for metric in report.task.metrics}
+
+
+def fill(template: str, **content: object) -> str:
+    """A page from its template and what it shows."""
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -39,11 +54,12 @@ def render(views: Sequence[RunView]) -> str:
         "token": visible_token,
         "columns": columns,
         "command": command,
+        "p_value": p_value,
+        "signed": signed,
     }
     environment.globals["headline"] = headline
     style = Markup((_HERE / "style.css").read_text(encoding="utf-8"))  # noqa: S704 - our own style sheet
-    metrics = {metric.name: metric for view in views for metric in view.report.task.metrics}
-    return environment.get_template("template.html.jinja").render(runs=views, metrics=metrics, style=style).lstrip()
+    return environment.get_template(template).render(**content, style=style).lstrip()
 
 
 def headline(report: RunReport, row: Row) -> Score:
@@ -76,13 +92,21 @@ def columns(cells: int) -> int:
 
 def command(report: RunReport) -> str:
     """The command line that asks the same questions again."""
-    record = report.record
+    record, selection = report.record, report.record.selection
     parts = [
         f"python -m clients.replay run --task {record.task} --data {record.data} --url {record.url}",
-        f"--out {report.name} --split {record.selection.split} --seed {record.selection.seed}",
-        f"--concurrency {record.concurrency} --timeout-s {record.timeout_s:g}",
-        f"--limit {record.selection.limit}" if record.selection.limit else "",
+        f"--out {report.name} --split {selection.split} --seed {selection.seed}",
+        f"--concurrency {record.concurrency} --timeout-s {record.timeout_s:g} --retries {record.retries}",
+        "--simple-only" if selection.simple_only else "",
+        f"--max-answer {selection.max_answer}" if selection.max_answer is not None else "",
+        *(f"--question-type {shlex.quote(name)}" for name in selection.question_types),
+        f"--picture-share {selection.picture_share:g}" if selection.picture_share is not None else "",
+        "--one-question-per-image" if selection.one_question_per_image else "",
+        f"--limit {selection.limit}" if selection.limit else "",
+        f"--shard {record.shard.index}/{record.shard.count}" if record.shard else "",
         f"--max-patches {record.max_patches}" if record.max_patches else "",
+        f"--max-new-tokens {record.max_new_tokens}" if record.max_new_tokens else "",
+        f"--prompt {shlex.quote(record.prompt)}" if record.prompt not in {None, "{question}"} else "",
         "--lens" if record.lens else "",
     ]
     return " \\\n  ".join(part for part in parts if part)

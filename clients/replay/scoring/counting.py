@@ -4,9 +4,10 @@ The whole text must be the number (spaces and a final punctuation mark aside): a
 because which of its numbers is meant would be a guess.
 """
 
+import unicodedata
 from typing import Final
 
-from clients.replay.han import read_han
+from clients.replay.han import is_han, read_han
 
 _WORDS: Final = {
     "no": 0,
@@ -45,9 +46,17 @@ def read_latin(text: str) -> int | None:
 
 
 def read_count(text: str) -> int | None:
-    """As ``read_latin``, and Han numerals too (三, 两个, 十五)."""
+    """As ``read_latin``, and Han numerals too (三, 两个, 十五), and single characters that are numbers (③, Ⅲ, ²)."""
     number = read_latin(text)
-    return read_han(text.strip(_EDGES)) if number is None else number
+    if number is not None:
+        return number
+    token = text.strip(_EDGES)
+    return _single(token) if len(token) == 1 and not is_han(token) else read_han(token)
+
+
+def _single(character: str) -> int | None:
+    value = unicodedata.numeric(character, None)
+    return int(value) if value is not None and value.is_integer() else None
 
 
 def count_match(answer: str, gold: str) -> float:

@@ -5,12 +5,14 @@ comma counts as its pieces on both sides. A comma between digits that separates 
 """
 
 import json
+import math
 import re
 from collections import Counter
 from typing import Final
 
 from clients.replay.gold import as_text
 
+_PLACES: Final = 10
 _CUT: Final = re.compile(r"\s*(?:,(?!(?<=[0-9],)[0-9]{3}(?![0-9]))|;|\n)\s*")
 
 
@@ -26,11 +28,22 @@ def ranked_exact(answer: str, gold: tuple[str, ...]) -> float:
     return float(split(answer) == split(as_text(gold)))
 
 
-def ranked_items(answer: str, gold: tuple[str, ...]) -> float:
-    """The share of places that hold the right item, over the longer of both lists."""
+def ranked_ndcg(answer: str, gold: tuple[str, ...]) -> float:
+    """NDCG at 10 (Järvelin and Kekäläinen, 2002): the first gold item is worth most, the last one 1.
+
+    An item's worth is divided by log2 of its place plus one, and the sum by that of the gold order. A repeated item
+    counts once. A list of one item wants equality, as in RealCQA's evaluator.
+    """
     given, wanted = split(answer), split(as_text(gold))
-    right = sum(ours == theirs for ours, theirs in zip(given, wanted, strict=False))
-    return right / max(len(given), len(wanted), 1)
+    if len(wanted) <= 1:
+        return float(given == wanted)
+    worth = {item: len(wanted) - place for place, item in reversed(list(enumerate(wanted)))}
+    gains = [worth.get(item, 0) if item not in given[:place] else 0 for place, item in enumerate(given)]
+    return _discounted(gains) / _discounted(sorted(worth.values(), reverse=True))
+
+
+def _discounted(gains: list[int]) -> float:
+    return sum(gain / math.log2(place + 2) for place, gain in enumerate(gains[:_PLACES]))
 
 
 def unranked_f1(answer: str, gold: tuple[str, ...]) -> float:

@@ -4,7 +4,7 @@ A score is a number from 0 to 1. A metric of text sees a list as a model would w
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,13 +26,15 @@ class Metric:
     score: Callable[[str, Gold, AnswerType], float]
 
 
-def majority(golds: Iterable[Gold]) -> str:
+def majority(golds: Mapping[Gold, int]) -> str:
     """The most frequent gold answer, as lower-cased text; of equally frequent ones the first in the alphabet.
 
     Raises:
         ValueError: there is none.
     """
-    counts = Counter(as_text(gold).strip().lower() for gold in golds)
+    counts = Counter[str]()
+    for gold, count in golds.items():
+        counts[as_text(gold).strip().lower()] += count
     return min(counts, key=lambda text: (-counts[text], text))
 
 
@@ -48,7 +50,7 @@ _BY_TYPE: Final[Mapping[AnswerType, Callable[[str, Gold, AnswerType], float]]] =
     AnswerType.STRING: _of_text(exact_match),
     AnswerType.NUMERICAL: _of_text(relaxed_strict),
     AnswerType.BINARY: _of_text(binary_match),
-    AnswerType.RANKED_LIST: _of_list(lists.ranked_items),
+    AnswerType.RANKED_LIST: _of_list(lists.ranked_ndcg),
     AnswerType.UNRANKED_LIST: _of_list(lists.unranked_f1),
     AnswerType.COUNT: _of_text(count_match),
 }
@@ -83,8 +85,10 @@ ANLS: Final = Metric(
 TYPED: Final = Metric(
     "by_type_rule",
     "By its type's rule",
-    "String: exact match. Numerical: relaxed (strict). Binary: yes and no however written. Ranked list: share of "
-    "places with the right item. Unranked list: F1 of the items as multisets.",
+    "RealCQA's own rules, with the defects of its evaluator corrected. String: exact match. Numerical: relaxed "
+    "(strict), so that a negative gold answer can be missed. Binary: yes and no however written. Ranked list: nDCG at "
+    "10 in which the first item is worth most, not nothing. Unranked list: F1 of the items as multisets, so that it "
+    "cannot exceed 1.",
     lambda answer, gold, answer_type: _BY_TYPE[answer_type](answer, gold, answer_type),
 )
 COUNT_ACCURACY: Final = Metric(

@@ -1,14 +1,13 @@
-"""A question of a data set, and what loading a data set gives."""
+"""A question of a data set, and why an entry of one cannot be asked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
 from typing import Literal
 
 from clients.replay.gold import AnswerType, Gold
 
-Split = Literal["test", "train"]
+Split = Literal["test", "train", "all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,6 @@ class Sample:
     """
 
     id: str
-    image: Path
     image_key: str
     question: str
     gold: Gold
@@ -46,11 +44,3 @@ class Problem:
     kind: ProblemKind
     where: str
     detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """What a data folder holds: the samples in its own order, and every entry that is not among them."""
-
-    samples: tuple[Sample, ...]
-    problems: tuple[Problem, ...]

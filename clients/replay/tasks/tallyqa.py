@@ -1,11 +1,12 @@
 """TallyQA as it lies on disk: ``train.json`` or ``test.json``, a flat list, and the picture folders it names.
 
 An entry is ``{"answer", "data_source", "image", "image_id", "issimple", "question", "question_id"}``; ``image`` is a
-path in the data folder (``VG_100K_2/2410408.jpg``), and ``issimple`` stands in the test split only.
+path in the data folder (``VG_100K_2/2410408.jpg``), and ``issimple`` stands in the test split only. Where there is no
+such file, the hub's parquet files are looked for (``tallyqa_parquet``).
 """
 
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterator
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -13,33 +14,48 @@ from clients.replay.errors import ReplayError
 from clients.replay.gold import AnswerType
 from clients.replay.han import holds_han
 from clients.replay.scoring.metrics import COUNT_ACCURACY, EXACT_MATCH
-from clients.replay.tasks.collect import Collector, EntryError, read_list, require_folder, text_field
-from clients.replay.tasks.sample import Loaded, ProblemKind, Sample, Split
-from clients.replay.tasks.task import Grouping, Task
+from clients.replay.tasks import tallyqa_parquet as parquet
+from clients.replay.tasks.entries import EntryError, attempt, folder_pictures, require_folder, stream_list, text_field
+from clients.replay.tasks.sample import Problem, ProblemKind, Sample, Split
+from clients.replay.tasks.task import Grouping, PictureSource, Task
+
+_SIMPLE_FIELDS: Final = ("issimple", "is_simple")  # the authors' name, and the hub's
 
 
-def load(data: Path, split: Split) -> Loaded:
+def scan(data: Path, split: Split) -> Iterator[Sample | Problem]:
     """The questions of one split, in the order of its file.
 
     Raises:
         ReplayError: the folder or the split's file is missing, or no JSON list.
     """
     require_folder(data)
-    collector, is_file = Collector(), cache(Path.is_file)  # a picture has several questions
-    for position, entry in enumerate(_entries(data / f"{split}.json")):
-        try:
-            collector.add(_sample(entry, data, is_file))
-        except EntryError as error:
-            collector.note(f"{split}.json#{position}", error)
-    return collector.loaded()
+    path = data / f"{split}.json"
+    if path.is_file():
+        return _scan_list(path, data)
+    if shards := parquet.shards(data, split):
+        return _scan_parquet(shards, data)
+    message = (
+        f"{data} holds neither {path.name} nor parquet files of that split. TallyQA's folder has one or the other."
+    )
+    raise ReplayError(message)
 
 
-def _entries(path: Path) -> list[object]:
+def pictures(data: Path) -> PictureSource:
+    """The pictures of a data folder: files, or rows of its parquet files."""
+    return parquet.pictures(data) if parquet.has_shards(data) else folder_pictures(data)
+
+
+def _scan_list(path: Path, data: Path) -> Iterator[Sample | Problem]:
+    is_file, position = cache(Path.is_file), 0  # a picture has several questions
     try:
-        return read_list(path)
+        for entry in stream_list(path):
+            yield attempt(partial(_sample, entry, data, is_file), f"{path.name}#{position}")
+            position += 1
     except EntryError as error:
-        message = f"{path} {error.detail}. TallyQA's folder holds train.json and test.json."
-        raise ReplayError(message) from error
+        if not position:
+            message = f"{path} {error.detail}. TallyQA's folder holds train.json and test.json."
+            raise ReplayError(message) from error
+        yield Problem(error.kind, f"{path.name}#{position}", error.detail)
 
 
 def _sample(entry: object, data: Path, is_file: Callable[[Path], bool]) -> Sample:
@@ -48,11 +64,24 @@ def _sample(entry: object, data: Path, is_file: Callable[[Path], bool]) -> Sampl
         raise EntryError(ProblemKind.BROKEN_ENTRY, f"'image' {key} leads out of the data folder")
     if not is_file(data / key):
         raise EntryError(ProblemKind.MISSING_IMAGE, f"no picture {key}")
+    return _counting(entry, text_field(entry, "question_id"), str(key))
+
+
+def _scan_parquet(shards: tuple[Path, ...], data: Path) -> Iterator[Sample | Problem]:
+    for row in parquet.rows(shards, data):
+        if isinstance(row, Problem):
+            yield row
+            continue
+        for position, entry in enumerate(row.entries):
+            where = f"{row.key}/{position}"
+            yield attempt(partial(_counting, entry, where, row.key), where)
+
+
+def _counting(entry: object, question_id: str, key: str) -> Sample:
     question = text_field(entry, "question")
     return Sample(
-        id=text_field(entry, "question_id"),
-        image=data / key,
-        image_key=str(key),
+        id=question_id,
+        image_key=key,
         question=question,
         gold=_count(text_field(entry, "answer")),
         answer_type=AnswerType.COUNT,
@@ -69,17 +98,21 @@ def _count(answer: str) -> str:
 
 def _labels(entry: object, question: str) -> dict[str, str]:
     labels = {"script": "Han" if holds_han(question) else "Latin"}
-    if isinstance(entry, dict) and isinstance(entry.get("issimple"), bool):
-        labels["complexity"] = "simple" if entry["issimple"] else "complex"
-    if isinstance(entry, dict) and isinstance(entry.get("data_source"), str):
-        labels["source"] = entry["data_source"]
+    fields = entry if isinstance(entry, dict) else {}
+    simple = next((fields[name] for name in _SIMPLE_FIELDS if isinstance(fields.get(name), bool)), None)
+    if simple is not None:
+        labels["complexity"] = "simple" if simple else "complex"
+    if isinstance(fields.get("data_source"), str):
+        labels["source"] = fields["data_source"]
     return labels
 
 
 TASK: Final = Task(
     name="tallyqa",
     title="TallyQA: counting in pictures",
-    load=load,
+    splits=("test", "train"),
+    scan=scan,
+    pictures=pictures,
     headline=COUNT_ACCURACY,
     verdict=COUNT_ACCURACY,
     metrics=(COUNT_ACCURACY, EXACT_MATCH),

@@ -1,13 +1,15 @@
-"""What makes a data set a task: how it is loaded, how it is scored, and what its results are grouped by."""
+"""What makes a data set a task: how it is read, how it is scored, and what its results are grouped by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from clients.replay.gold import AnswerType
 from clients.replay.scoring.metrics import Metric
-from clients.replay.tasks.sample import Loaded, Split
+from clients.replay.tasks.sample import Problem, Sample, Split
+
+PictureSource = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +30,22 @@ class Grouping:
 class Task:
     """A data set that can be replayed.
 
-    ``headline`` is the one score that stands for a whole run; by ``verdict`` one answer counts as right (it scores 1).
+    ``scan`` yields what a split holds, entry by entry, so that nobody need hold it whole; ``pictures`` opens the data
+    folder's pictures, to be read by their ``image_key`` (an ``OSError`` if one cannot be). ``headline`` is the one
+    score that stands for a whole run; by ``verdict`` one answer counts as right (it scores 1). ``macro`` is the
+    grouping whose groups weigh alike in the macro mean, None where there is no such mean.
     """
 
     name: str
     title: str
-    load: Callable[[Path, Split], Loaded]
+    splits: tuple[Split, ...]
+    scan: Callable[[Path, Split], Iterator[Sample | Problem]]
+    pictures: Callable[[Path], PictureSource]
     headline: Metric
     verdict: Metric
     metrics: tuple[Metric, ...]
     groupings: tuple[Grouping, ...]
+    macro: str | None = None
 
 
 ANSWER_TYPE: Final = Grouping("answer_type", "By type of answer", tuple(kind.value for kind in AnswerType))

@@ -11,14 +11,11 @@ import pytest
 from PIL import Image
 from scipy.stats import kstest
 
-from clients.replay.tasks import TASKS
-from clients.replay.tasks.sample import Sample
 from loadtests import profile
 from loadtests.arrivals import poisson
 from loadtests.errors import LoadTestError
 from loadtests.questions import REPEATED_PICTURES, Questions
-
-SAMPLES = Path("clients/samples")
+from loadtests.samples import BUNDLED, Samples, load
 
 
 @pytest.mark.parametrize("name", ["smoke", "steady", "overload", "capacity"])
@@ -67,26 +64,29 @@ def test_arrivals_are_the_same_for_the_same_seed_only() -> None:
 
 
 @pytest.fixture(scope="module")
-def samples() -> tuple[Sample, ...]:
-    return TASKS["tallyqa"].load(SAMPLES / "tallyqa", "test").samples
+def samples() -> Samples:
+    return load("tallyqa", BUNDLED / "tallyqa", seed=0)
 
 
-def test_unique_pictures_never_come_twice_and_show_what_they_showed(samples: tuple[Sample, ...]) -> None:
+def test_unique_pictures_never_come_twice_and_show_what_they_showed(samples: Samples) -> None:
     asks = list(islice(Questions(samples, "unique", lens=False, seed=1).stream("0.0"), 60))
     assert len({ask.image_sha256 for ask in asks}) == len(asks)
     for ask in asks[:5]:
         sent = base64.b64decode(json.loads(ask.body)["image"])
-        with Image.open(io.BytesIO(sent)) as seen, Image.open(ask.sample.image) as kept:
+        with Image.open(io.BytesIO(sent)) as seen, Image.open(BUNDLED / "tallyqa" / ask.sample.image_key) as kept:
             assert seen.tobytes() == kept.tobytes()
 
 
-def test_repeated_pictures_are_a_handful_of_files_as_they_lie_on_disk(samples: tuple[Sample, ...]) -> None:
+def test_repeated_pictures_are_a_handful_of_files_as_they_lie_on_disk(samples: Samples) -> None:
     asks = list(islice(Questions(samples, "repeated", lens=False, seed=1).stream("0.0"), 100))
     assert len({ask.image_sha256 for ask in asks}) == REPEATED_PICTURES
-    assert base64.b64decode(json.loads(asks[0].body)["image"]) == asks[0].sample.image.read_bytes()
+    assert (
+        base64.b64decode(json.loads(asks[0].body)["image"])
+        == (BUNDLED / "tallyqa" / asks[0].sample.image_key).read_bytes()
+    )
 
 
-def test_sources_ask_different_questions_and_the_same_ones_again(samples: tuple[Sample, ...]) -> None:
+def test_sources_ask_different_questions_and_the_same_ones_again(samples: Samples) -> None:
     questions = Questions(samples, "unique", lens=False, seed=1)
     first, again, other = (list(islice(questions.stream(source), 20)) for source in ("0.0", "0.0", "0.1"))
     assert [ask.body for ask in first] == [ask.body for ask in again]
@@ -94,7 +94,7 @@ def test_sources_ask_different_questions_and_the_same_ones_again(samples: tuple[
     assert not {ask.id for ask in first} & {ask.id for ask in other}
 
 
-def test_the_lens_is_asked_for_only_if_wanted(samples: tuple[Sample, ...]) -> None:
+def test_the_lens_is_asked_for_only_if_wanted(samples: Samples) -> None:
     bodies = [
         json.loads(next(Questions(samples, "unique", lens=lens, seed=1).stream("0.0")).body) for lens in (True, False)
     ]

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,12 @@ from PIL import Image
 from rich.console import Console
 
 from clients.replay.client import AskOptions
+from clients.replay.record import Criteria
 from clients.replay.run import RunConfig, RunSummary, run
 from clients.replay.tasks import TASKS
+from tests.unit.replay.serving import Handler, serving
 
+_CRITERIA = frozenset(Criteria.model_fields)
 MODEL_LIST = {"object": "list", "data": [{"id": "m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"}]}
 
 
@@ -165,13 +168,11 @@ def do_run(tmp_path: Path, service: FakeService) -> Callable[..., RunSummary]:
         fields: dict[str, Any] = {
             "url": "http://127.0.0.1:9",
             "out": tmp_path / "run",
-            "split": "test",
-            "limit": None,
-            "seed": 0,
             "concurrency": 2,
-            "options": AskOptions(timeout_s=5),
+            "options": AskOptions(timeout_s=5, retries=0),
         }
-        config = RunConfig(task=TASKS[task], data=data, **{**fields, **changes})
+        criteria = Criteria(**{"split": "test"} | {name: changes.pop(name) for name in _CRITERIA & changes.keys()})
+        config = RunConfig(task=TASKS[task], data=data, criteria=criteria, **{**fields, **changes})
         return asyncio.run(run(config, Console(quiet=True), service.transport()))
 
     return make
@@ -185,6 +186,22 @@ def lens_reply() -> Callable[..., dict[str, Any]]:
         return reply(answer, trace(*layers))
 
     return make
+
+
+@pytest.fixture
+def url() -> Iterator[str]:
+    """A real service on a loopback port that takes 20 ms to answer 3."""
+    with serving() as address:
+        yield address
+
+
+@pytest.fixture
+def asked(url: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """The bodies of all requests to ``url``."""
+    assert url
+    bodies: list[dict[str, Any]] = []
+    monkeypatch.setattr(Handler, "asked", bodies)
+    return bodies
 
 
 @pytest.fixture

@@ -32,8 +32,8 @@ REPLY = {
 def ask(handler: Handler, options: AskOptions | None = None) -> AnswerResponse | Failure:
     async def once() -> AnswerResponse | Failure:
         url, transport = "http://127.0.0.1:9", httpx.MockTransport(handler)
-        async with AnswerClient(url, options or AskOptions(timeout_s=1), transport) as client:
-            return await client.ask(Picture.of(b"pixels"), "How many?")
+        async with AnswerClient(url, options or AskOptions(timeout_s=1, retries=0), transport) as client:
+            return (await client.ask(Picture.of(b"pixels"), "How many?")).reply
 
     return asyncio.run(once())
 

@@ -1,13 +1,10 @@
 """The command line as a user meets it: exit codes, messages, and what Ctrl-C and a kill leave behind."""
 
-import http.server
-import json
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,60 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from clients.replay.__main__ import app
-from clients.replay.outcomes import read_outcomes
-from clients.replay.record import RunFolder, RunStatus
+from clients.replay.folder import RunFolder
+from clients.replay.record import RunStatus
+from tests.unit.replay.reading import read_outcomes
+from tests.unit.replay.serving import Handler
 
 Make = Callable[..., Any]
-
-MODELS = {"data": [{"id": "m", "variant": "fp32", "revision": "r", "manifest_sha256": "ab"}]}
-ANSWER = {
-    "id": "a",
-    "model": "m",
-    "variant": "fp32",
-    "answer": "3",
-    "finish_reason": "stop",
-    "usage": {"image_tokens": 1, "prompt_tokens": 1, "completion_tokens": 1},
-    "timing": {"queue_ms": 1, "preprocess_ms": 1, "inference_ms": 1, "total_ms": 3},
-}
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    status = 200
-
-    def do_GET(self) -> None:
-        self._send(200, MODELS)
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        time.sleep(0.02)
-        self._send(200 if json.loads(body)["question"] == "How many?" else self.status, ANSWER)
-
-    def _send(self, status: int, content: object) -> None:
-        payload = json.dumps(content).encode()
-        self.send_response(status)
-        self.send_header("Content-Length", str(len(payload)))
-        self.end_headers()
-        self.wfile.write(payload)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a client that is killed hangs up."""
-
-
-@pytest.fixture
-def url() -> Iterator[str]:
-    """A real service on a loopback port that takes 20 ms to answer 3."""
-    server = _Server(("127.0.0.1", 0), _Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 @pytest.fixture
@@ -123,7 +72,7 @@ def test_what_cannot_be_done_is_exit_code_1_and_a_sentence(data: Path, url: str,
 def test_a_run_in_which_everything_fails_is_exit_code_1(
     data: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_Handler, "status", 500)
+    monkeypatch.setattr(Handler, "status", 500)
     result = CliRunner().invoke(app, run_arguments(data, url, tmp_path / "run", "--limit", "4"))
     assert result.exit_code == 1
     assert "All 4 questions failed" in result.output

@@ -25,8 +25,13 @@ def test_digits_and_english_words(text: str, number: int | None) -> None:
 
 
 @pytest.mark.parametrize("text", ["²", "②", "½", "9" * 5000])
-def test_what_int_refuses_is_no_number_and_no_error(text: str) -> None:
-    assert read_count(text) is None
+def test_what_int_refuses_is_no_digit_and_no_error(text: str) -> None:
+    assert read_latin(text) is None
+
+
+@pytest.mark.parametrize(("text", "number"), [("②", 2), ("Ⅲ", 3), ("㊂", 3), ("٣", 3), ("½", None), ("9" * 5000, None)])
+def test_single_characters_of_other_scripts_are_the_numbers_they_are(text: str, number: int | None) -> None:
+    assert read_count(text) == number
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,9 @@ import pytest
 
 from clients.replay.errors import ReplayError
 from clients.replay.gold import AnswerType
-from clients.replay.outcomes import Failed, Failure, FailureKind, Lens, OutcomeWriter, Scored, read_outcomes
+from clients.replay.outcomes import Failed, Failure, FailureKind, Lens, OutcomeWriter, Scored
 from services.common.schemas import AnswerResponse
+from tests.unit.replay.reading import read_outcomes
 
 ASKED: dict[str, Any] = {
     "sample_id": "s1",

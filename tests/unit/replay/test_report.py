@@ -142,7 +142,7 @@ def test_the_page_fetches_nothing_and_runs_nothing(chart_run: Path, lens_run: Pa
 def test_the_page_shows_what_the_reader_needs(chart_run: Path, lens_run: Path, tmp_path: Path) -> None:
     reports = report_runs([chart_run, lens_run], tmp_path / "report", seed=0)
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
-    assert page.count("<svg") == 1 + 2 + 3, "the logo, a latency figure each, three figures of the lens"
+    assert page.count("<svg") == 1 + 2 + 1 + 5, "the logo, a latency figure each, a confusion, five figures of the lens"
     assert "Accuracy per layer (n = 3)" in page
     for report in reports:
         assert report.record.selection.sha256 in page

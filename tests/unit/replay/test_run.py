@@ -14,11 +14,12 @@ from rich.console import Console
 
 from clients.replay.client import AskOptions
 from clients.replay.errors import ReplayError
-from clients.replay.outcomes import read_outcomes
-from clients.replay.record import RunFolder, RunStatus
+from clients.replay.folder import RunFolder
+from clients.replay.index import SampleIndex
+from clients.replay.record import Criteria, RunStatus
 from clients.replay.run import RunConfig, run
-from clients.replay.selection import draw
 from clients.replay.tasks import TASKS
+from tests.unit.replay.reading import load, read_outcomes
 
 if TYPE_CHECKING:
     from tests.unit.replay.conftest import FakeService
@@ -30,7 +31,7 @@ REFUSAL = httpx.Response(415, json={"error": {"message": "not a picture", "type"
 
 def tally_config(data: Path, tmp_path: Path, concurrency: int) -> RunConfig:
     url, out = "http://127.0.0.1:9", tmp_path / "run"
-    return RunConfig(TASKS["tallyqa"], data, url, out, "test", None, 0, concurrency, AskOptions())
+    return RunConfig(TASKS["tallyqa"], data, url, out, Criteria(split="test"), concurrency, AskOptions(retries=0))
 
 
 @pytest.fixture
@@ -95,6 +96,7 @@ def test_run_json_says_what_it_takes_to_repeat_the_run(
     assert (record.server.id, record.server.variant) == ("m", "fp32")
     assert [problem.kind.value for problem in record.problems] == ["missing image"]
     assert record.wall_s is not None
+    assert record.warm_up is not None
     assert service.asked[0][1] == record.warm_up.question
     assert str(tmp_path) not in (tmp_path / "run" / "run.json").read_text()
 
@@ -108,15 +110,22 @@ def test_the_selection_s_sum_depends_on_the_questions_alone(pictures: Path, do_r
 
 
 def test_a_draw_is_uniform_over_the_whole_split_and_in_its_order(pictures: Path) -> None:
-    samples = TASKS["tallyqa"].load(pictures, "test").samples
-    drawn = Counter(sample.id for seed in range(600) for sample in draw(samples, 3, seed))
-    assert len(drawn) == len(samples)
-    assert all(60 < count < 140 for count in drawn.values()), "each is expected 100 times"
-    ids = [sample.id for sample in samples]
+    samples = load("tallyqa", pictures).samples
+
+    def drawn(limit: int, seed: int) -> list[str]:
+        with SampleIndex(samples) as index:
+            index.draw(limit, seed)
+            return [sample.id for sample in index.samples()]
+
+    with SampleIndex(samples) as index:
+        ids = [sample.id for sample in index.samples()]
+    counts = Counter(name for seed in range(600) for name in drawn(3, seed))
+    assert len(counts) == len(samples)
+    assert all(60 < count < 140 for count in counts.values()), "each is expected 100 times"
     for seed in range(20):
-        places = [ids.index(sample.id) for sample in draw(samples, 6, seed)]
+        places = [ids.index(name) for name in drawn(6, seed)]
         assert places == sorted(places)
-    assert draw(samples, 99, 0) == samples
+    assert drawn(99, 0) == ids
 
 
 def test_a_folder_that_holds_a_run_is_refused(pictures: Path, service: "FakeService", do_run: Make) -> None:
@@ -149,7 +158,7 @@ def test_what_is_no_picture_is_asked_about_all_the_same(pictures: Path, service:
 
 
 def test_nothing_to_ask_is_said(tallyqa: Make, do_run: Make) -> None:
-    with pytest.raises(ReplayError, match="no question"):
+    with pytest.raises(ReplayError, match="No question"):
         do_run("tallyqa", tallyqa([]))
 
 

@@ -1,5 +1,6 @@
 """Scores against oracles and hand-checked cases; each trap that others fell into has a case of its own."""
 
+import math
 import random
 
 import pytest
@@ -7,7 +8,7 @@ from anls import anls_score
 
 from clients.replay.gold import AnswerType
 from clients.replay.scoring.binary import binary_match, read_binary
-from clients.replay.scoring.lists import ranked_exact, ranked_items, split, unranked_f1
+from clients.replay.scoring.lists import ranked_exact, ranked_ndcg, split, unranked_f1
 from clients.replay.scoring.metrics import EXACT_MATCH, RELAXED_STRICT, TYPED, majority
 from clients.replay.scoring.relaxed import relaxed_pix2struct, relaxed_strict
 from clients.replay.scoring.text import anls, exact_match
@@ -118,9 +119,19 @@ def test_ranked_lists_want_the_order() -> None:
     gold = ("oak", "elm", "fir")
     assert ranked_exact("Oak, elm, fir", gold) == 1
     assert ranked_exact("elm, oak, fir", gold) == 0
-    assert ranked_items("elm, oak, fir", gold) == pytest.approx(1 / 3)
-    assert ranked_items("oak", gold) == pytest.approx(1 / 3), "the first place counts like any other"
-    assert ranked_items("oak, elm, fir, ash", gold) == pytest.approx(3 / 4)
+    # worth 3, 2, 1; discounts 1, log2 3, log2 4
+    ideal = 3 + 2 / math.log2(3) + 1 / 2
+    assert ranked_ndcg("oak, elm, fir", gold) == pytest.approx(1)
+    assert ranked_ndcg("elm, oak, fir", gold) == pytest.approx((2 + 3 / math.log2(3) + 1 / 2) / ideal)
+    assert ranked_ndcg("oak", gold) == pytest.approx(3 / ideal), "the first item is worth most, not nothing"
+    assert ranked_ndcg("oak, oak, oak", gold) == pytest.approx(3 / ideal), "a repeated item counts once"
+    assert ranked_ndcg("birch", gold) == 0
+    assert ranked_ndcg("", gold) == 0
+
+
+def test_a_ranked_list_of_one_wants_equality() -> None:
+    assert ranked_ndcg("oak", ("oak",)) == 1
+    assert ranked_ndcg("oak, elm", ("oak",)) == 0
 
 
 def test_unranked_lists_do_not_and_repeating_an_item_does_not_pay() -> None:
@@ -139,7 +150,7 @@ def test_each_type_has_its_rule() -> None:
     assert TYPED.score("yes", "True", AnswerType.BINARY) == 1
     assert TYPED.score("1,020", "1000", AnswerType.NUMERICAL) == 1
     assert TYPED.score("b, a", ("a", "b"), AnswerType.UNRANKED_LIST) == 1
-    assert TYPED.score("b, a", ("a", "b"), AnswerType.RANKED_LIST) == 0
+    assert TYPED.score("b, a", ("a", "b"), AnswerType.RANKED_LIST) < 1
     assert TYPED.score("1020", "1000", AnswerType.STRING) == 0
     assert TYPED.score("三", "3", AnswerType.COUNT) == 1
 
@@ -150,6 +161,6 @@ def test_metrics_of_text_see_a_list_as_it_is_written() -> None:
 
 
 def test_the_majority_answer_ignores_case_and_breaks_ties_by_the_alphabet() -> None:
-    assert majority(["Yes", "yes", "no"]) == "yes"
-    assert majority(["b", "a"]) == "a"
-    assert majority([("x", "y"), ("x", "y"), "z"]) == "x, y"
+    assert majority({"Yes": 1, "yes": 1, "no": 1}) == "yes"
+    assert majority({"b": 1, "a": 1}) == "a"
+    assert majority({("x", "y"): 2, "z": 1}) == "x, y"

@@ -1,0 +1,120 @@
+"""What every data set's reader needs: JSON read piece by piece, fields, and pictures in folders."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO, TypeVar
+
+import ijson
+
+from clients.replay.errors import ReplayError
+from clients.replay.gold import as_text
+from clients.replay.tasks.sample import Problem, ProblemKind, Sample
+from clients.replay.tasks.task import PictureSource
+
+_Item = TypeVar("_Item")
+
+
+class EntryError(Exception):
+    """An entry that cannot become a sample; ``attempt`` makes it a problem."""
+
+    def __init__(self, kind: ProblemKind, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+
+
+def attempt(read: Callable[[], Sample], where: str) -> Sample | Problem:
+    """A sample, or the problem that the entry standing at ``where`` is."""
+    try:
+        sample = read()
+        _require_sendable(sample)
+    except EntryError as error:
+        return Problem(error.kind, where, error.detail)
+    return sample
+
+
+def _require_sendable(sample: Sample) -> None:
+    # JSON's \\u escapes, and file names, can hold half a surrogate pair, which no encoder takes
+    texts = (sample.id, sample.image_key, sample.question, as_text(sample.gold), *sample.labels.values())
+    try:
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        raise EntryError(ProblemKind.BROKEN_ENTRY, "holds half a surrogate pair") from None
+
+
+def read_list(path: Path) -> list[object]:
+    """The JSON list in a small file, whole.
+
+    Raises:
+        EntryError: the file cannot be read, is not JSON, or holds something else.
+    """
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise EntryError(ProblemKind.BROKEN_FILE, f"cannot be read as JSON: {error}") from error
+    if not isinstance(content, list):
+        raise EntryError(ProblemKind.BROKEN_FILE, "is not a list of questions")
+    return content
+
+
+def stream_list(path: Path) -> Iterator[object]:
+    """The entries of the JSON list in a file of any size, one at a time.
+
+    Raises:
+        EntryError: the file cannot be read or is no list; or it breaks off, after the entries before that.
+    """
+    return _stream(path, b"[", lambda file: ijson.items(file, "item", use_float=True))
+
+
+def stream_object(path: Path) -> Iterator[tuple[str, object]]:
+    """The fields of the JSON object in a file of any size, one at a time.
+
+    Raises:
+        EntryError: as ``stream_list``, for an object.
+    """
+    return _stream(path, b"{", lambda file: ijson.kvitems(file, "", use_float=True))
+
+
+def _stream(path: Path, opening: bytes, parse: Callable[[IO[bytes]], Iterator[_Item]]) -> Iterator[_Item]:
+    try:
+        with path.open("rb") as file:
+            if not file.read(4096).lstrip().startswith(opening):
+                raise EntryError(ProblemKind.BROKEN_FILE, f"does not begin with {opening.decode()!r}")
+            file.seek(0)
+            yield from parse(file)
+    except OSError as error:
+        raise EntryError(ProblemKind.BROKEN_FILE, f"cannot be read: {error.strerror}") from error
+    except ijson.JSONError as error:
+        detail = " ".join(str(error).split()[:12])
+        raise EntryError(ProblemKind.BROKEN_FILE, f"cannot be read as JSON from here on: {detail}") from error
+
+
+def text_field(entry: object, name: str) -> str:
+    """A field of an entry as text; numbers and truth values as Python writes them.
+
+    Raises:
+        EntryError: the entry is no object, lacks the field, or holds something else or nothing in it.
+    """
+    if not isinstance(entry, dict):
+        raise EntryError(ProblemKind.BROKEN_ENTRY, "is not an object")
+    value = entry.get(name)
+    if not isinstance(value, str | int | float) or not str(value).strip():
+        raise EntryError(ProblemKind.BROKEN_ENTRY, f"has no usable {name!r}")
+    return str(value)
+
+
+def require_folder(data: Path) -> None:
+    """Refuse a data folder that is not there.
+
+    Raises:
+        ReplayError: it is missing, or not a folder.
+    """
+    if not data.is_dir():
+        message = f"{data} is not a folder. Name the data set's own folder with --data."
+        raise ReplayError(message)
+
+
+def folder_pictures(data: Path) -> PictureSource:
+    """Pictures that lie as files in the data folder; the key is the path there."""
+    return lambda key: (data / key).read_bytes()

@@ -1,0 +1,197 @@
+"""The layouts that the data sets come in besides their authors' first: the hub's, the study's, and broken ones."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from clients.replay.errors import ReplayError
+from clients.replay.folder import NAMED_PROBLEMS, RunFolder
+from clients.replay.report import report_runs
+from clients.replay.tasks import TASKS, realcqa
+from tests.unit.replay.conftest import png
+from tests.unit.replay.reading import columns_of, load, read_outcomes
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def hub(tmp_path: Path, block: Make) -> Path:
+    """RealCQA as the hub cuts it: three folders of everything, and a chart's annotation where there is one."""
+    data = tmp_path / "RealCQA"
+    for number, suffix in enumerate(("", "2", "3")):
+        for kind in ("images", "jsons", "qa"):
+            (data / f"{kind}{suffix}").mkdir(parents=True)
+        stem = f"PMC{number}_a"
+        (data / f"images{suffix}" / f"{stem}.jpg").write_bytes(png((number, 9, 9)))
+        (data / f"qa{suffix}" / f"{stem}.json").write_text(json.dumps([block(qa_id="1"), block(qa_id="2")]))
+        annotation = {"task1": {"output": {"chart_type": "Scatter"}}} if number else {"task1": "unknown"}
+        (data / f"jsons{suffix}" / f"{stem}.json").write_text(json.dumps(annotation))
+    (data / "test_filenames.txt").write_text("PMC0_a\nPMC2_a.jpg\n\n")
+    return data
+
+
+def test_the_hub_s_three_folders_are_one_data_set(hub: Path) -> None:
+    test, everything = load("realcqa", hub), load("realcqa", hub, "all")
+    assert [sample.id for sample in test.samples] == ["PMC0_a/1", "PMC0_a/2", "PMC2_a/1", "PMC2_a/2"]
+    assert {sample.image_key for sample in everything.samples} == {
+        "images/PMC0_a.jpg",
+        "images2/PMC1_a.jpg",
+        "images3/PMC2_a.jpg",
+    }
+    assert not everything.problems
+
+
+def test_the_type_of_a_chart_is_told_where_it_is_annotated(hub: Path) -> None:
+    charts = {sample.image_key: sample.labels.get("chart") for sample in load("realcqa", hub, "all").samples}
+    assert charts == {"images/PMC0_a.jpg": None, "images2/PMC1_a.jpg": "scatter", "images3/PMC2_a.jpg": "scatter"}
+
+
+@pytest.fixture
+def merged(realcqa: Make, block: Make) -> Path:
+    """The fine-tuning study's file: all charts in one object; one chart's entry is no list."""
+    data = realcqa({f"PMC{number}_a": [] for number in range(3)}, test=["PMC1_a", "PMC9_z"])
+    for folder in data.glob("qa*"):
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    content = {"PMC0_a": [block(qa_id="1")], "PMC1_a": [block(qa_id="1"), block(qa_id="2")], "PMC2_a": "none"}
+    (data / "merged_qa.json").write_text(json.dumps(content))
+    assert isinstance(data, Path)
+    return data
+
+
+def test_the_study_s_merged_file_is_read_like_the_folders(merged: Path) -> None:
+    assert [sample.id for sample in load("realcqa", merged).samples] == ["PMC1_a/1", "PMC1_a/2"]
+    assert [sample.id for sample in load("realcqa", merged, "train").samples] == ["PMC0_a/1"]
+    everything = load("realcqa", merged, "all")
+    assert [sample.id for sample in everything.samples] == ["PMC0_a/1", "PMC1_a/1", "PMC1_a/2"]
+    assert [problem.where for problem in everything.problems] == ["merged_qa.json:PMC2_a"]
+    assert [problem.kind.value for problem in load("realcqa", merged).problems] == ["missing questions"]
+
+
+def test_the_study_s_file_needs_no_list_of_test_charts_for_all_of_them(merged: Path) -> None:
+    (merged / realcqa.TEST_LIST).unlink()
+    assert len(load("realcqa", merged, "all").samples) == 3
+    with pytest.raises(ReplayError, match=realcqa.TEST_LIST):
+        load("realcqa", merged)
+
+
+def test_a_folder_without_questions_is_refused(tmp_path: Path) -> None:
+    (tmp_path / realcqa.TEST_LIST).write_text("PMC0_a")
+    with pytest.raises(ReplayError, match="neither QA folders"):
+        load("realcqa", tmp_path)
+
+
+@pytest.mark.parametrize("task", ["realcqa", "tallyqa"])
+def test_a_file_that_breaks_off_gives_what_stands_before_and_is_named(
+    task: str, merged: Path, tallyqa: Make, tally: Make
+) -> None:
+    data = merged if task == "realcqa" else tallyqa([tally(number) for number in range(40)])
+    path = data / ("merged_qa.json" if task == "realcqa" else "test.json")
+    content = path.read_text()
+    path.write_text(content[: len(content) * 2 // 3])
+    loaded = load(task, data, "all" if task == "realcqa" else "test")
+    assert 0 < len(loaded.samples) < 40
+    (problem,) = loaded.problems
+    assert problem.kind.value == "broken file"
+    assert "from here on" in problem.detail
+
+
+PICTURES = [png((9, 9, number)) for number in range(5)]
+
+
+@pytest.fixture
+def parquet(tmp_path: Path) -> Path:
+    """TallyQA from the hub: two files, rows of a picture with its questions, row groups of two."""
+    data = tmp_path / "tallyqa-test"
+    (data / "data").mkdir(parents=True)
+    rows = [
+        {
+            "image": {"bytes": picture, "path": None},
+            "qa": [
+                {"question": f"How many {number}?", "answer": "3", "is_simple": True, "data_source": "amt"},
+                {
+                    "question": f"And {number}?",
+                    "answer": "0" if number else "some",
+                    "is_simple": False,
+                    "data_source": None,
+                },
+            ],
+        }
+        for number, picture in enumerate(PICTURES)
+    ]
+    for number, own in enumerate((rows[:3], rows[3:])):
+        path = data / "data" / f"test-{number:05d}-of-00002.parquet"
+        pq.write_table(pa.Table.from_pylist(own), path, row_group_size=2)
+    return data
+
+
+def test_the_hub_s_parquet_files_are_read_row_by_row(parquet: Path) -> None:
+    loaded = load("tallyqa", parquet)
+    first = "data/test-00000-of-00002.parquet"
+    assert [sample.id for sample in loaded.samples[:3]] == [f"{first}#0/0", f"{first}#1/0", f"{first}#1/1"]
+    assert len(loaded.samples) == 9
+    assert loaded.samples[0].labels == {"script": "Latin", "complexity": "simple", "source": "amt"}
+    assert loaded.samples[2].labels == {"script": "Latin", "complexity": "complex"}
+    assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [
+        ("unknown answer type", f"{first}#0/1")
+    ]
+
+
+def test_every_row_s_own_picture_is_sent(parquet: Path, do_run: Make, tmp_path: Path) -> None:
+    read = TASKS["tallyqa"].pictures(parquet)
+    keys = [f"data/test-0000{row // 3}-of-00002.parquet#{row % 3}" for row in range(5)]
+    assert [read(key) for key in keys] == PICTURES
+    assert do_run("tallyqa", parquet).answered == 9
+    assert {path.suffix for path in (tmp_path / "run" / "pictures").iterdir()} == {".webp"}
+    assert columns_of(tmp_path / "run").shown.all()
+
+
+def test_a_parquet_file_that_is_none_is_named_and_the_others_are_read(parquet: Path) -> None:
+    (parquet / "data" / "test-00000-of-00002.parquet").write_bytes(b"PAR1 and nothing")
+    loaded = load("tallyqa", parquet)
+    assert len(loaded.samples) == 4
+    assert [problem.kind.value for problem in loaded.problems] == ["broken file"]
+
+
+def test_a_row_without_a_picture_is_a_failure_not_a_crash(parquet: Path, do_run: Make, tmp_path: Path) -> None:
+    path = parquet / "data" / "test-00001-of-00002.parquet"
+    rows = pq.read_table(path).to_pylist()
+    rows[0]["image"] = {"bytes": None, "path": None}
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    assert do_run("tallyqa", parquet).failed == 2
+    outcomes = read_outcomes(tmp_path / "run" / "outcomes.jsonl")
+    assert {outcome.failure.kind.value for outcome in outcomes.failed} == {"picture"}
+
+
+def test_without_pyarrow_the_message_says_what_to_install(parquet: Path) -> None:
+    script = (
+        "import sys; sys.modules['pyarrow'] = sys.modules['pyarrow.parquet'] = None\n"
+        "from pathlib import Path\n"
+        "from clients.replay.errors import ReplayError\n"
+        "from clients.replay.tasks import TASKS\n"
+        "try: list(TASKS['tallyqa'].scan(Path(sys.argv[1]), 'test'))\n"
+        "except ReplayError as error: print(error)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script, str(parquet)], capture_output=True, text=True, check=True)
+    assert "replay-parquet" in ended.stdout
+
+
+def test_problems_are_all_named_on_disk_and_all_counted_in_the_report(
+    tallyqa: Make, tally: Make, do_run: Make, tmp_path: Path
+) -> None:
+    missing = NAMED_PROBLEMS + 5
+    do_run("tallyqa", tallyqa([tally(0), *(tally(number, image="missing.png") for number in range(1, missing + 1))]))
+    record = RunFolder(tmp_path / "run").read_record()
+    assert (len(record.problems), record.problem_counts) == (NAMED_PROBLEMS, {"missing image": missing})
+    assert len((tmp_path / "run" / "problems.jsonl").read_text().splitlines()) == missing
+    report_runs([tmp_path / "run"], tmp_path / "report", seed=0)
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert f'<th>missing image</th><td class="number">{missing}</td>' in page
