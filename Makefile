@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report compare bench-replay load load-variants bench-load images up down check-deploy train-tiny samples clean
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha train-tiny samples clean compare bench-replay bench-qwen-vl load load-variants bench-load images up down check-deploy
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,27 @@ RUNS ?= $(wildcard runs/*/outcomes.jsonl)
 report: install ## Render a report over run folders (RUNS="runs/a runs/b" OUT=...)
 	@test -n "$(RUNS)" || { echo 'name the run folders: make report RUNS="runs/a runs/b"'; exit 2; }
 	@$(BIN)/python -m clients.replay report $(patsubst %/outcomes.jsonl,%,$(RUNS)) --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-report)
+
+.venv-optimum/installed: tests/interop/constraints.txt
+	$(PYTHON) -m venv .venv-optimum
+	.venv-optimum/bin/python -m pip install --quiet --disable-pip-version-check --constraint $< 'optimum-onnx[onnxruntime]' onnx onnxscript pillow torch
+	@touch $@
+
+optimum-env: .venv-optimum/installed ## Build .venv-optimum, Optimum's own environment, for interop tests and benchmarks
+
+.venv-torch-free/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-torch-free
+	.venv-torch-free/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[matcha-onnx,matcha-openvino]'
+	@touch $@
+
+torch-free-env: .venv-torch-free/installed ## Build .venv-torch-free, with nothing but what the ONNX and OpenVINO variants name
+
+variants: install ## Every MatCha variant on the embedded model: answers beside fp32's, size, memory, latency (OUT=...)
+	@$(BIN)/python -m services.bench.matcha variants --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-variants)
+
+bench-matcha: install optimum-env ## MatCha at full size beside transformers 4 and Optimum: a quarter of an hour, 9 GB (OUT=...)
+	@out=$(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-matcha); \
+	$(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out
 
 compare: install ## Set runs of one task side by side, the others against the first (RUNS="runs/a runs/b" OUT=...)
 	@test -n "$(RUNS)" || { echo 'name the run folders: make compare RUNS="runs/a runs/b"'; exit 2; }
@@ -124,6 +145,11 @@ train-tiny: install ## Train the embedded models anew, with their model cards (a
 
 samples: install ## Draw clients/samples anew, byte for byte
 	$(BIN)/python -m services.training samples
+
+SERVE_ENV   ?=
+NNSIGHT_ENV ?=
+bench-qwen-vl: install ## Qwen2-VL at full size: lens, cache, memory (SERVE_ENV=, NNSIGHT_ENV=: see services/bench)
+	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m services.bench.qwen_vl run --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-qwen-vl) $(if $(SERVE_ENV),--serve-env $(SERVE_ENV)) $(if $(NNSIGHT_ENV),--nnsight-env $(NNSIGHT_ENV))
 
 clean: ## Remove what was built (not runs/)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

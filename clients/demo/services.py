@@ -38,14 +38,16 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(name: str, log: Path, *options: str) -> Iterator[Service]:
+def running(name: str, log: Path, *options: str, python: str = sys.executable) -> Iterator[Service]:
     """The service ``services.<name>`` with the options given, ready to answer; stopped when the block ends.
+
+    ``python`` is the interpreter, and so the environment, to run it in.
 
     Raises:
         ServiceError: it ended or was not ready in time.
     """
     port = free_port()
-    command = [sys.executable, "-m", f"services.{name}", "--port", str(port), *options]
+    command = [python, "-m", f"services.{name}", "--port", str(port), *options]
     # Two services on few cores: a thread that spins while it waits takes the core from the other service.
     environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
     with log.open("wb") as output:

@@ -36,7 +36,7 @@ class AskOptions:
 
     def fields(self) -> dict[str, Any]:  # Any: JSON values
         """The request's optional fields."""
-        lens = LensRequest(top_k=5, tokens="first").model_dump() if self.lens else None
+        lens = LensRequest(top_k=5, tokens="first").model_dump(exclude_unset=True) if self.lens else None
         fields = {"max_patches": self.max_patches, "max_new_tokens": self.max_new_tokens, "lens": lens}
         return {name: value for name, value in fields.items() if value is not None}
 

@@ -16,6 +16,9 @@ Model = TypeVar("Model", bound=BaseModel)
 _NESTED_FIELDS = frozenset({"lens"})
 """Fields that are objects: in a form, which holds only text, they are written as JSON."""
 
+_LISTED_FIELDS = 12
+"""A longer list in an error would hide what it is about."""
+
 
 async def read_request(request: Request, model: type[Model], max_bytes: int) -> Model:
     """The validated request of a JSON or multipart body.
@@ -25,7 +28,7 @@ async def read_request(request: Request, model: type[Model], max_bytes: int) -> 
         MalformedError: neither JSON nor a multipart form.
         InvalidRequestError: a field is missing, unknown or not acceptable; names the first one.
     """
-    if request.headers.get("content-type", "").startswith("multipart/form-data"):
+    if request.headers.get("content-type", "").startswith("multipart/form-data") and "image" in model.model_fields:
         return _validate(model, await _read_form(request, max_bytes), strict=False)
     body = b"".join([chunk async for chunk in _bounded(request, max_bytes)])
     try:
@@ -34,7 +37,8 @@ async def read_request(request: Request, model: type[Model], max_bytes: int) -> 
         message = f"the body is not JSON ({error}): send JSON, or a multipart form with a file 'image'"
         raise MalformedError(message) from error
     if not isinstance(fields, dict):
-        message = "the body must be a JSON object with the fields 'image' and 'question'"
+        required = [name for name, field in model.model_fields.items() if field.is_required()]
+        message = f"the body must be a JSON object with {' and '.join(required)}"
         raise MalformedError(message)
     return _validate(model, fields, strict=True)
 
@@ -89,10 +93,13 @@ def _explain(error: ValidationError, model: type[BaseModel]) -> ServiceError:
     """The first thing that is wrong, in a sentence, with the name of the field."""
     first = error.errors(include_url=False, include_input=False)[0]
     name = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        message = f"'{name}' is not taken here; the fields are {', '.join(model.model_fields)}"
+    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
+        fields = list(model.model_fields)
+        told = f"; the fields are {', '.join(fields)}" if len(fields) <= _LISTED_FIELDS else ", see /docs"
+        message = f"'{name}' is not taken here{told}"
     elif first["type"] == "missing":
         message = f"'{name}' is missing"
     else:
-        message = f"'{name}': {first['msg']}"
-    return InvalidRequestError(message, name)
+        about = f"'{name}': " if name else ""  # a check of several fields at once has no name
+        message = about + first["msg"].removeprefix("Value error, ")
+    return InvalidRequestError(message, name or None)

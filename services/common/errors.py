@@ -4,7 +4,8 @@
 
     ServiceError
     ├── InvalidRequestError     422  well-formed, but a value is not acceptable
-    │   └── MalformedError      400  not JSON, not base64, no multipart form
+    │   ├── MalformedError      400  not JSON, not base64, no multipart form
+    │   └── PromptTooLongError  422  pictures, text and answer do not fit the model or the server's limit
     ├── TooLargeError           413  more bytes or pixels than the server takes
     ├── UnsupportedImageError   415  not a picture of a known format, or a broken one
     ├── NotReadyError           503  the model cannot answer (yet, or any more)
@@ -49,6 +50,12 @@ class MalformedError(InvalidRequestError):
 
     status = 400
     code = "malformed_request"
+
+
+class PromptTooLongError(InvalidRequestError):
+    """Pictures, text and the answer asked for are together longer than the model or the server takes."""
+
+    code = "context_length_exceeded"
 
 
 class TooLargeError(ServiceError):

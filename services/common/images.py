@@ -7,11 +7,13 @@ import io
 import warnings
 from typing import Final
 
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from services.common.errors import TooLargeError, UnsupportedImageError
 
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+_TURNED_ON_ITS_SIDE: Final = (5, 6, 7, 8)
+"""EXIF orientations that swap width and height."""
 
 
 def probe(data: bytes, max_bytes: int, max_pixels: int) -> tuple[int, int]:
@@ -53,6 +55,22 @@ def decode(data: bytes) -> Image.Image:
             message = f"the picture is broken or breaks off ({error})"
             raise UnsupportedImageError(message, "image") from error
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+
+
+def upright_size(data: bytes) -> tuple[int, int]:
+    """Width and height of what ``decode`` gives, without decoding where the format allows it.
+
+    Raises:
+        UnsupportedImageError: as ``decode``.
+    """
+    with _open(data) as picture:
+        try:
+            orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+        except (OSError, SyntaxError, ValueError) as error:
+            message = f"the picture is broken or breaks off ({error})"
+            raise UnsupportedImageError(message, "image") from error
+        width, height = picture.size
+    return (height, width) if orientation in _TURNED_ON_ITS_SIDE else (width, height)
 
 
 def _open(data: bytes) -> Image.Image:

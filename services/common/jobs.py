@@ -1,32 +1,50 @@
-"""What crosses between the HTTP process and the worker: a job one way, an answer or an error the other.
+"""What crosses between the HTTP process and the worker: a job one way, pieces of an answer and its end the other.
 
 An error is a value here, so that its status and message survive the way back and, in a batch, stay with their item.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from services.common.errors import ServiceError
-from services.common.schemas import AnswerRequest, AnswerResponse
+from services.common.schemas import AnswerResponse, TokenLogprob, WireRequest
 
-Request = TypeVar("Request", bound=AnswerRequest)
+Request = TypeVar("Request", bound=WireRequest)
 
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Request]):
-    """One request on its way to the worker; ``enqueued_s`` is ``time.monotonic()``, one clock for all processes."""
+    """One request on its way to the worker; times are ``time.monotonic()``, one clock for all processes.
+
+    ``in_pieces`` asks for a ``Delta`` per piece of the answer before its end; a worker that cannot give pieces sends
+    the end alone.
+    """
 
     id: str
     request: Request
     enqueued_s: float
+    deadline_s: float
+    timeout_s: float
+    in_pieces: bool = False
 
 
-Reply = AnswerResponse | ServiceError
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer's text, with the scores of its tokens if they were asked for."""
+
+    text: str
+    logprobs: list[TokenLogprob] = field(default_factory=list)
 
 
-def run(job: Job[Request], answer: Callable[[Job[Request]], AnswerResponse]) -> Reply:
+End = AnswerResponse | ServiceError
+"""The last that comes of a job."""
+
+Reply = Delta | End
+
+
+def run(job: Job[Request], answer: Callable[[Job[Request]], AnswerResponse]) -> End:
     """The answer with its queue time filled in, or the error that the request itself caused.
 
     Anything else that is raised is a defect: it passes, is logged by the loop, and becomes a 500.

@@ -26,6 +26,15 @@ class Metrics:
         self.completion_tokens = Counter(
             "tallyglass_completion_tokens", "Tokens answered, by finish reason.", ["reason"], registry=self.registry
         )
+        self.prefix_cache = Counter(
+            "tallyglass_prefix_cache",
+            "Answers by whether their picture was paid for before.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.cached_tokens = Counter(
+            "tallyglass_cached_tokens", "Prompt tokens taken from the prefix cache.", registry=self.registry
+        )
         self.info = Info("tallyglass_model", "The model that answers.", registry=self.registry)
 
     def describe(self, card: ModelCard) -> None:
@@ -39,6 +48,9 @@ class Metrics:
         self.preprocess_seconds.observe(response.timing.preprocess_ms / 1000)
         self.inference_seconds.observe(response.timing.inference_ms / 1000)
         self.completion_tokens.labels(response.finish_reason).inc(response.usage.completion_tokens)
+        self.cached_tokens.inc(response.usage.cached_tokens)
+        if response.cache is not None:
+            self.prefix_cache.labels(response.cache).inc()
 
     def render(self) -> bytes:
         """The exposition in Prometheus' text format."""

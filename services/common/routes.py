@@ -1,64 +1,63 @@
-"""The HTTP routes of a service, over LitServe's queue.
+"""The HTTP routes of a service: its two ways to ask, and the pages around them."""
 
-A handler puts a job on the queue, waits for the worker's reply within the time limit, and answers with the status it
-likes. LitServe's own request handling cannot do that: it has no time limit on a wait, and drops headers.
-"""
-
-import asyncio
-import logging
 import time
-import uuid
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from litserve.utils import LitAPIStatus, ResponseBufferItem
-from starlette.exceptions import HTTPException
 
-from services.common import images
+from services.common import images, problems
 from services.common.body import read_request
-from services.common.errors import DeadlineError, InternalError, NotReadyError, ServiceError
-from services.common.jobs import Job, Reply
+from services.common.chat import ChatRequest
+from services.common.chat_replies import ChatCompletion, Chunks, completion, cut_at_stop, error_event
+from services.common.courier import Queue, replies
+from services.common.errors import NotReadyError, ServiceError
+from services.common.jobs import Delta, Job, Reply
 from services.common.metrics import Metrics
-from services.common.schemas import AnswerRequest, AnswerResponse, ErrorEnvelope, ModelCard, ModelList, Problem
+from services.common.openapi import body_schema, nested_schemas
+from services.common.problems import problem
+from services.common.schemas import (
+    AnswerRequest,
+    AnswerResponse,
+    ErrorEnvelope,
+    ModelCard,
+    ModelList,
+    TokenLogprob,
+    WireRequest,
+)
 from services.common.settings import ServerSettings
-
-_log = logging.getLogger(__name__)
-_COMPONENT = "#/components/schemas/{model}"
+from services.common.visit import HeldStream, Visit
 
 
-class Queue(Protocol):
-    """The part of the ``LitSpec`` that handlers need; LitServe fills it in before HTTP comes up."""
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What a service takes on its two routes."""
 
-    request_queue: Any  # a multiprocessing proxy
-    response_buffer: dict[str, ResponseBufferItem]
-    response_queue_id: int
+    answer: type[AnswerRequest]
+    chat: type[ChatRequest]
 
 
 class Routes:
-    """Handlers of one service: ``request_model`` is what ``/v1/answer`` takes, ``ready`` asks whether it can answer."""
+    """Handlers of one service; ``ready`` asks whether the model can answer."""
 
     def __init__(
-        self,
-        settings: ServerSettings,
-        card: ModelCard,
-        request_model: type[AnswerRequest],
-        queue: Queue,
-        ready: Callable[[], bool],
+        self, settings: ServerSettings, card: ModelCard, wire: Wire, queue: Queue, ready: Callable[[], bool]
     ) -> None:
         self.settings = settings
         self.card = card
-        self.request_model = request_model
+        self.wire = wire
         self.queue = queue
         self.is_ready = ready
         self.metrics = Metrics()
         self.metrics.describe(card)
 
     def install(self, app: FastAPI) -> None:
-        """Add the routes and the one place that turns an error into OpenAI's envelope."""
+        """Add the routes, and the place where errors become answers."""
         router = APIRouter()
-        problems: dict[int | str, dict[str, Any]] = {
+        told: dict[int | str, dict[str, Any]] = {
             status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 500, 503, 504)
         }
         router.add_api_route(
@@ -66,37 +65,66 @@ class Routes:
             self.answer,
             methods=["POST"],
             response_model=AnswerResponse,
-            responses=problems,
-            openapi_extra=_body_schema(self.request_model),
+            responses=told,
+            openapi_extra=body_schema(self.wire.answer, form=True),
             summary="Answer a question about a picture",
+        )
+        router.add_api_route(
+            "/v1/chat/completions",
+            self.chat,
+            methods=["POST"],
+            response_model=ChatCompletion,
+            responses=told,
+            openapi_extra=body_schema(self.wire.chat, form=False),
+            summary="Answer in a conversation, as OpenAI's API does",
         )
         router.add_api_route("/v1/models", self.models, response_model=ModelList, summary="The model that answers")
         router.add_api_route("/live", self.live, summary="Is the HTTP process up?")
-        router.add_api_route("/ready", self.ready, summary="Can the model answer?", responses={503: problems[503]})
+        router.add_api_route("/ready", self.ready, summary="Can the model answer?", responses={503: told[503]})
         router.add_api_route("/metrics", self.exposition, summary="Prometheus metrics", response_class=Response)
         app.include_router(router)
-        app.openapi()["components"]["schemas"].update(_nested_schemas(self.request_model))
-        app.add_exception_handler(HTTPException, _http_problem)
-        app.add_exception_handler(Exception, _defect)
+        for model in (self.wire.answer, self.wire.chat):
+            app.openapi()["components"]["schemas"].update(nested_schemas(model))
+        problems.install(app)
 
     async def answer(self, request: Request) -> Response:
         """Answer a question about the picture that comes with it, as JSON or as a multipart form."""
-        started_s, request_id = time.monotonic(), f"ans-{uuid.uuid4().hex}"
-        with self.metrics.in_flight.track_inprogress():
+        with Visit(self.metrics, "/v1/answer", "ans") as visit:
             try:
-                reply = await self._reply(request, request_id, started_s)
+                asked = await read_request(request, self.wire.answer, self.settings.max_body_bytes)
+                self._probe([asked.image])
+                async with aclosing(self._replies(visit, asked)) as coming:
+                    end = [_checked(reply) async for reply in coming][-1]
             except ServiceError as error:
-                reply = error
-        status = reply.status if isinstance(reply, ServiceError) else 200
-        total_ms = (time.monotonic() - started_s) * 1000
-        self.metrics.requests.labels("/v1/answer", status).inc()
-        _log.info("request", extra={"id": request_id, "status": status, "total_ms": round(total_ms, 1)})
-        headers = {"X-Request-Id": request_id}
-        if isinstance(reply, ServiceError):
-            return problem(reply, headers)
-        reply = reply.model_copy(update={"timing": reply.timing.model_copy(update={"total_ms": total_ms})})
-        self.metrics.answered(reply)
-        return Response(reply.model_dump_json(), media_type="application/json", headers=headers)
+                return visit.refused(error)
+            assert isinstance(end, AnswerResponse)  # noqa: S101 replies end with an answer
+            body = visit.answered(end).model_dump_json()
+            return Response(body, media_type="application/json", headers=visit.headers)
+
+    async def chat(self, request: Request) -> Response:
+        """Answer the last turn of a conversation, whole or as a stream of events."""
+        async with AsyncExitStack() as stack:
+            visit = stack.enter_context(Visit(self.metrics, "/v1/chat/completions", "chatcmpl"))
+            try:
+                asked = await read_request(request, self.wire.chat, self.settings.max_body_bytes)
+                self._probe(asked.pictures)
+                coming = await stack.enter_async_context(
+                    aclosing(self._replies(visit, asked.for_worker(), in_pieces=asked.wants_pieces))
+                )
+                first = _checked(await anext(coming))  # an error before the first piece has a status of its own
+                if asked.stream:
+                    events = self._events(visit, asked, first, coming)
+                    return HeldStream(events, stack.pop_all(), visit.headers)
+                scores: list[TokenLogprob] = []
+                end = first
+                while isinstance(end, Delta):
+                    scores += end.logprobs
+                    end = _checked(await anext(coming))
+            except ServiceError as error:
+                return visit.refused(error)
+            response = visit.answered(_cut(end, asked))
+            body = completion(response, scores if asked.wants_scores else None).model_dump_json()
+            return Response(body, media_type="application/json", headers=visit.headers)
 
     async def models(self) -> ModelList:
         """The one model of this service, as OpenAI lists models."""
@@ -117,64 +145,42 @@ class Routes:
         """Metrics in Prometheus' text format."""
         return Response(self.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def _reply(self, request: Request, request_id: str, started_s: float) -> Reply:
-        settings = self.settings
-        asked = await read_request(request, self.request_model, settings.max_body_bytes)
-        images.probe(asked.image, settings.max_image_bytes, settings.max_image_pixels)
-        deadline_s = started_s + settings.timeout_s
-        return await self._ask_worker(Job(request_id, asked, time.monotonic()), deadline_s)
+    def _probe(self, pictures: list[bytes]) -> None:
+        for picture in pictures:
+            images.probe(picture, self.settings.max_image_bytes, self.settings.max_image_pixels)
 
-    async def _ask_worker(self, job: Job[AnswerRequest], deadline_s: float) -> Reply:
-        queue = self.queue
-        item = ResponseBufferItem(asyncio.Event())
-        queue.response_buffer[job.id] = item
+    def _replies(self, visit: Visit, asked: WireRequest, *, in_pieces: bool = False) -> AsyncGenerator[Reply, None]:
+        timeout_s = self.settings.timeout_s
+        job = Job(visit.id, asked, time.monotonic(), visit.started_s + timeout_s, timeout_s, in_pieces)
+        return replies(self.queue, job)
+
+    async def _events(
+        self, visit: Visit, asked: ChatRequest, first: Reply, coming: AsyncIterator[Reply]
+    ) -> AsyncIterator[bytes]:
+        chunks = Chunks(visit.id, self.card.id, self.card.variant)
+        yield chunks.first()
+        reply = first
         try:
-            entry = (queue.response_queue_id, job.id, time.monotonic(), job)
-            await asyncio.to_thread(queue.request_queue.put, entry)  # an IPC call that would block the event loop
-            async with asyncio.timeout(deadline_s - time.monotonic()):
-                await item.event.wait()
-        except TimeoutError as error:
-            message = f"no answer within {self.settings.timeout_s:g} s: try again, or ask for fewer tokens or patches"
-            raise DeadlineError(message) from error
-        finally:
-            queue.response_buffer.pop(job.id, None)
-        reply, status = item.response
-        if status != LitAPIStatus.OK:
-            message = f"the worker failed on this request; its log names {job.id}"
-            raise InternalError(message)
-        answered: Reply = reply
-        return answered
+            while isinstance(reply, Delta):
+                yield chunks.delta(reply)
+                reply = _checked(await anext(coming))
+        except ServiceError as error:
+            visit.refused(error)
+            yield error_event(error)
+            return
+        yield chunks.last(visit.answered(_cut(reply, asked)), usage=asked.wants_usage)
 
 
-def problem(error: ServiceError, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An error in OpenAI's envelope, under its status."""
-    body = ErrorEnvelope(error=Problem(message=error.message, type=error.type, param=error.param, code=error.code))
-    return JSONResponse(body.model_dump(), status_code=error.status, headers=headers)
+def _checked(reply: Reply) -> Delta | AnswerResponse:
+    if isinstance(reply, ServiceError):
+        raise reply
+    return reply
 
 
-async def _http_problem(_: Request, error: Exception) -> Response:
-    """FastAPI's own refusals (no such route, wrong method) in the same envelope."""
-    assert isinstance(error, HTTPException)  # noqa: S101 narrows what add_exception_handler promises
-    kind = "invalid_request_error" if error.status_code < 500 else "server_error"  # noqa: PLR2004 HTTP's boundary
-    body = ErrorEnvelope(error=Problem(message=str(error.detail), type=kind, code="http_error"))
-    return JSONResponse(body.model_dump(), status_code=error.status_code, headers=error.headers)
-
-
-async def _defect(_: Request, error: Exception) -> Response:
-    _log.error("defect in a handler", exc_info=error)
-    message = "the server failed on this request; its log has the trace"
-    return problem(InternalError(message))
-
-
-def _nested_schemas(model: type[AnswerRequest]) -> dict[str, Any]:
-    nested: dict[str, Any] = model.model_json_schema(ref_template=_COMPONENT).get("$defs", {})
-    return nested
-
-
-def _body_schema(model: type[AnswerRequest]) -> dict[str, Any]:
-    """OpenAPI's description of a body that FastAPI does not parse itself."""
-    schema = model.model_json_schema(ref_template=_COMPONENT)
-    schema.pop("$defs", None)
-    form = {**schema, "properties": {**schema["properties"], "image": {"type": "string", "format": "binary"}}}
-    content = {"application/json": {"schema": schema}, "multipart/form-data": {"schema": form}}
-    return {"requestBody": {"required": True, "content": content}}
+def _cut(response: Reply, asked: ChatRequest) -> AnswerResponse:
+    """The answer up to a stop string, for a worker that does not know them; one that does has cut it already."""
+    assert isinstance(response, AnswerResponse)  # noqa: S101 pieces and errors were taken out before
+    text = cut_at_stop(response.answer, asked.stop)
+    if len(text) == len(response.answer):
+        return response
+    return response.model_copy(update={"answer": text, "finish_reason": "stop"})

@@ -8,11 +8,59 @@ import base64
 import binascii
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, WithJsonSchema
+from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
+
+from services.common.errors import ServiceError
+from services.common.lens_schemas import (
+    GridLayer,
+    ImageGrid,
+    LayerTrace,
+    LensRequest,
+    LensStep,
+    LensTrace,
+    TokenProb,
+    TrackedGrid,
+    TrackedProb,
+    WireRequest,
+    WireResponse,
+)
+
+__all__ = [
+    "MAX_NEW_TOKENS",
+    "MAX_QUESTION_CHARACTERS",
+    "AnswerRequest",
+    "AnswerResponse",
+    "Cache",
+    "ErrorEnvelope",
+    "FinishReason",
+    "GridLayer",
+    "ImageBytes",
+    "ImageGrid",
+    "LayerTrace",
+    "LensRequest",
+    "LensStep",
+    "LensTrace",
+    "MatchaRequest",
+    "ModelCard",
+    "ModelList",
+    "Problem",
+    "Question",
+    "QwenVLOptions",
+    "QwenVLRequest",
+    "Timing",
+    "TokenLogprob",
+    "TokenProb",
+    "TokenScore",
+    "TrackedGrid",
+    "TrackedProb",
+    "Usage",
+    "WireRequest",
+    "WireResponse",
+    "envelope",
+]
 
 MAX_QUESTION_CHARACTERS = 2000
 MAX_NEW_TOKENS = 512
-MAX_TOP_K = 20
 
 
 def _decode_image(value: object) -> object:
@@ -44,16 +92,7 @@ FinishReason = Literal["stop", "length"]
 Cache = Literal["hit", "miss"]
 
 
-class _Request(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class _Response(BaseModel):
-    # A client must survive a server that is newer than itself: unknown fields are passed over.
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class AnswerRequest(_Request):
+class AnswerRequest(WireRequest):
     """A question about one picture."""
 
     image: ImageBytes
@@ -71,61 +110,46 @@ class MatchaRequest(AnswerRequest):
     )
 
 
-class LensRequest(_Request):
-    """Which part of the lens trace to return."""
-
-    top_k: int = Field(default=5, ge=1, le=MAX_TOP_K, description="Tokens per layer.")
-    tokens: Literal["first"] = Field(default="first", description="Answer tokens to trace.")
-
-
-class QwenVLRequest(AnswerRequest):
-    """A question about a picture, with the lens trace if asked for."""
+class QwenVLOptions(WireRequest):
+    """What Qwen2-VL takes beside a question, in both of its forms."""
 
     lens: LensRequest | None = Field(default=None, description="Return what every layer would have answered.")
+    min_pixels: int | None = Field(
+        default=None, ge=784, description="Pictures are scaled up to this many pixels; the model's default if null."
+    )
+    max_pixels: int | None = Field(
+        default=None, ge=784, description="Pictures are scaled down to this many pixels; 784 make one token."
+    )
 
 
-class TokenProb(_Response):
-    """A token that a layer would have answered, and its probability."""
-
-    token: str
-    token_id: int
-    prob: float
+class QwenVLRequest(AnswerRequest, QwenVLOptions):
+    """A question about a picture, with the lens trace if asked for."""
 
 
-class LayerTrace(_Response):
-    """One layer's view of one answer token: its best tokens, its entropy, and where the emitted token stands."""
-
-    layer: int = Field(description="0 is the embedding, i the output of block i; the last is the model's own.")
-    top: list[TokenProb]
-    entropy: float = Field(description="Of the layer's distribution, in nats.")
-    answer_prob: float = Field(description="The emitted token's probability at this layer.")
-    answer_rank: int = Field(description="The emitted token's rank at this layer; 0 is the best.")
-
-
-class LensStep(_Response):
-    """The trace of one answer token."""
+class TokenScore(WireResponse):
+    """A token, its log probability before temperature and ``top_p``, and its bytes: it may be part of a character."""
 
     token: str
-    token_id: int
-    layers: list[LayerTrace]
+    logprob: float
+    bytes: list[int] | None
 
 
-class LensTrace(_Response):
-    """What every layer would have answered; ``num_layers`` blocks give ``num_layers + 1`` layers."""
+class TokenLogprob(TokenScore):
+    """A token of the answer, beside the best ones at its place."""
 
-    num_layers: int
-    steps: list[LensStep]
+    top_logprobs: list[TokenScore]
 
 
-class Usage(_Response):
+class Usage(WireResponse):
     """Sizes of a request; for MatCha, image and prompt are one: its patches."""
 
     image_tokens: int
     prompt_tokens: int
     completion_tokens: int
+    cached_tokens: int = Field(default=0, description="Prompt tokens whose keys and values were taken from the cache.")
 
 
-class Timing(_Response):
+class Timing(WireResponse):
     """Where the time went, in milliseconds. ``total_ms`` is from the request read to the answer ready."""
 
     queue_ms: float
@@ -134,7 +158,7 @@ class Timing(_Response):
     total_ms: float
 
 
-class AnswerResponse(_Response):
+class AnswerResponse(WireResponse):
     """The answer to one question."""
 
     id: str
@@ -148,7 +172,7 @@ class AnswerResponse(_Response):
     lens: LensTrace | None = None
 
 
-class ModelCard(_Response):
+class ModelCard(WireResponse):
     """One entry of ``/v1/models``: OpenAI's fields, and what tells two runs apart."""
 
     id: str
@@ -160,14 +184,14 @@ class ModelCard(_Response):
     manifest_sha256: str
 
 
-class ModelList(_Response):
+class ModelList(WireResponse):
     """Answer of ``/v1/models``."""
 
     object: Literal["list"] = "list"
     data: list[ModelCard]
 
 
-class Problem(_Response):
+class Problem(WireResponse):
     """What went wrong, in OpenAI's words."""
 
     message: str
@@ -176,7 +200,12 @@ class Problem(_Response):
     code: str | None = None
 
 
-class ErrorEnvelope(_Response):
+class ErrorEnvelope(WireResponse):
     """Body of every answer that is not a success."""
 
     error: Problem
+
+
+def envelope(error: ServiceError) -> ErrorEnvelope:
+    """An error in OpenAI's words."""
+    return ErrorEnvelope(error=Problem(message=error.message, type=error.type, param=error.param, code=error.code))

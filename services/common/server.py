@@ -21,8 +21,8 @@ from litserve.specs.base import LitSpec
 from litserve.utils import WorkerSetupStatus
 
 from services.common import docs, logs
-from services.common.routes import Routes
-from services.common.schemas import AnswerRequest, ModelCard
+from services.common.routes import Routes, Wire
+from services.common.schemas import ModelCard
 from services.common.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def prepare_worker(settings: ServerSettings) -> None:
     logs.configure(settings.log_level)
 
 
-def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, request_model: type[AnswerRequest]) -> NoReturn:
+def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, wire: Wire) -> NoReturn:
     """Load the model, listen, and answer until SIGTERM or Ctrl-C; requests begun are answered first.
 
     Exits with 0 after a signal, with 1 if the port is taken, the model does not load, or the worker dies.
@@ -118,7 +118,7 @@ def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, request_model:
     app.title, app.version = f"Tallyglass: {card.id} ({card.variant})", "1"
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _REPLACED_PATHS]
     docs.install(app)
-    Routes(settings, card, request_model, api.spec, server.ready).install(app)
+    Routes(settings, card, wire, api.spec, server.ready).install(app)
     sys.exit(_run(server, settings, card))
 
 

@@ -3,9 +3,11 @@
 import sys
 from typing import Final
 
+from services.common.chat import MatchaChat
 from services.common.inspect import inspect
 from services.common.launch import read_settings, verified_card
 from services.common.manifest import Manifest
+from services.common.routes import Wire
 from services.common.schemas import MatchaRequest, ModelCard
 from services.common.server import serve
 from services.matcha.api import MatchaAPI
@@ -42,7 +44,7 @@ def serve_matcha(arguments: list[str]) -> None:
     """Serve, or say in a sentence why not."""
     settings = read_settings(MatchaSettings, arguments)
     manifest, card, variant = _checked(settings)
-    serve(MatchaAPI(settings, variant, manifest, card), settings, card, MatchaRequest)
+    serve(MatchaAPI(settings, variant, manifest, card), settings, card, Wire(MatchaRequest, MatchaChat))
 
 
 def _checked(settings: MatchaSettings) -> tuple[Manifest, ModelCard, Variant]:

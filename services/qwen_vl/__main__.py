@@ -1,6 +1,8 @@
 """``python -m services.qwen_vl``: read the settings, check the model folder, serve."""
 
+from services.common.chat import QwenVLChat
 from services.common.launch import read_settings, verified_card
+from services.common.routes import Wire
 from services.common.schemas import QwenVLRequest
 from services.common.server import serve
 from services.qwen_vl.api import QwenVLAPI
@@ -9,4 +11,4 @@ from services.qwen_vl.settings import QwenVLSettings
 if __name__ == "__main__":
     settings = read_settings(QwenVLSettings)
     _, card = verified_card(settings.model_dir, "Qwen2VLForConditionalGeneration", settings.variant)
-    serve(QwenVLAPI(settings, card), settings, card, QwenVLRequest)
+    serve(QwenVLAPI(settings, card), settings, card, Wire(QwenVLRequest, QwenVLChat))

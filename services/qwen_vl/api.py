@@ -1,94 +1,102 @@
-"""The wire of the Qwen2-VL service: a job in, a reply out, between LitServe's hooks and the engine."""
+"""The wire of the Qwen2-VL service: jobs in, replies out, between LitServe's hooks and the engine."""
 
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from litserve import LitAPI
 
-from services.common import images, jobs
-from services.common.jobs import Job, Reply
-from services.common.schemas import (
-    AnswerResponse,
-    LayerTrace,
-    LensStep,
-    LensTrace,
-    ModelCard,
-    QwenVLRequest,
-    Timing,
-    TokenProb,
-    Usage,
-)
+from services.common.chat import QwenVLChat
+from services.common.errors import DeadlineError, ServiceError
+from services.common.jobs import End, Job, Reply
+from services.common.schemas import ModelCard, QwenVLRequest
 from services.common.server import QueueSpec, prepare_worker
+from services.common.steps import StepLoop
 from services.qwen_vl.settings import QwenVLSettings
-from services.qwen_vl.values import LayerReading, PictureAnswer, PictureQuestion
+from services.qwen_vl.values import Piece
+
+if TYPE_CHECKING:
+    from services.qwen_vl.engine import Started
+
+Asked = QwenVLRequest | QwenVLChat
+
+
+@dataclass(slots=True)
+class _Active:
+    job: Job[Asked]
+    started: "Started"
+    queue_ms: float
 
 
 class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     """Runs in the worker process; weights are loaded in ``setup``, so that the object itself travels light."""
 
     def __init__(self, settings: QwenVLSettings, card: ModelCard) -> None:
-        super().__init__(spec=QueueSpec())
+        super().__init__(spec=QueueSpec(), loop=StepLoop(), max_batch_size=settings.max_batch_size)
         self._settings = settings
         self._card = card
+        self._active: dict[str, _Active] = {}
 
-    def setup(self, device: str) -> None:  # noqa: ARG002 LitServe names a device; both variants compute on the CPU
+    def setup(self, device: str) -> None:  # noqa: ARG002 LitServe names a device; a setting chooses ours
         """Load the model, and check its lens."""
-        from services.qwen_vl.engine import VisionQA  # noqa: PLC0415 torch, which only the worker needs
+        # torch, which only the worker needs
+        from services.qwen_vl.engine import Limits, VisionQA  # noqa: PLC0415
+        from services.qwen_vl.wire import Wire  # noqa: PLC0415
 
         settings = self._settings
         prepare_worker(settings)
-        self._engine = VisionQA(settings.model_dir, settings.variant, settings.max_pixels, settings.threads)
-
-    def predict(self, job: Job[QwenVLRequest]) -> Reply:
-        """Answer one job."""
-        return jobs.run(job, self._answer)
-
-    def _answer(self, job: Job[QwenVLRequest]) -> AnswerResponse:
-        started_s = time.perf_counter()
-        picture = images.decode(job.request.image)
-        decode_ms = (time.perf_counter() - started_s) * 1000
-        answer = self._engine.answer(
-            PictureQuestion(
-                picture=picture,
-                text=job.request.question,
-                max_new_tokens=job.request.max_new_tokens or self._settings.max_new_tokens,
-                lens_top_k=job.request.lens.top_k if job.request.lens else None,
-            )
+        limits = Limits(
+            settings.max_pixels, settings.max_prompt_tokens, settings.max_grid_readings, settings.cache_bytes
         )
-        return AnswerResponse(
-            id=job.id,
-            model=self._card.id,
-            variant=self._card.variant,
-            answer=answer.text,
-            finish_reason=answer.finish_reason,
-            usage=Usage(
-                image_tokens=answer.image_tokens,
-                prompt_tokens=answer.prompt_tokens,
-                completion_tokens=len(answer.token_ids),
-            ),
-            timing=Timing(
-                queue_ms=0.0,
-                preprocess_ms=decode_ms + answer.preprocess_ms,
-                inference_ms=answer.inference_ms,
-                total_ms=0.0,
-            ),
-            lens=self._lens_trace(answer),
-        )
+        self._engine = VisionQA(settings.model_dir, settings.variant, settings.device, settings.threads, limits)
+        self._wire = Wire(self._engine.prompts, self._engine.num_layers, settings.max_new_tokens, self._card)
 
-    def _lens_trace(self, answer: PictureAnswer) -> LensTrace | None:
-        if answer.lens is None:
-            return None
-        first = answer.token_ids[0]
-        layers = [self._layer_trace(reading) for reading in answer.lens]
-        step = LensStep(token=self._engine.prompts.token(first), token_id=first, layers=layers)
-        return LensTrace(num_layers=self._engine.num_layers, steps=[step])
+    def predict(self, job: Job[Asked]) -> None:
+        """Not called: ``StepLoop`` begins jobs and steps through them."""
+        raise NotImplementedError
 
-    def _layer_trace(self, reading: LayerReading) -> LayerTrace:
-        token = self._engine.prompts.token
-        pairs = zip(reading.token_ids, reading.probs, strict=True)
-        return LayerTrace(
-            layer=reading.layer,
-            top=[TokenProb(token=token(token_id), token_id=token_id, prob=prob) for token_id, prob in pairs],
-            entropy=reading.entropy,
-            answer_prob=reading.answer_prob,
-            answer_rank=reading.answer_rank,
-        )
+    def begin(self, job: Job[Asked]) -> Iterable[Reply]:
+        """Read a job's prompt."""
+        queue_ms = (time.monotonic() - job.enqueued_s) * 1000
+        if time.monotonic() > job.deadline_s:  # whoever asked was told so already
+            message = "the deadline passed while the request waited"
+            return [DeadlineError(message)]
+        try:
+            started = self._engine.begin(self._wire.question(job.request))
+        except ServiceError as error:
+            return [error]
+        active = _Active(job, started, queue_ms)
+        self._active[job.id] = active
+        return self._replies(active, started.pieces[0])
+
+    def step(self) -> Iterable[tuple[str, Reply]]:
+        """One more token for every job; one whose deadline has passed is let go."""
+        late = [active for active in self._active.values() if time.monotonic() > active.job.deadline_s]
+        for active in late:
+            del self._active[active.job.id]
+            message = "the deadline passed while the answer was being written"
+            yield active.job.id, DeadlineError(message)
+        actives = list(self._active.values())
+        if actives:
+            pieces = self._engine.step([active.started for active in actives])
+            for active, piece in zip(actives, pieces, strict=True):
+                for reply in self._replies(active, piece):
+                    yield active.job.id, reply
+
+    def drop_all(self) -> None:
+        """Forget every job."""
+        self._active.clear()
+
+    def _replies(self, active: _Active, piece: Piece) -> list[Reply]:
+        replies: list[Reply] = []
+        if active.job.in_pieces and (piece.text or piece.scores):
+            replies.append(self._wire.delta(piece))
+        if active.started.ended:
+            del self._active[active.job.id]
+            replies.append(self._end(active))
+        return replies
+
+    def _end(self, active: _Active) -> End:
+        answer = self._engine.finish(active.started)
+        return self._wire.response(active.job, answer, active.queue_ms)

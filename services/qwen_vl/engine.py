@@ -1,96 +1,207 @@
-"""Picture question answering: a picture and a question in, an answer and its lens out. No HTTP, no environment."""
+"""Picture question answering: a conversation in, an answer and its lens out. No HTTP, no environment."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from PIL import Image
-from transformers import GenerationConfig, Qwen2VLForConditionalGeneration
-from transformers.utils import logging
 
+from services.common.errors import InvalidRequestError, PromptTooLongError
+from services.qwen_vl.answer_text import AnswerText
+from services.qwen_vl.check import check_lens
+from services.qwen_vl.generation import Generation
 from services.qwen_vl.lens import Lens
-from services.qwen_vl.prompt import Prompt, PromptBuilder
-from services.qwen_vl.settings import Variant
-from services.qwen_vl.values import PictureAnswer, PictureQuestion
+from services.qwen_vl.network import Network, keys_and_values, load
+from services.qwen_vl.prefix_cache import PrefixCache
+from services.qwen_vl.prompt import Prompt, PromptBuilder, Slot
+from services.qwen_vl.settings import Device, Variant
+from services.qwen_vl.trace import Trace
+from services.qwen_vl.values import Answer, CacheUse, LensOptions, Piece, Question
 
-_DTYPES: dict[Variant, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16}
-_LENS_TOLERANCE: dict[Variant, float] = {"fp32": 1e-4, "bf16": 2e-2}
-"""Rounding of one matrix product in that form, as a difference of probabilities."""
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost."""
+
+    max_pixels: int = 1_003_520
+    max_prompt_tokens: int = 8192
+    max_grid_readings: int = 4096
+    cache_bytes: int = 200_000_000
+
+
+@dataclass(slots=True)
+class Started:
+    """An answer on its way, the pieces its first step gave, and what it has cost so far."""
+
+    generation: Generation
+    cached_tokens: int
+    cache: CacheUse | None
+    preprocess_ms: float
+    prepared_s: float
+    pieces: list[Piece]
+
+    @property
+    def ended(self) -> bool:
+        """Whether no step is needed any more."""
+        return self.generation.finish_reason is not None
 
 
 class VisionQA:
-    """Qwen2-VL in one variant, ready to answer."""
+    """Qwen2-VL in one variant, ready to answer; several answers may be on their way at once."""
 
-    def __init__(self, folder: Path, variant: Variant, max_pixels: int, threads: int) -> None:
+    def __init__(
+        self, folder: Path, variant: Variant, device: Device, threads: int, limits: Limits | None = None
+    ) -> None:
         torch.set_num_threads(threads)
-        logging.disable_progress_bar()
-        self.prompts = PromptBuilder(folder, max_pixels)
-        self._model = Qwen2VLForConditionalGeneration.from_pretrained(
-            folder, dtype=_DTYPES[variant], attn_implementation="sdpa", use_safetensors=True, local_files_only=True
-        ).eval()
-        self._eos_ids = _eos_ids(self._model.generation_config)
-        # Greedy and nothing else: a checkpoint's sampling defaults and repetition penalty would make the emitted token
-        # differ from the best one of the last layer.
-        self._model.generation_config = GenerationConfig(
-            do_sample=False, eos_token_id=self._eos_ids, pad_token_id=self._eos_ids[0]
-        )
-        self.num_layers: int = self._model.config.text_config.num_hidden_layers
-        self._lens = Lens(self._model.model.language_model.norm, self._model.lm_head)
-        self._check_lens(_LENS_TOLERANCE[variant])
+        self._limits = limits or Limits()
+        self.prompts = PromptBuilder(folder, self._limits.max_pixels)
+        self.network = Network(load(folder, variant, device))
+        self.cache = PrefixCache(self._limits.cache_bytes)
+        self.lens = Lens(self.network.text.norm, self.network.model.lm_head)
+        self._eos_ids = _as_list(self.network.model.generation_config.eos_token_id)
+        check_lens(self.network, self.lens, self.prompts, variant)
 
-    def answer(self, question: PictureQuestion) -> PictureAnswer:
-        """Answer greedily, with the lens of the first answer token if asked for.
+    @property
+    def num_layers(self) -> int:
+        """Blocks; the lens has one layer more, the embedding."""
+        return self.network.num_layers
+
+    def answer(self, question: Question) -> Answer:
+        """Answer one question to its end.
 
         Raises:
-            InvalidRequestError: the picture or the question cannot be made into a prompt.
+            InvalidRequestError: as ``begin``.
+        """
+        started = self.begin(question)
+        while not started.ended:
+            self.step([started])
+        return self.finish(started)
+
+    @torch.inference_mode()
+    def begin(self, question: Question) -> Started:
+        """Read the prompt and pick the first token.
+
+        Raises:
+            InvalidRequestError: the conversation cannot be made into a prompt, is too long, or its lens asks for what
+                there is not.
+            UnsupportedImageError: a picture is broken.
         """
         started_s = time.perf_counter()
-        prompt = self.prompts.build(question.picture, question.text)
+        prompt = self.prompts.build(question)
+        self._check_length(prompt, question)
+        trace = self._trace(question.lens, prompt) if question.lens else None
+        reads_pictures = question.lens is not None and question.lens.image_tokens
+        prefix = None if reads_pictures else self._longest_prefix(prompt)
+        start = 0 if prefix is None else prefix.shape[3]
+        behind = [slot for slot in prompt.slots if slot.start >= start]
+        pixels = {slot.key: self.prompts.pixels(slot) for slot in behind if self.cache.get(slot.key) is None}
         prepared_s = time.perf_counter()
-        with torch.inference_mode():
-            output = self._generate(prompt, question.max_new_tokens, states=question.lens_top_k is not None)
-            token_ids: list[int] = output.sequences[0, prompt.tokens :].tolist()
-            lens = None
-            if question.lens_top_k is not None:
-                lens = self._lens.read(_last_states(output), token_ids[0], question.lens_top_k)
-        finished_s = time.perf_counter()
-        return PictureAnswer(
-            text=self.prompts.decode(token_ids),
-            token_ids=token_ids,
-            finish_reason="stop" if token_ids[-1] in self._eos_ids else "length",
-            image_tokens=prompt.image_tokens,
-            prompt_tokens=prompt.tokens,
+        features = [self._features(slot, pixels) for slot in behind]
+        tapped = _tapped(prompt, trace, reads_pictures=reads_pictures)
+        row, logits, states = self.network.prefill(prompt, features, prefix, tapped and [at - start for at in tapped])
+        if behind and self.cache.enabled:
+            self.cache.put(prompt.prefix_key(behind[-1]), keys_and_values(row.cache, behind[-1].end))
+        text = AnswerText(self.prompts.decode, question.stop)
+        generation = Generation(question, prompt, row, text, self._eos_ids, trace)
+        if trace is not None and reads_pictures:
+            _add_pictures(trace, prompt, states)
+        piece = generation.advance(logits, [layer[0, -1] for layer in states])
+        return Started(
+            generation=generation,
+            cached_tokens=start,
+            cache=self._use(prompt, behind),
             preprocess_ms=(prepared_s - started_s) * 1000,
-            inference_ms=(finished_s - prepared_s) * 1000,
-            lens=lens,
-        )
-
-    def _generate(self, prompt: Prompt, max_new_tokens: int, *, states: bool, logits: bool = False) -> Any:  # noqa: ANN401 transformers' output
-        return self._model.generate(
-            input_ids=prompt.input_ids,
-            attention_mask=torch.ones_like(prompt.input_ids),
-            mm_token_type_ids=prompt.mm_token_type_ids,
-            pixel_values=prompt.pixel_values.to(self._model.dtype),
-            image_grid_thw=prompt.image_grid_thw,
-            max_new_tokens=max_new_tokens,
-            return_dict_in_generate=True,
-            output_hidden_states=states,
-            output_logits=logits,
+            prepared_s=prepared_s,
+            pieces=[piece],
         )
 
     @torch.inference_mode()
-    def _check_lens(self, tolerance: float) -> None:
-        prompt = self.prompts.build(Image.new("RGB", (56, 56), "grey"), "?")
-        output = self._generate(prompt, 1, states=True, logits=True)
-        self._lens.check_last_layer(_last_states(output), output.logits[0][0], tolerance)
+    def step(self, started: list[Started]) -> list[Piece]:
+        """One more token for each of some answers that have not ended, side by side; what it adds to each."""
+        generations = [one.generation for one in started]
+        tap = any(generation.wants_states for generation in generations)
+        logits, states = self.network.decode([generation.row for generation in generations], tap=tap)
+        return [
+            generation.advance(logits[index], [layer[index, -1] for layer in states])
+            for index, generation in enumerate(generations)
+        ]
+
+    @torch.inference_mode()
+    def finish(self, started: Started) -> Answer:
+        """The whole of an answer that has ended, its lens read."""
+        generation = started.generation
+        assert generation.finish_reason is not None  # noqa: S101 the caller waits for it
+        lens = generation.trace.read(self.prompts.processor.merge_size) if generation.trace else None
+        return Answer(
+            text=generation.text.text,
+            token_ids=generation.token_ids,
+            finish_reason=generation.finish_reason,
+            image_tokens=generation.prompt.image_tokens,
+            prompt_tokens=generation.prompt.tokens,
+            cached_tokens=started.cached_tokens,
+            cache=started.cache,
+            preprocess_ms=started.preprocess_ms,
+            inference_ms=(time.perf_counter() - started.prepared_s) * 1000,
+            lens=lens,
+        )
+
+    def _check_length(self, prompt: Prompt, question: Question) -> None:
+        most = min(self._limits.max_prompt_tokens, self.network.max_positions - question.max_new_tokens)
+        if prompt.tokens > most:
+            message = (
+                f"the prompt has {prompt.tokens} tokens, {prompt.image_tokens} of them for {len(prompt.slots)} "
+                f"pictures, at most {most} are taken: send fewer or smaller pictures, or leave out old turns"
+            )
+            raise PromptTooLongError(message)
+
+    def _trace(self, options: LensOptions, prompt: Prompt) -> Trace:
+        last = self.network.num_layers
+        layers = tuple(range(last + 1)) if options.layers is None else tuple(sorted(set(options.layers)))
+        if layers[0] < 0 or layers[-1] > last:
+            message = f"'layers' are {list(layers)}, this model has 0 (the embedding) to {last}"
+            raise InvalidRequestError(message, "lens.layers")
+        readings = len(layers) * prompt.image_tokens
+        if options.image_tokens and readings > self._limits.max_grid_readings:
+            message = (
+                f"'image_tokens' of {len(layers)} layers and {prompt.image_tokens} tokens are {readings} readings, "
+                f"at most {self._limits.max_grid_readings} are given: choose fewer layers, or a smaller max_pixels"
+            )
+            raise InvalidRequestError(message, "lens.image_tokens")
+        track = [self.prompts.single_token(text) for text in options.track]
+        return Trace(self.lens, options, layers, last, track)
+
+    def _longest_prefix(self, prompt: Prompt) -> torch.Tensor | None:
+        found = (self.cache.get(prompt.prefix_key(slot)) for slot in reversed(prompt.slots))
+        return next((prefix for prefix in found if prefix is not None), None)
+
+    def _features(self, slot: Slot, pixels: dict[object, torch.Tensor]) -> torch.Tensor:
+        features = self.cache.get(slot.key)
+        if features is None:
+            features = self.network.encode(pixels[slot.key], slot.grid)
+            self.cache.put(slot.key, features)
+        return features
+
+    def _use(self, prompt: Prompt, behind: list[Slot]) -> CacheUse | None:
+        if not prompt.slots or not self.cache.enabled:
+            return None
+        return "miss" if behind else "hit"
 
 
-def _last_states(output: Any) -> torch.Tensor:  # noqa: ANN401 transformers' output
-    """States (layers, hidden) at the last prompt position, the one that emits the first answer token."""
-    return torch.stack([layer[0, -1] for layer in output.hidden_states[0]])
+def _tapped(prompt: Prompt, trace: Trace | None, *, reads_pictures: bool) -> list[int] | None:
+    """Positions of the prompt to take states at: those of its pictures if they are read, and the last."""
+    if trace is None:
+        return None
+    pictured = prompt.mm_token_type_ids[0].nonzero()[:, 0].tolist() if reads_pictures else []
+    return [*pictured, prompt.tokens - 1]
 
 
-def _eos_ids(config: GenerationConfig) -> list[int]:
-    ids = config.eos_token_id
+def _add_pictures(trace: Trace, prompt: Prompt, states: list[torch.Tensor]) -> None:
+    """Hand the tapped states (1, pictures' tokens and one, hidden) of each layer to the trace, picture by picture."""
+    lengths = [*(slot.tokens for slot in prompt.slots), 1]
+    by_picture = zip(*(torch.split(layer[0], lengths) for layer in states), strict=True)
+    for slot, layers in zip(prompt.slots, by_picture, strict=False):  # the last one is no picture
+        trace.add_picture(slot, list(layers))
+
+
+def _as_list(ids: int | list[int]) -> list[int]:
     return [ids] if isinstance(ids, int) else list(ids)

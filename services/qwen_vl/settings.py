@@ -8,7 +8,8 @@ from pydantic_settings import SettingsConfigDict
 
 from services.common.settings import MODELS, ServerSettings
 
-Variant = Literal["fp32", "bf16"]
+Variant = Literal["fp32", "bf16", "int8", "nf4"]
+Device = Literal["cpu", "cuda"]
 
 
 class QwenVLSettings(ServerSettings):
@@ -23,6 +24,15 @@ class QwenVLSettings(ServerSettings):
         default=MODELS / "tiny-qwen2-vl", description="Folder of the model, with its manifest.json."
     )
     variant: Variant = Field(default="fp32", description="Numeric form to compute in.")
+    device: Device = Field(default="cpu", description="Where to compute.")
     max_pixels: int = Field(
-        default=1_003_520, ge=3136, description="Pictures are scaled down to this many pixels; 784 make one token."
+        default=1_003_520, ge=3136, description="Most pixels a picture is scaled to; 784 make one token."
+    )
+    max_prompt_tokens: int = Field(default=8192, ge=64, description="Longest prompt, its pictures included.")
+    max_grid_readings: int = Field(
+        default=4096, ge=1, description="Most readings of image tokens in one lens: layers times tokens."
+    )
+    max_batch_size: int = Field(default=4, ge=1, le=64, description="Most answers decoded side by side.")
+    cache_bytes: int = Field(
+        default=200_000_000, ge=0, description="Bound of the prefix cache in bytes; 0 keeps nothing."
     )

@@ -6,40 +6,128 @@ The HTTP process handles them and must stay small; only the worker loads torch.
 from dataclasses import dataclass
 from typing import Literal
 
-from PIL import Image
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length"]
+CacheUse = Literal["hit", "miss"]
 
 
 @dataclass(frozen=True, slots=True)
-class LayerReading:
-    """One layer's distribution over the vocabulary at one position, and where the emitted token stands in it."""
+class Picture:
+    """A picture as the bytes of a file: it is decoded only if it was not seen before."""
 
-    layer: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of a conversation: texts and pictures in their order."""
+
+    role: Role
+    parts: tuple[str | Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How a token is picked: the best one at temperature 0, else drawn from the ``top_p`` nucleus."""
+
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LensOptions:
+    """Which part of the lens to read; ``layers`` None is all of them."""
+
+    top_k: int = 5
+    layers: tuple[int, ...] | None = None
+    every_token: bool = False
+    track: tuple[str, ...] = ()
+    image_tokens: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A conversation to answer, and how; pixel bounds None are the model's own."""
+
+    turns: tuple[Turn, ...]
+    max_new_tokens: int
+    sampling: Sampling = Sampling()
+    stop: tuple[str, ...] = ()
+    top_logprobs: int | None = None
+    lens: LensOptions | None = None
+    min_pixels: int | None = None
+    max_pixels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A distribution over the vocabulary: its best tokens, its entropy, and where some tokens stand in it."""
+
     token_ids: list[int]  # best first
     probs: list[float]
     entropy: float  # nats
     answer_prob: float
     answer_rank: int  # 0 is the best
+    tracked: list[tuple[float, int]]  # probability and rank
 
 
 @dataclass(frozen=True, slots=True)
-class PictureQuestion:
-    """A question about an RGB picture; ``lens_top_k`` tokens per layer of the first answer token, or no lens."""
+class StepReading:
+    """The layers' readings of one answer token, in the order of the layers asked for."""
 
-    picture: Image.Image
+    token_id: int
+    layers: list[Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class GridReading:
+    """The layers' readings of one picture, a reading per cell, row by row from the top left."""
+
+    width_px: int
+    height_px: int
+    rows: int
+    columns: int
+    layers: list[list[Reading]]
+
+
+@dataclass(frozen=True, slots=True)
+class LensReading:
+    """A lens trace: which layers were read, and what they read as."""
+
+    layers: tuple[int, ...]
+    track: tuple[str, ...]
+    steps: list[StepReading]
+    grids: list[GridReading] | None
+
+
+@dataclass(frozen=True, slots=True)
+class TokenScores:
+    """Log probabilities of an answer token and of the best ones at its place, as (token id, log probability)."""
+
+    token: tuple[int, float]
+    top: list[tuple[int, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """What one step adds to an answer; the text may be empty while a character or a stop string is incomplete."""
+
     text: str
-    max_new_tokens: int
-    lens_top_k: int | None = None
+    scores: TokenScores | None
 
 
 @dataclass(frozen=True, slots=True)
-class PictureAnswer:
-    """The answer, how it ended, what it took, and how the layers of its first token read."""
+class Answer:
+    """The answer, how it ended, what it took, and its lens. ``cache`` is None where there was nothing to keep."""
 
     text: str
     token_ids: list[int]
-    finish_reason: Literal["stop", "length"]
+    finish_reason: FinishReason
     image_tokens: int
     prompt_tokens: int
+    cached_tokens: int
+    cache: CacheUse | None
     preprocess_ms: float
     inference_ms: float
-    lens: list[LayerReading] | None
+    lens: LensReading | None

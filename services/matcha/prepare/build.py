@@ -2,12 +2,15 @@
 
 import errno
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, cast
+
+from safetensors import SafetensorError
 
 from services.common.artifact import seal, whole_folder
 from services.common.manifest import Manifest, ManifestError, Source, verify
@@ -28,6 +31,9 @@ _TOOLS: Final = ("onnx", "onnxruntime", "onnxscript", "pillow", "tokenizers", "t
 _LIBERATION: Final = Path("/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 _ROOM: Final = {"fp32": 1.1, "bf16": 0.6, "int8": 0.7, "onnx-fp32": 1.2, "onnx-int8": 2.0}
 """Disk space needed, as a multiple of the fp32 weights; int8 graphs are made of fp32 ones, which stand beside them."""
+
+_NO_SPACE: Final = os.strerror(errno.ENOSPC)
+"""What both Python and safetensors, each in an error of its own, say of a full disk."""
 
 Report = Callable[[str], None]
 
@@ -79,8 +85,8 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, processor: str, font:
                 sha256={},
             )
             seal(folder, manifest)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
+    except (OSError, SafetensorError) as error:
+        if _NO_SPACE not in str(error):
             raise
         message = f"the disk of {out.parent} is full: free some space and run it again; nothing was left behind"
         raise PrepareError(message) from error

@@ -1,85 +1,253 @@
 """The engine on the embedded model against plain transformers calls."""
 
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
 from transformers import Qwen2VLForConditionalGeneration
 
-from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.lens import Lens, LensMismatchError
+from services.common.errors import InvalidRequestError, PromptTooLongError, UnsupportedImageError
+from services.qwen_vl.check import LensMismatchError
+from services.qwen_vl.engine import Limits, VisionQA
+from services.qwen_vl.lens import Lens
 from services.qwen_vl.settings import Variant
-from services.qwen_vl.values import PictureQuestion
+from services.qwen_vl.values import LensOptions, Picture, Question, Sampling, Turn
+from tests.unit.qwen_vl.conftest import FOLDER, asked, scene
 
-FOLDER = Path(__file__).parents[3] / "models/tiny-qwen2-vl"
-QUESTIONS = ["How many shapes are there?", "How many red shapes are there?", "图中有几个图形？"]
-
-
-def scene(count: int) -> Image.Image:
-    picture = Image.new("RGB", (112, 112), "white")
-    for index in range(count):
-        left = 8 + 34 * (index % 3)
-        top = 8 + 40 * (index // 3)
-        ImageDraw.Draw(picture).ellipse((left, top, left + 20, top + 20), fill="red")
-    return picture
+TEXTS = ["How many shapes are there?", "How many red shapes are there?", "图中有几个图形？"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
-@pytest.fixture(scope="module", params=["fp32", "bf16"])
-def variant(request: pytest.FixtureRequest) -> Variant:
-    name: Variant = request.param
-    return name
+def plain_forward(model: Any, engine: VisionQA, question: Question, answer: list[int]) -> Any:  # noqa: ANN401
+    """What transformers computes of a prompt with the answer's tokens behind it, in one pass."""
+    prompt = engine.prompts.build(question)
+    ids = torch.cat([prompt.input_ids, torch.tensor([answer], dtype=torch.long)], dim=1)
+    kinds = torch.cat([prompt.mm_token_type_ids, torch.zeros(1, len(answer), dtype=torch.long)], dim=1)
+    with torch.inference_mode():
+        output = model(
+            input_ids=ids,
+            mm_token_type_ids=kinds,
+            pixel_values=torch.cat([engine.prompts.pixels(slot) for slot in prompt.slots]).to(model.dtype),
+            image_grid_thw=prompt.image_grid_thw,
+            output_hidden_states=True,
+        )
+    return prompt, output
 
 
-@pytest.fixture(scope="module")
-def engine(variant: Variant) -> VisionQA:
-    return VisionQA(FOLDER, variant, max_pixels=1_003_520, threads=1)
-
-
-def test_answers_and_lens_are_those_of_plain_transformers(engine: VisionQA, variant: Variant) -> None:
-    dtype = {"fp32": torch.float32, "bf16": torch.bfloat16}[variant]
-    model = Qwen2VLForConditionalGeneration.from_pretrained(FOLDER, dtype=dtype, attn_implementation="eager").eval()
+def plain_lens(model: Any, output: Any, position: int) -> list[torch.Tensor]:  # noqa: ANN401
+    """The definition written out: every layer's distribution at one position."""
     norm, head = model.model.language_model.norm, model.lm_head
-    for count, text in enumerate(QUESTIONS):
-        prompt = engine.prompts.build(scene(count), text)
-        with torch.inference_mode():
-            output = model(
-                input_ids=prompt.input_ids,
-                mm_token_type_ids=prompt.mm_token_type_ids,
-                pixel_values=prompt.pixel_values.to(dtype),
-                image_grid_thw=prompt.image_grid_thw,
-                output_hidden_states=True,
-            )
-            states = [state[0, -1] for state in output.hidden_states]
-            plain = [head(norm(state)).float().softmax(-1) for state in states[:-1]]
-        own = output.logits[0, -1].float().softmax(-1)
-        answer = engine.answer(PictureQuestion(scene(count), text, max_new_tokens=4, lens_top_k=3))
-        assert answer.token_ids[0] == int(own.argmax())
+    with torch.inference_mode():
+        inner = [head(norm(state[0, position])).float().softmax(-1) for state in output.hidden_states[:-1]]
+    return [*inner, output.logits[0, position].float().softmax(-1)]
+
+
+@pytest.mark.parametrize("variant", ["fp32", "bf16"])
+def test_answers_and_lens_are_those_of_plain_transformers(variant: Variant) -> None:
+    engine = VisionQA(FOLDER, variant, "cpu", 1, Limits(cache_bytes=0))
+    model = Qwen2VLForConditionalGeneration.from_pretrained(FOLDER, dtype=DTYPES[variant], attn_implementation="eager")
+    tolerance = 1e-4 if variant == "fp32" else 0.05  # eager and fused attention round differently
+    for count, text in enumerate(TEXTS):
+        question = asked(scene(count), text, lens=LensOptions(top_k=3, every_token=True, track=("3",)))
+        answer = engine.answer(question)
+        prompt, output = plain_forward(model.eval(), engine, question, answer.token_ids)
         assert answer.lens is not None
-        tolerance = 1e-4 if variant == "fp32" else 0.05  # eager and fused attention round differently
-        for reading, probs in zip(answer.lens, [*plain, own], strict=True):
-            assert reading.probs[0] == pytest.approx(float(probs.max()), abs=tolerance)
-            assert reading.answer_prob == pytest.approx(float(probs[answer.token_ids[0]]), abs=tolerance)
-        if variant == "fp32":
-            ids = [reading.token_ids[0] for reading in answer.lens]
-            assert ids == [int(probs.argmax()) for probs in [*plain, own]]
+        assert [step.token_id for step in answer.lens.steps] == answer.token_ids
+        tracked = engine.prompts.single_token("3")
+        for number, step in enumerate(answer.lens.steps):
+            layers = plain_lens(model, output, prompt.tokens - 1 + number)
+            for reading, probs in zip(step.layers, layers, strict=True):
+                assert reading.probs == pytest.approx(probs.topk(3).values.tolist(), abs=tolerance)
+                assert reading.answer_prob == pytest.approx(float(probs[step.token_id]), abs=tolerance)
+                assert reading.tracked[0][0] == pytest.approx(float(probs[tracked]), abs=tolerance)
+                if variant == "fp32":
+                    assert reading.token_ids == probs.topk(3).indices.tolist()
+                    assert reading.answer_rank == int((probs > probs[step.token_id]).sum())
+                    assert reading.tracked[0][1] == int((probs > probs[tracked]).sum())
+                    assert reading.entropy == pytest.approx(float(torch.special.entr(probs).sum()), abs=1e-3)
+            assert step.layers[-1].answer_rank == 0
+            assert step.layers[-1].token_ids[0] == step.token_id
+
+
+def test_greedy_tokens_are_those_of_transformers_generate(engine: VisionQA) -> None:
+    model = Qwen2VLForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32).eval()
+    turns = (
+        Turn("system", ("Answer with a digit.",)),
+        Turn("user", (scene(2), "How many circles are there?")),
+        Turn("assistant", ("2",)),
+        Turn("user", (scene(3), "How many red circles are there?")),
+    )
+    question = Question(turns, max_new_tokens=6)
+    prompt = engine.prompts.build(question)
+    expected = model.generate(
+        input_ids=prompt.input_ids,
+        attention_mask=torch.ones_like(prompt.input_ids),
+        mm_token_type_ids=prompt.mm_token_type_ids,
+        pixel_values=torch.cat([engine.prompts.pixels(slot) for slot in prompt.slots]),
+        image_grid_thw=prompt.image_grid_thw,
+        max_new_tokens=6,
+        do_sample=False,
+    )
+    answer = engine.answer(question)
+    assert answer.token_ids == expected[0, prompt.tokens :].tolist()
+    assert answer.image_tokens == int(prompt.mm_token_type_ids.sum()) == 32
 
 
 def test_a_lens_does_not_change_the_answer(engine: VisionQA) -> None:
-    for count, text in enumerate(QUESTIONS):
-        without = engine.answer(PictureQuestion(scene(count), text, max_new_tokens=4))
-        with_lens = engine.answer(PictureQuestion(scene(count), text, max_new_tokens=4, lens_top_k=5))
+    for count, text in enumerate(TEXTS):
+        without = engine.answer(asked(scene(count), text))
+        with_lens = engine.answer(asked(scene(count), text, lens=LensOptions()))
         assert without.lens is None
         assert (without.token_ids, without.finish_reason) == (with_lens.token_ids, "stop")
 
 
+def test_the_lens_of_a_sampled_answer_is_about_the_sampled_token(engine: VisionQA) -> None:
+    sampling = Sampling(temperature=2.0, seed=20)
+    answer = engine.answer(asked(scene(4), sampling=sampling, lens=LensOptions(every_token=True), max_new_tokens=6))
+    again = engine.answer(asked(scene(4), sampling=sampling, max_new_tokens=6))
+    assert answer.token_ids == again.token_ids
+    assert answer.lens is not None
+    ranks = [step.layers[-1].answer_rank for step in answer.lens.steps]
+    assert any(rank > 0 for rank in ranks), "a seed at which only best tokens are drawn shows nothing"
+    for step in answer.lens.steps:
+        last = step.layers[-1]
+        if last.answer_rank < len(last.token_ids):
+            assert last.token_ids[last.answer_rank] == step.token_id
+        else:
+            assert step.token_id not in last.token_ids
+
+
+def test_answers_and_lens_are_the_same_side_by_side(engine: VisionQA) -> None:
+    """Prompts of different lengths, answers that begin and end at different steps, one lens among them."""
+    questions = [
+        asked(scene(3), "How many circles are there?", lens=LensOptions(every_token=True)),
+        asked(scene(2), "图中有几个图形？"),
+        asked(scene(1), "How many?", sampling=Sampling(temperature=2.0, seed=3), max_new_tokens=7),
+    ]
+    alone = [engine.answer(question) for question in questions]
+    started = [engine.begin(question) for question in questions[:2]]
+    engine.step([one for one in started if not one.ended])
+    started.append(engine.begin(questions[2]))
+    while active := [one for one in started if not one.ended]:
+        engine.step(active)
+    together = [engine.finish(one) for one in started]
+    assert [one.token_ids for one in together] == [one.token_ids for one in alone]
+    assert together[1].lens is None
+    assert together[0].lens is not None
+    assert alone[0].lens is not None
+    for ours, theirs in zip(together[0].lens.steps, alone[0].lens.steps, strict=True):
+        for one, other in zip(ours.layers, theirs.layers, strict=True):
+            assert one.token_ids == other.token_ids
+            assert one.probs == pytest.approx(other.probs, abs=1e-5)
+            assert one.entropy == pytest.approx(other.entropy, abs=1e-4)
+
+
+def test_image_tokens_are_read_where_the_picture_stands(engine: VisionQA) -> None:
+    model = Qwen2VLForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32).eval()
+    question = asked(scene(2), lens=LensOptions(layers=(5, 8), track=("2",), image_tokens=True))
+    answer = engine.answer(question)
+    prompt, output = plain_forward(model, engine, question, [])
+    assert answer.lens is not None
+    assert answer.lens.grids is not None
+    (grid,) = answer.lens.grids
+    assert (grid.width_px, grid.height_px, grid.rows, grid.columns) == (112, 112, 4, 4)
+    positions = prompt.mm_token_type_ids[0].nonzero()[:, 0].tolist()
+    tracked = engine.prompts.single_token("2")
+    for cell, position in enumerate(positions):
+        layers = plain_lens(model, output, position)
+        for number, layer in enumerate((5, 8)):
+            reading = grid.layers[number][cell]
+            assert reading.token_ids == [int(layers[layer].argmax())]
+            assert reading.probs[0] == pytest.approx(float(layers[layer].max()), abs=1e-4)
+            assert reading.tracked[0][0] == pytest.approx(float(layers[layer][tracked]), abs=1e-4)
+
+
+def test_chosen_layers_are_those_of_the_whole_lens(engine: VisionQA) -> None:
+    whole = engine.answer(asked(scene(3), lens=LensOptions())).lens
+    some = engine.answer(asked(scene(3), lens=LensOptions(layers=(8, 2, 2)))).lens
+    assert whole is not None
+    assert some is not None
+    assert some.layers == (2, 8)
+    for layer, reading in zip(some.layers, some.steps[0].layers, strict=True):
+        assert reading.token_ids == whole.steps[0].layers[layer].token_ids
+        assert reading.probs == pytest.approx(whole.steps[0].layers[layer].probs, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "param", "told"),
+    [
+        ({"layers": (9,)}, "lens.layers", "0 \\(the embedding\\) to 8"),
+        ({"layers": (-1,)}, "lens.layers", "0 \\(the embedding\\) to 8"),
+        ({"track": ("12",)}, "lens.track", "2 tokens: '1', '2'"),
+    ],
+)
+def test_what_the_lens_cannot_read_is_refused(engine: VisionQA, options: dict[str, Any], param: str, told: str) -> None:
+    with pytest.raises(InvalidRequestError, match=told) as refused:
+        engine.begin(asked(scene(1), lens=LensOptions(**options)))
+    assert refused.value.param == param
+
+
+def test_bounds(make_engine: Callable[..., VisionQA]) -> None:
+    engine = make_engine(max_prompt_tokens=70, max_grid_readings=31)
+    with pytest.raises(InvalidRequestError, match="32 readings, at most 31"):
+        engine.begin(asked(scene(1), lens=LensOptions(layers=(1, 2), image_tokens=True)))
+    with pytest.raises(PromptTooLongError, match="16 of them for 1 pictures, at most 70"):
+        engine.begin(asked(scene(1), "How many circles are there? " * 8))
+    with pytest.raises(PromptTooLongError, match="for 4 pictures"):
+        engine.begin(Question((Turn("user", (*[scene(1)] * 4, "How many?")),), max_new_tokens=1))
+
+
+def test_a_broken_picture_is_refused_and_leaves_nothing(make_engine: Callable[..., VisionQA]) -> None:
+    engine = make_engine()
+    broken = Picture(scene(1).data[:-200])
+    with pytest.raises(UnsupportedImageError):
+        engine.begin(asked(broken))
+    assert len(engine.cache) == 0
+
+
+def test_an_answer_ends_at_its_length_and_at_stop_strings(engine: VisionQA) -> None:
+    digit = engine.answer(asked(scene(3))).text
+    cut = engine.answer(asked(scene(3), stop=(digit,)))
+    assert (cut.text, cut.finish_reason) == ("", "stop")
+    short = engine.answer(asked(scene(3), max_new_tokens=1))
+    assert (short.text, short.finish_reason) == (digit, "length")
+
+
+def test_scores_are_the_models_own(engine: VisionQA) -> None:
+    model = Qwen2VLForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32).eval()
+    question = asked(scene(3), top_logprobs=4)
+    started = engine.begin(question)
+    scores = started.pieces[0].scores
+    prompt, output = plain_forward(model, engine, question, [])
+    best = output.logits[0, prompt.tokens - 1].log_softmax(-1).topk(4)
+    assert scores is not None
+    assert [token_id for token_id, _ in scores.top] == best.indices.tolist()
+    assert [value for _, value in scores.top] == pytest.approx(best.values.tolist(), abs=1e-4)
+    assert scores.token == scores.top[0]
+
+
+@pytest.mark.parametrize("variant", ["int8", "nf4"])
+def test_quantized_variants_answer_as_the_model_does(variant: Variant, engine: VisionQA) -> None:
+    quantized = VisionQA(FOLDER, variant, "cpu", 1, Limits())
+    layers = {type(block.self_attn.q_proj).__name__ for block in quantized.network.text.layers}
+    assert layers == {{"int8": "Linear8bitLt", "nf4": "Linear4bit"}[variant]}
+    assert type(quantized.network.model.lm_head).__name__ == "Linear"
+    same = [
+        quantized.answer(asked(scene(count), text)).text == engine.answer(asked(scene(count), text)).text
+        for count in range(1, 6)
+        for text in TEXTS
+    ]
+    assert sum(same) >= 0.7 * len(same)
+
+
 def test_the_lens_is_checked_when_the_model_loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lens that norms the last state once more would show numbers that are not the model's: no service with it."""
+    """A lens that norms a state once more would show numbers that are not the model's: no service with it."""
 
     def normed_twice(self: Lens, states: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self._head(self._norm(states))
+        logits: torch.Tensor = self._head(self._norm(self._norm(states)))
         return logits.float()
 
     monkeypatch.setattr(Lens, "logits", normed_twice)
-    with pytest.raises(LensMismatchError):
-        VisionQA(FOLDER, "fp32", max_pixels=1_003_520, threads=1)
+    with pytest.raises(LensMismatchError, match="the last layer"):
+        VisionQA(FOLDER, "fp32", "cpu", 1, Limits())

@@ -1,0 +1,1 @@
+"""MatCha at full size and every variant of it, beside what people run today."""

@@ -1,0 +1,103 @@
+"""What serving costs: time to ready, peak memory of the worker, and what HTTP adds to the engine."""
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import psutil
+
+from services.matcha.backends import Hardware
+from services.matcha.engine import ChartQA, ChartQuestion
+from services.matcha.settings import Variant
+
+_READY_WITHIN_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A service that is up: where, its process, and how long it took."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    ready_s: float
+
+    def peak_bytes(self) -> int:
+        """Peak resident memory of the process that holds the model: the largest of the service's."""
+        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
+        return max(_peak_bytes(process.pid) for process in family)
+
+
+@contextmanager
+def serving(folder: Path, variant: Variant, threads: int, *options: str) -> Iterator[Served]:
+    """The MatCha service on a free loopback port, ended when the block ends."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "services.matcha", "--model-dir", str(folder), "--variant", variant]
+    command += ["--threads", str(threads), "--port", str(port), "--log-level", "error", *options]
+    started_s = time.monotonic()
+    process = subprocess.Popen(command, env={**os.environ, "HF_HUB_OFFLINE": "1"})  # noqa: S603 our own service
+    try:
+        url = f"http://127.0.0.1:{port}"
+        while not _ready(url):
+            if process.poll() is not None or time.monotonic() - started_s > _READY_WITHIN_S:
+                message = f"{variant} did not become ready"
+                raise RuntimeError(message)
+            time.sleep(0.05)
+        yield Served(url, process, time.monotonic() - started_s)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def post(url: str, picture: Path, question: str, max_patches: int, max_new_tokens: int) -> dict[str, object]:
+    """One answer over HTTP."""
+    body = {
+        "image": base64.b64encode(picture.read_bytes()).decode(),
+        "question": question,
+        "max_patches": max_patches,
+        "max_new_tokens": max_new_tokens,
+    }
+    response = httpx.post(f"{url}/v1/answer", json=body, timeout=300, trust_env=False)
+    response.raise_for_status()
+    answer: dict[str, object] = json.loads(response.content)
+    return answer
+
+
+def added_ms(served: Served, engine: ChartQA, picture: Path, question: ChartQuestion, pairs: int) -> list[float]:
+    """What the service adds to the engine, in pairs: the client's time less the engine's for the same question."""
+    added = []
+    for _ in range(pairs):
+        started_s = time.perf_counter()
+        post(served.url, picture, question.text, question.max_patches, question.max_new_tokens)
+        served_s = time.perf_counter() - started_s
+        started_s = time.perf_counter()
+        engine.answer([question])
+        added.append((served_s - (time.perf_counter() - started_s)) * 1000)
+    return added
+
+
+def engine_like(folder: Path, variant: Variant, threads: int) -> ChartQA:
+    """The engine in this process."""
+    return ChartQA(folder, None, variant, Hardware(threads))
+
+
+def _ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/ready", timeout=1, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _peak_bytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
+    return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith("VmHWM:"))

@@ -1,0 +1,53 @@
+"""What the prefix cache saves, and what it holds."""
+
+import gc
+import itertools
+from collections.abc import Iterator
+
+import psutil
+
+from services.bench.figures import Figure
+from services.bench.quiet import calm_tries
+from services.bench.qwen_vl.asking import TEXTS, picture, question, seconds, told
+from services.qwen_vl.engine import VisionQA
+from services.qwen_vl.prefix_cache import PrefixCache
+
+_MB = 1_000_000
+
+
+def reuse_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Figure]:
+    """The first question on a picture and the second, in turns."""
+    numbers = itertools.count(100)
+
+    def pair() -> tuple[float, float]:
+        about = picture(next(numbers))
+        first = seconds(lambda: engine.answer(question(about, TEXTS[0])))
+        return first, seconds(lambda: engine.answer(question(about, TEXTS[1])))
+
+    tries = calm_tries(pair, pairs, patience_s)
+    how = told(tries, "pairs on one picture")
+    yield Figure.median("first question on a picture", [first for first, _ in tries.values], "s", how)
+    yield Figure.median("second question on a picture", [second for _, second in tries.values], "s", how)
+    ratios = [first / second for first, second in tries.values]
+    yield Figure.median("second question faster than the first", ratios, "times", how, at_least=8)
+
+
+def memory_figures(engine: VisionQA, pictures: int, bound_mb: int) -> Iterator[Figure]:
+    """Resident memory that different pictures add, beyond what one answer without a cache takes."""
+    process = psutil.Process()
+    engine.cache = PrefixCache(0)
+    for number in range(2):
+        engine.answer(question(picture(200 + number), tokens=1))
+    gc.collect()
+    before = process.memory_info().rss
+    engine.cache = PrefixCache(bound_mb * _MB)
+    added = []
+    for number in range(pictures):
+        engine.answer(question(picture(300 + number), tokens=1))
+        gc.collect()
+        added.append((process.memory_info().rss - before) / _MB)
+    how = "make bench-qwen-vl: resident memory after each picture, less that after two without a cache"
+    name = f"memory that {pictures} pictures add under a bound of {bound_mb} MB"
+    most = Figure.median(name, [max(added)], "MB", how, at_most=1.1 * bound_mb)
+    yield most.model_copy(update={"n": pictures, "low": min(added)})
+    yield Figure.median("bytes that the cache counts itself", [engine.cache.nbytes / _MB], "MB", how)

@@ -1,0 +1,54 @@
+"""What was computed of pictures before, so that a further question on one is not charged for it again.
+
+Two kinds of entry share one bound in bytes, the least recently used going first:
+
+- the keys and values of a prompt up to a picture's end, under everything they depend on: every token before, every
+  picture's content and grid;
+- a picture's features under its content and grid alone, which serve another prompt with the same picture.
+
+One worker holds one cache and computes one prompt at a time, so of two requests for a new picture that arrive
+together, the second finds what the first has left.
+"""
+
+from collections.abc import Hashable
+
+import torch
+from cachetools import LRUCache
+
+
+def _nbytes(tensor: torch.Tensor) -> int:
+    return tensor.nbytes
+
+
+class PrefixCache:
+    """Tensors by key within ``max_bytes``; one larger than that is not kept."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._entries: LRUCache[Hashable, torch.Tensor] = LRUCache(max_bytes, getsizeof=_nbytes)
+
+    @property
+    def enabled(self) -> bool:
+        """Whether anything can be kept."""
+        return self._entries.maxsize > 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all tensors held."""
+        return int(self._entries.currsize)
+
+    def __len__(self) -> int:
+        """Entries held."""
+        return len(self._entries)
+
+    def get(self, key: Hashable) -> torch.Tensor | None:
+        """The tensor, which must not be written to, or None."""
+        return self._entries.get(key)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries.clear()
+
+    def put(self, key: Hashable, tensor: torch.Tensor) -> None:
+        """Keep a tensor that nothing else writes to, and that is no view of a larger one."""
+        if tensor.nbytes <= self._entries.maxsize:
+            self._entries[key] = tensor

@@ -1,0 +1,44 @@
+"""Other environments: Optimum's, and one with nothing but what a torch-free variant names."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def environment(name: str, target: str) -> Path:
+    """The interpreter of an environment that a make target builds; in CI it must be there."""
+    python = ROOT / name / "bin/python"
+    if not (ROOT / name / "installed").exists():
+        if os.environ.get("CI"):
+            pytest.fail(f"{name} is missing: run make {target}")
+        pytest.skip(f"{name} is missing: run make {target}")
+    return python
+
+
+@pytest.fixture(scope="session")
+def optimum_python() -> Path:
+    return environment(".venv-optimum", "optimum-env")
+
+
+@pytest.fixture(scope="session")
+def torch_free_python() -> Path:
+    return environment(".venv-torch-free", "torch-free-env")
+
+
+def output_of(python: Path, *arguments: str, cwd: Path = ROOT) -> str:
+    """Standard output of another interpreter, on its own packages and without the network."""
+    ended = subprocess.run(
+        [str(python), *arguments],
+        cwd=cwd,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return ended.stdout

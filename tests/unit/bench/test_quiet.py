@@ -1,0 +1,47 @@
+"""Tries are chosen by how calm the machine was, and by nothing else."""
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from services.bench.quiet import calm_tries
+
+
+@pytest.fixture
+def spent(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
+    """Sets what others use during each try, in percent of the machine; a try takes a second of one core."""
+
+    def set_shares(shares: list[float]) -> None:
+        clock = itertools.count(0.0, 1.0)
+
+        def others() -> Iterator[float]:
+            total = 0.0
+            for share in shares:
+                yield total
+                total += share / 100
+                yield total
+
+        used = others()
+        monkeypatch.setattr("services.bench.quiet.time.monotonic", lambda: next(clock))
+        monkeypatch.setattr("services.bench.quiet.time.sleep", lambda _: None)
+        monkeypatch.setattr("services.bench.quiet.psutil.cpu_count", lambda: 1)
+        monkeypatch.setattr("services.bench.quiet._others_s", lambda _: next(used))
+
+    return set_shares
+
+
+def test_disturbed_tries_are_repeated_and_left_out(spent: Callable[[list[float]], None]) -> None:
+    spent([50, 1, 60, 2, 3])
+    values = itertools.count()
+    tries = calm_tries(lambda: next(values), wanted=3, patience_s=1000)
+    assert sorted(tries.values) == [1, 3, 4]
+    assert tries.disturbed_percent == pytest.approx(3)
+
+
+def test_when_patience_ends_the_calmest_are_taken_and_say_so(spent: Callable[[list[float]], None]) -> None:
+    spent([50, 40, 60, 30, 20, 45])
+    values = itertools.count()
+    tries = calm_tries(lambda: next(values), wanted=2, patience_s=0)
+    assert sorted(tries.values) == [0, 1]
+    assert tries.disturbed_percent == pytest.approx(50)

@@ -1,0 +1,219 @@
+"""``prepare`` and ``inspect`` as commands: what they take, what they refuse, and that nothing is left half-written."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from services.common.manifest import read_manifest, verify
+from services.matcha.prepare import build as building
+from services.matcha.prepare.build import build
+from services.matcha.prepare.source import PrepareError, find
+
+MODEL = Path(__file__).parents[3] / "models/tiny-matcha"
+ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
+Artifact = Callable[[str], Path]
+
+
+def matcha(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services.matcha", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def prepare(model: Path | str, out: Path, *options: str, variant: str = "fp32") -> subprocess.CompletedProcess[str]:
+    return matcha("prepare", str(model), "--out", str(out), "--variant", variant, *options)
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """The embedded model as others publish theirs: no manifest, weights pickled, no tokenizer."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for name in ("config.json", "generation_config.json"):
+        shutil.copy(MODEL / name, folder)
+    torch.save(load_file(MODEL / "model.safetensors"), folder / "pytorch_model.bin")
+    return folder
+
+
+def only(folder: Path, *names: str) -> bool:
+    return {path.name for path in folder.iterdir()} == set(names)
+
+
+def test_pickled_weights_become_safetensors_and_the_tokenizer_comes_from_elsewhere(plain: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    ended = prepare(plain, out, "--processor", str(MODEL))
+    assert ended.returncode == 0, ended.stderr
+    manifest = verify(out, ARCHITECTURE)
+    assert manifest.processor == read_manifest(MODEL).source
+    assert manifest.source.id == "plain"
+    assert manifest.source.revision.startswith("sha256:")
+    given, expected = load_file(out / "model.safetensors"), load_file(MODEL / "model.safetensors")
+    assert given.keys() == expected.keys()
+    assert all(torch.equal(given[name], expected[name]) for name in given)
+
+
+def test_weights_that_would_run_code_are_refused(plain: Path, tmp_path: Path) -> None:
+    class Payload:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return (print, ("run",))
+
+    torch.save({"weight": Payload()}, plain / "pytorch_model.bin")
+    ended = prepare(plain, tmp_path / "out", "--processor", str(MODEL))
+    assert ended.returncode != 0
+    assert "run" not in ended.stdout.split()
+    assert only(tmp_path, "plain")
+
+
+def test_a_prepared_folder_is_left_alone_and_said_so(artifact: Artifact) -> None:
+    folder = artifact("fp32")
+    before = {path.name: path.stat().st_mtime_ns for path in folder.iterdir()}
+    ended = prepare(MODEL, folder)
+    assert ended.returncode == 0
+    assert "nothing to do" in ended.stderr
+    assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_a_folder_that_holds_something_else_is_not_overwritten(artifact: Artifact, tmp_path: Path) -> None:
+    refused = prepare(MODEL, artifact("fp32"), variant="bf16")
+    assert refused.returncode == 1
+    assert "--force" in refused.stderr
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.txt").write_text("years of work")
+    refused = prepare(MODEL, mine)
+    assert refused.returncode == 1
+    assert only(mine, "thesis.txt")
+
+
+def test_force_replaces_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "stale").touch()
+    assert prepare(MODEL, out, "--force").returncode == 0
+    verify(out, ARCHITECTURE)
+    assert not (out / "stale").exists()
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "reason"),
+    [
+        ("nowhere/at/all", (), "neither a folder nor"),
+        ("./missing", (), "neither a folder nor"),
+        (str(MODEL), ("--revision", "main"), "leave --revision out"),
+        (str(MODEL.parent / "tiny-qwen2-vl"), (), "is a qwen2_vl model"),
+        (str(MODEL), ("--font", "missing.ttf"), "there is no font"),
+    ],
+)
+def test_what_cannot_be_prepared_is_refused_in_a_sentence(
+    model: str, options: tuple[str, ...], reason: str, tmp_path: Path
+) -> None:
+    ended = prepare(model, tmp_path / "out", *options)
+    assert ended.returncode == 1
+    assert reason in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert only(tmp_path)
+
+
+def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))
+    ended = prepare("google/matcha-chartqa", tmp_path / "out")
+    assert ended.returncode == 1
+    assert "download it elsewhere and name its folder" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_an_artifact_is_not_prepared_again(artifact: Artifact, tmp_path: Path) -> None:
+    ended = prepare(artifact("bf16"), tmp_path / "out")
+    assert ended.returncode == 1
+    assert "prepare from the fp32 weights" in ended.stderr
+
+
+def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))  # type: ignore[attr-defined] # noqa: SLF001
+    with pytest.raises(PrepareError, match="are free"):
+        build(find(str(MODEL), None), "fp32", tmp_path / "out", "", None, lambda _: None)
+    assert only(tmp_path)
+
+
+def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
+    """A real full disk: a file system of two megabytes."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(small)], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting needs root")
+    try:
+        filler = small / "filler"
+        filler.write_bytes(bytes(3 << 20))
+        checkpoint = find(str(MODEL), None)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(building, "_require_room", lambda *_: None)  # found full only while writing
+            with pytest.raises(PrepareError, match="is full"):
+                build(checkpoint, "fp32", small / "out", "", None, lambda _: None)
+        assert only(small, "filler")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_run_leaves_no_half_folder(number: signal.Signals, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = [sys.executable, "-m", "services.matcha", "prepare", str(MODEL), "--variant", "onnx-fp32"]
+    process = subprocess.Popen([*command, "--out", str(out)], stderr=subprocess.PIPE, text=True)
+    deadline_s = time.monotonic() + 60
+    while not list(tmp_path.glob(".out.partial-*")):
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert not out.exists()
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert "nothing was left behind" in told
+        assert only(tmp_path)
+    else:  # nothing could be cleaned; the next run does
+        assert prepare(MODEL, out).returncode == 0
+        assert only(tmp_path, "out")
+
+
+class TestInspect:
+    def test_it_prints_the_manifest_and_verifies(self, artifact: Artifact) -> None:
+        ended = matcha("inspect", str(artifact("onnx-int8")))
+        assert ended.returncode == 0
+        for told in (
+            "onnx-int8",
+            "tallyglass/tiny-matcha @ seed-0",
+            "encoder_model.onnx",
+            "files are as manifest.json",
+        ):
+            assert told in ended.stdout
+
+    def test_an_altered_file_is_named(self, artifact: Artifact, tmp_path: Path) -> None:
+        copy = tmp_path / "copy"
+        shutil.copytree(artifact("fp32"), copy)
+        config = json.loads((copy / "config.json").read_text())
+        (copy / "config.json").write_text(json.dumps({**config, "is_vqa": False}))
+        ended = matcha("inspect", str(copy))
+        assert ended.returncode == 1
+        assert "config.json" in ended.stderr
+
+    def test_no_folder(self, tmp_path: Path) -> None:
+        ended = matcha("inspect", str(tmp_path / "none"))
+        assert ended.returncode == 1
+        assert "is no folder" in ended.stderr
+
+
+def test_an_unknown_command_is_named() -> None:
+    ended = matcha("prepair")
+    assert ended.returncode != 0
+    assert "prepare" in ended.stderr

@@ -1,0 +1,124 @@
+"""The prefix cache: what it keeps, and that an answer from it is the answer without it."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from services.qwen_vl.engine import VisionQA
+from services.qwen_vl.prefix_cache import PrefixCache
+from services.qwen_vl.values import Answer, LensOptions, Question, Turn
+from tests.unit.qwen_vl.conftest import asked, scene
+
+
+@pytest.fixture
+def cached(make_engine: Callable[..., VisionQA]) -> VisionQA:
+    return make_engine()
+
+
+def encodes(engine: VisionQA, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """A list that grows with every picture that goes through the vision tower."""
+    seen: list[object] = []
+    encode = engine.network.encode
+
+    def counted(*arguments: Any) -> torch.Tensor:
+        seen.append(arguments[1])
+        return encode(*arguments)
+
+    monkeypatch.setattr(engine.network, "encode", counted)
+    return seen
+
+
+def assert_alike(one: Answer, other: Answer) -> None:
+    """Equal to float32 rounding: the prefix alone and the prompt in one piece are other matrix products."""
+    assert one.token_ids == other.token_ids
+    assert one.lens is not None
+    assert other.lens is not None
+    for ours, theirs in zip(one.lens.steps, other.lens.steps, strict=True):
+        for a, b in zip(ours.layers, theirs.layers, strict=True):
+            assert a.probs == pytest.approx(b.probs, abs=1e-5)
+            assert a.entropy == pytest.approx(b.entropy, abs=1e-4)
+            assert a.token_ids[0] == b.token_ids[0]
+
+
+def test_a_second_question_is_a_hit_and_answers_alike(cached: VisionQA, engine: VisionQA) -> None:
+    lens = LensOptions(every_token=True)
+    texts = ["How many circles are there?", "图中有几个图形？", "How many red circles are there?"]
+    answers = [cached.answer(asked(scene(3), text, lens=lens)) for text in [*texts, *texts]]
+    assert [answer.cache for answer in answers] == ["miss"] + ["hit"] * 5
+    assert [answer.cached_tokens > 16 for answer in answers] == [False] + [True] * 5
+    for answer, text in zip(answers, [*texts, *texts], strict=True):
+        without = engine.answer(asked(scene(3), text, lens=lens))
+        assert without.cache is None
+        assert_alike(answer, without)
+
+
+def test_a_hit_is_not_worn_by_long_answers(cached: VisionQA) -> None:
+    first = cached.answer(asked(scene(2), lens=LensOptions()))
+    for _ in range(2):
+        cached.answer(asked(scene(2), "Describe it.", max_new_tokens=40))
+    assert_alike(cached.answer(asked(scene(2), lens=LensOptions())), first)
+
+
+def test_other_pictures_sizes_and_prompts_are_misses(cached: VisionQA, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = encodes(cached, monkeypatch)
+    system = Turn("system", ("Answer with a digit.",))
+    cached.answer(asked(scene(2)))
+    assert cached.answer(asked(scene(2, shade=254))).cache == "miss"
+    assert cached.answer(asked(scene(2), max_pixels=6300)).cache == "miss"
+    assert len(seen) == 3
+    other_prompt = cached.answer(Question((system, *asked(scene(2)).turns), max_new_tokens=2))
+    assert (other_prompt.cache, other_prompt.cached_tokens) == ("miss", 0)
+    assert len(seen) == 3, "its features are known all the same"
+
+
+def test_a_conversation_goes_on_from_its_last_known_picture(
+    cached: VisionQA, engine: VisionQA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns = (Turn("user", (scene(2), "How many?")), Turn("assistant", ("2",)))
+    cached.answer(asked(scene(2), "How many?"))
+    seen = encodes(cached, monkeypatch)
+    longer = Question((*turns, Turn("user", (scene(4), "And here?"))), max_new_tokens=4, lens=LensOptions())
+    first = cached.answer(longer)
+    assert (first.cache, len(seen)) == ("miss", 1)
+    assert 16 < first.cached_tokens < first.prompt_tokens - 16
+    second = cached.answer(longer)
+    assert (second.cache, len(seen)) == ("hit", 1)
+    assert_alike(first, engine.answer(longer))
+    assert_alike(second, first)
+
+
+def test_reading_image_tokens_needs_no_second_encoding(cached: VisionQA, monkeypatch: pytest.MonkeyPatch) -> None:
+    cached.answer(asked(scene(2)))
+    seen = encodes(cached, monkeypatch)
+    answer = cached.answer(asked(scene(2), lens=LensOptions(layers=(8,), image_tokens=True)))
+    assert answer.lens is not None
+    assert answer.lens.grids is not None
+    assert (answer.cached_tokens, seen) == (0, [])
+
+
+def test_pictures_of_one_kind_of_question_stay_within_the_bound(make_engine: Callable[..., VisionQA]) -> None:
+    bound = 2_000_000
+    engine = make_engine(cache_bytes=bound)
+    for shade in range(200, 230):
+        assert engine.answer(asked(scene(1, shade=shade), max_new_tokens=1)).cache == "miss"
+        assert engine.cache.nbytes <= bound
+    assert engine.answer(asked(scene(1, shade=229), max_new_tokens=1)).cache == "hit"
+    assert engine.answer(asked(scene(1, shade=200), max_new_tokens=1)).cache == "miss"
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    cache = PrefixCache(3 * 400)
+    for name in "abc":
+        cache.put(name, torch.zeros(100))
+    cache.get("a")
+    cache.put("d", torch.zeros(100))
+    assert [cache.get(name) is not None for name in "abcd"] == [True, False, True, True]
+    assert cache.nbytes == 1200
+
+
+def test_an_entry_larger_than_the_bound_is_not_kept() -> None:
+    cache = PrefixCache(100)
+    cache.put("a", torch.zeros(100))
+    assert (len(cache), cache.nbytes) == (0, 0)
