@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha train-tiny samples clean compare bench-replay bench-qwen-vl
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha train-tiny samples clean compare bench-replay bench-qwen-vl load load-variants bench-load images up down check-deploy
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,64 @@ compare: install ## Set runs of one task side by side, the others against the fi
 
 bench-replay: install ## Measure the replay client: report, overhead, kills, memory (OUT=..., about four minutes)
 	@$(BIN)/python -m clients.replay.bench $(if $(OUT),--out $(OUT))
+
+# Wheels to build with instead of an index (a folder), a certificate authority to trust, and anything else for docker build.
+WHEELS      ?=
+CA          ?=
+BUILD_FLAGS ?=
+BUILD = docker build $(BUILD_FLAGS) $(if $(WHEELS),--build-context wheels=$(WHEELS)) $(if $(CA),--secret id=ca$(comma)src=$(CA)) --build-arg REVISION=$(shell git rev-parse HEAD)
+comma := ,
+images: ## Build every CPU image (WHEELS=folder of wheels, CA=certificate file, BUILD_FLAGS=...)
+	$(BUILD) --file docker/matcha.Dockerfile --target torch --tag tallyglass/matcha:torch .
+	$(BUILD) --file docker/matcha.Dockerfile --target onnx --tag tallyglass/matcha:onnx .
+	$(BUILD) --file docker/matcha.Dockerfile --target openvino --tag tallyglass/matcha:openvino .
+	$(BUILD) --file docker/matcha.Dockerfile --target prepare --tag tallyglass/matcha-prepare:torch .
+	$(BUILD) --file docker/qwen_vl.Dockerfile --target cpu --tag tallyglass/qwen-vl:cpu .
+	$(BUILD) --file docker/replay.Dockerfile --target client --tag tallyglass/replay:client .
+
+COMPOSE = docker compose --file docker/compose.yaml
+up: ## Start both services as containers on 127.0.0.1:8000 and 8001 (after make images)
+	$(COMPOSE) up --detach --wait
+
+down: ## Stop them
+	$(COMPOSE) --profile replay down
+
+# checkov needs versions that the project does not: its tools live apart.
+DEPLOY := .venv-deploy
+$(DEPLOY)/installed: tests/deploy/constraints.txt
+	$(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/python -m pip install --quiet --disable-pip-version-check --requirement tests/deploy/constraints.txt
+	@touch $@
+
+KUBERNETES := 1.33 1.35 1.37
+RENDERED   := build/manifests
+check-deploy: $(DEPLOY)/installed ## Check Dockerfiles and every manifest: schemas of three Kubernetes versions, checkov, hadolint, yamllint
+	@command -v kubectl >/dev/null || { echo "kubectl is needed: it renders the manifests"; exit 1; }
+	@rm -rf $(RENDERED) && k8s/render $(RENDERED)
+	@for version in $(KUBERNETES); do $(DEPLOY)/bin/kubernetes-validate --strict --quiet -k $$version $(RENDERED)/*.yaml || exit 1; done
+	@$(DEPLOY)/bin/yamllint --strict --config-file k8s/.yamllint.yaml k8s docker
+	@$(DEPLOY)/bin/hadolint docker/*.Dockerfile
+	@$(DEPLOY)/bin/checkov --config-file k8s/.checkov.yaml --directory $(RENDERED)
+	@$(DEPLOY)/bin/checkov --config-file docker/.checkov.yaml --directory docker
+	@echo "$$(ls $(RENDERED) | wc -l) manifests and $$(ls docker/*.Dockerfile | wc -l) Dockerfiles hold"
+
+SERVICE ?= matcha
+PROFILE ?= smoke
+VARIANT ?=
+load: install ## Load a service (SERVICE=matcha|qwen_vl VARIANT=... PROFILE=smoke|steady|overload|capacity URL=... SET="rate_per_s=20" OUT=...)
+	@$(BIN)/python -m loadtests run --service $(SERVICE) --profile $(PROFILE) $(if $(VARIANT),--variant $(VARIANT)) $(if $(filter command environment,$(origin URL)),--url $(URL)) $(if $(filter command environment,$(origin DATA)),--data $(DATA)) $(foreach change,$(SET),--set $(change)) $(if $(OUT),--out $(OUT))
+
+# The embedded MatCha in every form; variant=folder where an artifact is needed.
+ARTIFACTS := build/artifacts
+VARIANTS ?= fp32 bf16 int8 onnx-fp32=$(ARTIFACTS)/onnx-fp32 onnx-int8=$(ARTIFACTS)/onnx-int8 openvino=$(ARTIFACTS)/onnx-fp32
+$(ARTIFACTS)/%: models/tiny-matcha/manifest.json | install
+	@$(BIN)/python -m services.matcha prepare models/tiny-matcha --variant $* --out $@
+
+load-variants: install $(filter $(ARTIFACTS)/%,$(subst =, ,$(VARIANTS))) ## Load one variant after the other with the same requests; one table (PROFILE=steady VARIANTS="fp32 ...")
+	@$(BIN)/python -m loadtests variants $(VARIANTS) --service $(SERVICE) --profile $(if $(filter command environment,$(origin PROFILE)),$(PROFILE),steady) $(foreach change,$(SET),--set $(change)) $(if $(OUT),--out $(OUT))
+
+bench-load: install ## How late is the load generator by itself, at 300 requests per second on one core?
+	@$(BIN)/python -m loadtests generator $(if $(OUT),--out $(OUT))
 
 train-tiny: install ## Train the embedded models anew, with their model cards (about two hours on two cores)
 	$(BIN)/python -m services.training tiny-matcha

@@ -1,0 +1,153 @@
+"""The command line: ``python -m loadtests run``, ``variants``, ``table`` and ``generator``."""
+
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+
+from loadtests import profile as profiles
+from loadtests.errors import LoadTestError
+from loadtests.generator import measure_generator
+from loadtests.run import Plan, run
+from loadtests.summary import Summary, summarize
+from loadtests.table import figures, render, warnings, write_figures
+
+_CONSOLE: Final = Console(soft_wrap=True, highlight=False)
+_PAGE: Final = ("--autostart", "--autoquit", "0", "--web-host", "127.0.0.1")
+
+app = typer.Typer(
+    help="Load a service, and tell the truth about it.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+class Service(StrEnum):
+    """What can be loaded."""
+
+    MATCHA = "matcha"
+    QWEN_VL = "qwen_vl"
+
+
+ServiceOption = Annotated[Service, typer.Option(help="Which service.")]
+ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or the path of a .toml file.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="Change the profile: rate_per_s=20, lens=true.")]
+OutOption = Annotated[Path | None, typer.Option(help="Run folder; default runs/<time>-<name>.")]
+LocustArguments = Annotated[list[str] | None, typer.Argument(help="After --, options for Locust: -- --processes 2.")]
+
+
+@app.command("run")
+def run_command(  # noqa: PLR0913 - one parameter per option
+    *,
+    service: ServiceOption,
+    profile: ProfileOption = "smoke",
+    variant: Annotated[str | None, typer.Option(help="Variant to start; the service's default if not given.")] = None,
+    url: Annotated[str | None, typer.Option(help="A service that runs already, instead of one started here.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Data folder, in RealCQA's or TallyQA's layout.")] = None,
+    model_dir: Annotated[Path | None, typer.Option(help="Model folder of the service that is started.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Compute threads of the service that is started.")] = 1,
+    page: Annotated[bool, typer.Option("--page", help="Show Locust's page on 127.0.0.1:8089 while it runs.")] = False,
+    change: SetOption = None,
+    out: OutOption = None,
+    locust: LocustArguments = None,
+) -> None:
+    """Load one service, and write a run folder that `python -m clients.replay report` reads too."""
+    options = _service_options(variant, model_dir, threads)
+    asked = profiles.load(profile, change or ())
+    out = out or _default_out(f"load-{service}-{asked.name}")
+    shown = (*(_PAGE if page else ("--headless",)), *(locust or ()))
+    summary = run(Plan(service, asked, out, url, data, options, shown))
+    _tell([summary], out, f"make load SERVICE={service} PROFILE={asked.name}")
+
+
+@app.command("variants")
+def variants_command(
+    *,
+    variants: Annotated[list[str], typer.Argument(help="Variants, or variant=model folder.")],
+    service: ServiceOption = Service.MATCHA,
+    profile: ProfileOption = "steady",
+    threads: Annotated[int, typer.Option(min=1, help="Compute threads of each service.")] = 1,
+    change: SetOption = None,
+    out: OutOption = None,
+) -> None:
+    """Load one variant after the other with the same requests, and show them in one table."""
+    asked = profiles.load(profile, change or ())
+    out = out or _default_out(f"load-variants-{asked.name}")
+    summaries = []
+    for entry in variants:
+        variant, _, folder = entry.partition("=")
+        options = _service_options(variant, Path(folder) if folder else None, threads)
+        _CONSOLE.print(f"{variant} ...")
+        try:
+            summaries.append(run(Plan(service, asked, out / variant, service_options=options)))
+        except LoadTestError as error:  # a processor without bfloat16, say: the others can still be compared
+            _CONSOLE.print(f"{variant} is left out: {error}", style="yellow")
+    if not summaries:
+        message = "no variant could be loaded"
+        raise LoadTestError(message)
+    _tell(summaries, out, f"make load-variants PROFILE={asked.name}")
+
+
+@app.command("table")
+def table_command(runs: Annotated[list[Path], typer.Argument(help="Folders of load tests.")]) -> None:
+    """Show load tests side by side."""
+    summaries = [summarize(folder) for folder in runs]
+    _CONSOLE.print(render(summaries))
+    for warning in warnings(summaries):
+        _CONSOLE.print(warning, style="yellow")
+
+
+@app.command("generator")
+def generator_command(
+    *,
+    rate: Annotated[float, typer.Option(min=1, help="Requests per second.")] = 300,
+    duration_s: Annotated[float, typer.Option(min=1, help="For how long.")] = 20,
+    out: OutOption = None,
+) -> None:
+    """Load a server that does nothing, with the generator on one core: how late is the generator by itself?"""
+    out = out or _default_out("load-generator")
+    summary = measure_generator(rate, duration_s, out)
+    _CONSOLE.print(render([summary]))
+    lag = summary.lag
+    _CONSOLE.print(f"scheduling lag: p50 {lag.p50_ms:.2f} ms, p99 {lag.p99_ms:.2f} ms, max {lag.max_ms:.1f} ms: {out}")
+
+
+def _service_options(variant: str | None, model_dir: Path | None, threads: int) -> tuple[str, ...]:
+    return (
+        *(("--variant", variant) if variant else ()),
+        *(("--model-dir", str(model_dir)) if model_dir else ()),
+        *("--threads", str(threads)),
+    )
+
+
+def _default_out(name: str) -> Path:
+    return Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-{name}"
+
+
+def _tell(summaries: Sequence[Summary], out: Path, how: str) -> None:
+    _CONSOLE.print(render(summaries))
+    for warning in warnings(summaries):
+        _CONSOLE.print(warning, style="yellow")
+    write_figures(out, [entry for summary in summaries for entry in figures(summary, how)])
+    _CONSOLE.print(str(out))
+
+
+def main() -> None:
+    """Run the command line; what cannot go on is said in one line, with exit code 1."""
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))  # so that a service started here is stopped
+    try:
+        app()
+    except LoadTestError as error:
+        Console(stderr=True).print(str(error), style="red", highlight=False, markup=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

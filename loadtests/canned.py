@@ -1,0 +1,66 @@
+"""A server that does nothing but answer: what the generator is measured against, and what stalls in tests.
+
+``python -m loadtests.canned PORT [STALL_AT_S STALL_S]``: from ``STALL_AT_S`` after its first request on, it answers
+nothing for ``STALL_S``, like a service in a long pause; what came in meanwhile is answered at the pause's end.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+import uvicorn
+
+from services.common.schemas import AnswerResponse, ModelCard, ModelList, Timing, Usage
+
+Message = MutableMapping[str, Any]  # Any: ASGI
+_CARD = ModelCard(id="canned", variant="none", revision="0", manifest_sha256="0" * 64)
+_ANSWER = AnswerResponse(
+    id="ans-0",
+    model=_CARD.id,
+    variant=_CARD.variant,
+    answer="1",
+    finish_reason="stop",
+    usage=Usage(image_tokens=1, prompt_tokens=1, completion_tokens=1),
+    timing=Timing(queue_ms=0, preprocess_ms=0, inference_ms=0, total_ms=0),
+)
+_BODIES = {
+    "/v1/models": ModelList(data=[_CARD]).model_dump_json().encode(),
+    "/v1/answer": _ANSWER.model_dump_json().encode(),
+}
+
+
+class Canned:
+    """The ASGI application."""
+
+    def __init__(self, stall_at_s: float = 0, stall_s: float = 0) -> None:
+        self._stall_at_s = stall_at_s
+        self._stall_s = stall_s
+        self._first_s: float | None = None
+
+    async def __call__(
+        self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
+    ) -> None:
+        """Answer one request."""
+        while (await receive()).get("more_body"):
+            pass
+        if scope["path"] == "/v1/answer":
+            await self._stall()
+        body = _BODIES[scope["path"]]
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def _stall(self) -> None:
+        now_s = time.monotonic()
+        if self._first_s is None:
+            self._first_s = now_s
+        into_s = now_s - self._first_s - self._stall_at_s
+        if 0 <= into_s < self._stall_s:
+            await asyncio.sleep(self._stall_s - into_s)
+
+
+if __name__ == "__main__":
+    port, *stall = sys.argv[1:]
+    uvicorn.run(Canned(*map(float, stall)), host="127.0.0.1", port=int(port), log_level="error", lifespan="off")

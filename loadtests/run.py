@@ -1,0 +1,154 @@
+"""A whole load test: start the service if need be, make the run folder, let Locust ask, write down what it showed."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+import httpx
+from pydantic import ValidationError
+
+from clients.demo.services import ServiceError, running
+from clients.replay.errors import ReplayError
+from clients.replay.folder import RunFolder
+from clients.replay.machine import Machine, client_versions
+from clients.replay.record import RunStatus, Warmup, now
+from loadtests.errors import LoadTestError
+from loadtests.outcomes import read
+from loadtests.profile import Profile
+from loadtests.questions import Questions
+from loadtests.run_folder import SUMMARY, Load, LoadRecord, read_record
+from loadtests.samples import BUNDLED, Samples, load
+from loadtests.summary import Summary, most_in_flight, summarize, window
+from services.common.schemas import ModelCard, ModelList
+
+TASK_OF: Final = {"matcha": "realcqa", "qwen_vl": "tallyqa"}
+"""The data set that each service's questions come from."""
+_LOCUSTFILE: Final = Path(__file__).parent / "locustfile.py"
+_USERS: Final = {"open": "OpenLoopUser", "closed": "ClosedLoopUser"}
+_CARD_TIMEOUT_S: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to load, and how. Without ``url`` the service is started here, with ``service_options``.
+
+    ``locust_options`` go to Locust as they are: ``--processes 2``, say.
+    """
+
+    service: str
+    profile: Profile
+    out: Path
+    url: str | None = None
+    data: Path | None = None
+    service_options: tuple[str, ...] = ()
+    locust_options: tuple[str, ...] = ("--headless",)
+
+    @property
+    def data_folder(self) -> Path:
+        """The data set that is asked about."""
+        return self.data or BUNDLED / TASK_OF[self.service]
+
+
+def run(plan: Plan) -> Summary:
+    """Run one load test into a new folder.
+
+    Raises:
+        LoadTestError: it could not be run; the message says why.
+    """
+    try:
+        RunFolder(plan.out).require_free()
+        RunFolder(plan.out).create()
+        with ExitStack() as stack:
+            url = plan.url
+            if url is None:
+                log = plan.out / "service.log"
+                url = stack.enter_context(running(plan.service, log, *plan.service_options)).url
+            return _measure(plan, url)
+    except (ReplayError, ServiceError) as error:
+        raise LoadTestError(str(error)) from error
+
+
+def _measure(plan: Plan, url: str) -> Summary:
+    folder = RunFolder(plan.out)
+    samples = load(TASK_OF[plan.service], plan.data_folder, plan.profile.seed)
+    folder.write_record(_first_record(plan, url, samples))
+    samples.keep_pictures(folder.pictures, plan.profile.seed)
+    _locust(plan, url)
+    outcomes = read(folder.outcomes)
+    if not outcomes:
+        message = f"nothing was asked in {plan.profile.duration_s:g} s: make the profile longer, or its rate higher"
+        raise LoadTestError(message)
+    started, ended = (datetime.fromtimestamp(at_s, UTC) for at_s in window(outcomes))
+    reached = {"concurrency": most_in_flight(outcomes), "started": started, "ended": ended}
+    folder.write_record(read_record(plan.out).model_copy(update={**reached, "status": RunStatus.FINISHED}))
+    summary = summarize(plan.out)
+    (plan.out / SUMMARY).write_text(json.dumps(dataclasses.asdict(summary), indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def _first_record(plan: Plan, url: str, samples: Samples) -> LoadRecord:
+    profile = plan.profile
+    return LoadRecord(
+        task=TASK_OF[plan.service],
+        data=plan.data_folder.resolve().name,
+        selection=samples.selection,
+        url=url,
+        concurrency=profile.users,
+        lens=profile.lens,
+        timeout_s=profile.timeout_s,
+        server=_card(url),
+        warm_up=_first_answer(url, profile, samples),
+        versions=client_versions(),
+        machine=Machine.this(),
+        started=now(),
+        load=Load.of(plan.service, profile),
+    )
+
+
+def _card(url: str) -> ModelCard:
+    try:
+        response = httpx.get(f"{url}/v1/models", timeout=_CARD_TIMEOUT_S, trust_env=False)
+        return ModelList.model_validate_json(response.raise_for_status().content).data[0]
+    except (httpx.HTTPError, httpx.InvalidURL, ValidationError, IndexError) as error:
+        message = f"{url} does not say which model it serves ({error}): is it one of these services, and running?"
+        raise LoadTestError(message) from error
+
+
+def _first_answer(url: str, profile: Profile, samples: Samples) -> Warmup:
+    """Finds out, before thousands of requests fail, that the service refuses such requests."""
+    ask = next(Questions(samples, profile.pictures, lens=profile.lens, seed=profile.seed).stream("first"))
+    started_s = time.perf_counter()
+    headers = {"Content-Type": "application/json"}
+    try:
+        response = httpx.post(
+            f"{url}/v1/answer", content=ask.body, headers=headers, timeout=profile.timeout_s, trust_env=False
+        )
+    except httpx.HTTPError as error:
+        message = f"{url} did not answer a first question: {str(error) or type(error).__name__}"
+        raise LoadTestError(message) from error
+    if response.is_error:
+        message = f"{url} refused a first question with {response.status_code}: {response.text}"
+        raise LoadTestError(message)
+    return Warmup(question=ask.sample.question, latency_ms=round((time.perf_counter() - started_s) * 1000, 3))
+
+
+def _locust(plan: Plan, url: str) -> None:
+    command = [
+        *(sys.executable, "-m", "locust", "--locustfile", str(_LOCUSTFILE), _USERS[plan.profile.loop]),
+        *("--host", url, "--run-folder", str(plan.out), "--data", str(plan.data_folder)),
+        *("--csv", str(plan.out / "locust"), "--html", str(plan.out / "locust.html")),
+        *("--exit-code-on-error", "0", "--only-summary", "--loglevel", "WARNING", *plan.locust_options),
+    ]
+    log = plan.out / "locust.log"
+    with log.open("wb") as output:
+        ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)  # noqa: S603 our own
+    if ended.returncode:
+        message = f"Locust ended with {ended.returncode}: see {log}"
+        raise LoadTestError(message)

@@ -1,0 +1,40 @@
+"""The data set that is asked about: its questions, its pictures, and what a run folder says of both."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from clients.replay.index import SampleIndex
+from clients.replay.pictures import keep_pictures
+from clients.replay.record import Criteria, Selection
+from clients.replay.selection import select
+from clients.replay.tasks import TASKS
+from clients.replay.tasks.sample import Sample
+from clients.replay.tasks.task import PictureSource
+
+BUNDLED: Final = Path(__file__).parents[1] / "clients" / "samples"
+_SPLIT: Final = "test"
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The questions of a data set's test split; ``read`` gives a picture's bytes by its key."""
+
+    questions: tuple[Sample, ...]
+    read: PictureSource
+    selection: Selection
+
+    def keep_pictures(self, folder: Path, seed: int) -> None:
+        """Put copies of some pictures into a run folder, for its report."""
+        keep_pictures(tuple(dict.fromkeys(sample.image_key for sample in self.questions)), self.read, folder, seed)
+
+
+def load(task: str, data: Path, seed: int) -> Samples:
+    """The samples of a task in a folder.
+
+    Raises:
+        ReplayError: the folder does not hold the data set, or no question of it can be asked.
+    """
+    with SampleIndex(TASKS[task].scan(data, _SPLIT)) as index:
+        selection = select(index, Criteria(split=_SPLIT, seed=seed))
+        return Samples(tuple(index.samples()), TASKS[task].pictures(data), selection)

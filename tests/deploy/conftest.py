@@ -1,0 +1,37 @@
+"""What deployment tests need of the machine: an engine, images, kubectl. Without, they are skipped; in CI they fail."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.deploy.containers import docker, missing
+from tests.deploy.manifests import Manifests
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """A Docker engine that answers."""
+    if shutil.which("docker") is None or docker("info", check=False).returncode:
+        missing("no Docker engine answers")
+
+
+@pytest.fixture(scope="session")
+def manifests(tmp_path_factory: pytest.TempPathFactory) -> Manifests:
+    """Every overlay, job and component, rendered."""
+    if shutil.which("kubectl") is None:
+        missing("no kubectl, which renders the manifests")
+    folder = tmp_path_factory.mktemp("manifests")
+    subprocess.run(["k8s/render", str(folder)], check=True)
+    return Manifests.read(folder)
+
+
+@pytest.fixture(scope="session")
+def kube_play() -> Path:
+    """A command that plays manifests in real containers: ``up``, ``load IMAGE``, ``play`` and ``stop`` from stdin."""
+    command = os.environ.get("KUBE_PLAY")
+    if not command:
+        missing("KUBE_PLAY names no command that plays manifests")
+    return Path(command)

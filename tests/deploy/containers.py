@@ -1,0 +1,134 @@
+"""Images and hardened containers of the services, for tests and figures."""
+
+import json
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+import httpx
+import pytest
+
+from clients.demo.services import free_port
+
+BASE = "python:3.11-slim-bookworm"
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image of ``make images``: its name, its service's folder and settings prefix, and the bars it must hold.
+
+    ``pools`` is how many thread pools compute: ONNX Runtime has one for each of the three graphs.
+    """
+
+    name: str
+    service: str
+    prefix: str
+    max_mb: int
+    ready_within_s: float
+    pools: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A running service container, and how long it took to be ready."""
+
+    name: str
+    url: str
+    ready_s: float
+
+
+TORCH = Image("tallyglass/matcha:torch", "matcha", "MATCHA", max_mb=1300, ready_within_s=20)
+QWEN_VL = Image("tallyglass/qwen-vl:cpu", "qwen_vl", "QWEN_VL", max_mb=1300, ready_within_s=20)
+ONNX = Image("tallyglass/matcha:onnx", "matcha", "MATCHA", max_mb=260, ready_within_s=5, pools=3)
+OPENVINO = Image("tallyglass/matcha:openvino", "matcha", "MATCHA", max_mb=500, ready_within_s=10)
+SERVICES = (TORCH, ONNX, OPENVINO, QWEN_VL)
+REPLAY = "tallyglass/replay:client"
+REPLAY_MAX_MB = 200
+PREPARE = "tallyglass/matcha-prepare:torch"
+
+
+def missing(what: str) -> NoReturn:
+    """Skip the test, or fail it in CI, where everything must be there."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
+
+
+def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run ``docker``; what it says is in ``stdout`` and ``stderr``."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        message = f"docker {' '.join(arguments)} ended with {done.returncode}: {done.stderr}"
+        raise AssertionError(message)
+    return done
+
+
+def size_mb(image: str) -> float:
+    """Uncompressed size in MB (10^6 bytes, as Docker shows it)."""
+    return int(docker("image", "inspect", "--format", "{{.Size}}", image).stdout) / 1e6
+
+
+def above_base_mb(image: str) -> float:
+    """What an image adds to its base."""
+    return size_mb(image) - size_mb(BASE)
+
+
+def config(image: str) -> dict[str, object]:
+    """What an image says of itself."""
+    values: dict[str, object] = json.loads(docker("image", "inspect", "--format", "{{json .Config}}", image).stdout)
+    return values
+
+
+def python_in(image: str, code: str) -> str:
+    """What Python code prints in an image, run as the image's own user."""
+    return docker("run", "--rm", "--network=none", "--entrypoint=python", image, "-c", code).stdout.strip()
+
+
+@contextmanager
+def running(image: Image, *options: str, cpus: float = 1, memory: str = "1g") -> Iterator[Container]:
+    """A hardened container on the host's loopback, ready to answer; removed when the block ends."""
+    name, port = f"tallyglass-test-{uuid.uuid4().hex[:8]}", free_port()
+    hardened = (
+        *("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=10001:10001"),
+        *(f"--cpus={cpus}", f"--memory={memory}", "--pids-limit=256", "--network=host"),
+    )
+    settings = (f"--env={image.prefix}_HOST=127.0.0.1", f"--env={image.prefix}_PORT={port}")
+    started_s = time.monotonic()
+    docker("run", "--detach", f"--name={name}", *hardened, *settings, *options, image.name)
+    try:
+        url = f"http://127.0.0.1:{port}"
+        wait_until_ready(url, name)
+        yield Container(name, url, time.monotonic() - started_s)
+    finally:
+        docker("rm", "--force", name)
+
+
+def wait_until_ready(url: str, name: str, within_s: float = 60) -> None:
+    """Wait for ``/ready``; a container that ended or is late is an error that shows its log."""
+    deadline_s = time.monotonic() + within_s
+    while time.monotonic() < deadline_s and state(name) == "running":
+        try:
+            if httpx.get(f"{url}/ready", timeout=2, trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            pass  # HTTP comes up once the model is loaded
+        time.sleep(0.05)
+    logs = docker("logs", name)
+    message = f"{name} is not ready:\n{logs.stdout}{logs.stderr}"
+    raise AssertionError(message)
+
+
+def state(name: str) -> str:
+    """``running`` or ``exited``."""
+    return docker("inspect", "--format", "{{.State.Status}}", name).stdout.strip()
+
+
+def exit_code(name: str) -> int:
+    """How a container ended."""
+    return int(docker("inspect", "--format", "{{.State.ExitCode}}", name).stdout)

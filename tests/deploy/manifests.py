@@ -1,0 +1,46 @@
+"""Rendered manifests, by name and kind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+Manifest = dict[str, Any]  # Any: YAML values
+
+POD_KINDS = ("Deployment", "Job")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifests:
+    """What ``k8s/render`` wrote: the manifests of each file."""
+
+    files: dict[str, list[Manifest]]
+
+    @classmethod
+    def read(cls, folder: Path) -> "Manifests":
+        """Every file of a folder."""
+        return cls({path.stem: list(yaml.safe_load_all(path.read_text())) for path in sorted(folder.glob("*.yaml"))})
+
+    def of(self, file: str, kind: str, name: str | None = None) -> list[Manifest]:
+        """The manifests of a kind in one file; of one name, or whose name a generator has begun with it."""
+        found = (manifest for manifest in self.files[file] if manifest["kind"] == kind)
+        return [each for each in found if name is None or each["metadata"]["name"].startswith(name)]
+
+    def every(self, *kinds: str) -> Iterator[tuple[str, Manifest]]:
+        """Every manifest of these kinds, with its file."""
+        for file, manifests in self.files.items():
+            for manifest in manifests:
+                if manifest["kind"] in kinds:
+                    yield file, manifest
+
+    def pods(self) -> Iterator[tuple[str, Manifest]]:
+        """The pod spec of everything that runs, with its file."""
+        for file, manifest in self.every(*POD_KINDS):
+            yield file, manifest["spec"]["template"]["spec"]
+
+
+def containers(pod: Manifest) -> list[Manifest]:
+    """Every container of a pod, those that run first included."""
+    return [*pod.get("initContainers", []), *pod["containers"]]

@@ -1,0 +1,102 @@
+"""Whole stacks, run for real: compose with the replay, and the ``dev`` overlay."""
+
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+
+from clients.demo.services import free_port
+from tests.deploy.containers import QWEN_VL, TORCH, Image, docker
+from tests.deploy.manifests import Manifest, Manifests
+
+pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
+
+COMPOSE = ("compose", "--file=docker/compose.yaml", "--file=docker/compose.host.yaml", "--project-name=tallyglass-test")
+
+
+def test_compose_comes_up_healthy_and_the_replays_report_lands_on_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = {"MATCHA": free_port(), "QWEN_VL": free_port()}
+    for name, port in ports.items():
+        monkeypatch.setenv(f"{name}_PORT", str(port))
+        monkeypatch.setenv(f"{name}_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("OUT", str(tmp_path))
+    monkeypatch.setenv("LIMIT", "5")
+    monkeypatch.setenv("REPLAY_USER", f"{os.getuid()}:{os.getgid()}")
+    try:
+        docker(*COMPOSE, "up", "--detach", "--wait")
+        docker(*COMPOSE, "--profile=replay", "up", "--exit-code-from=report", "report")
+    finally:
+        docker(*COMPOSE, "--profile=replay", "down", "--timeout=60")
+    assert (tmp_path / "report" / "index.html").stat().st_size > 10_000
+    for run in ("matcha", "qwen-vl"):
+        assert len((tmp_path / run / "outcomes.jsonl").read_text().splitlines()) == 5
+
+
+def test_compose_without_the_override_is_valid_too() -> None:
+    config = yaml.safe_load(docker("compose", "--file=docker/compose.yaml", "config").stdout)
+    assert set(config["services"]) == {"matcha", "qwen-vl"}
+
+
+def test_the_dev_overlay_runs_and_answers(kube_play: Path, manifests: Manifests) -> None:
+    """Its manifests as they are, but for the network: on this host's loopback, on free ports."""
+    ports = {"matcha": free_port(), "qwen-vl": free_port()}
+    played = yaml.safe_dump_all(_on_loopback(manifest, ports) for manifest in manifests.files["dev"])
+    for image in (TORCH, QWEN_VL):
+        subprocess.run([kube_play, "load", image.name], check=True, capture_output=True)
+    try:
+        subprocess.run([kube_play, "play"], input=played, text=True, check=True, capture_output=True)
+        for name, port in ports.items():
+            _wait_until_ready(port)
+            cards = httpx.get(f"http://127.0.0.1:{port}/v1/models", trust_env=False).json()["data"]
+            assert cards[0]["id"] == {"matcha": "tallyglass/tiny-matcha", "qwen-vl": "tallyglass/tiny-qwen2-vl"}[name]
+            assert _answer(port, {"matcha": TORCH, "qwen-vl": QWEN_VL}[name]).status_code == 200
+    finally:
+        subprocess.run([kube_play, "stop"], input=played, text=True, check=False, capture_output=True)
+
+
+def _on_loopback(manifest: Manifest, ports: dict[str, int]) -> Manifest:
+    if manifest["kind"] == "Deployment":
+        manifest["spec"]["template"]["spec"]["hostNetwork"] = True
+        (container,) = manifest["spec"]["template"]["spec"]["containers"]
+        container["ports"][0]["containerPort"] = ports[container["name"]]
+    if manifest["kind"] == "ConfigMap":
+        data: dict[str, Any] = manifest["data"]
+        for key in list(data):
+            if key.endswith("_HOST"):
+                data[key] = "127.0.0.1"
+            if key.endswith("_PORT"):
+                data[key] = str(ports["matcha" if key.startswith("MATCHA") else "qwen-vl"])
+    return manifest
+
+
+def _wait_until_ready(port: int) -> None:
+    deadline_s = time.monotonic() + 60
+    while time.monotonic() < deadline_s:
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/ready", trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.2)
+    pytest.fail(f"nothing is ready on port {port}")
+
+
+def _answer(port: int, image: Image) -> httpx.Response:
+    path = {
+        "matcha": "clients/samples/realcqa/images/PMC9000001_g001.jpg",
+        "qwen_vl": "clients/samples/tallyqa/VG_100K/2378836.jpg",
+    }[image.service]
+    with Path(path).open("rb") as picture:
+        return httpx.post(
+            f"http://127.0.0.1:{port}/v1/answer",
+            files={"image": picture},
+            data={"question": "How many?"},
+            timeout=60,
+            trust_env=False,
+        )
