@@ -68,11 +68,11 @@ optimum-env: .venv-optimum/installed ## Build .venv-optimum, Optimum's own envir
 torch-free-env: .venv-torch-free/installed ## Build .venv-torch-free, with nothing but what the ONNX and OpenVINO variants name
 
 variants: install ## Every MatCha variant on the embedded model: answers beside fp32's, size, memory, latency (OUT=...)
-	@$(BIN)/python -m services.bench.matcha variants --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-variants)
+	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m services.bench.matcha variants --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-variants)
 
 bench-matcha: install optimum-env ## MatCha at full size beside transformers 4 and Optimum: a quarter of an hour, 9 GB (OUT=...)
 	@out=$(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-matcha); \
-	$(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out
+	export OMP_WAIT_POLICY=PASSIVE; $(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out
 
 compare: install ## Set runs of one task side by side, the others against the first (RUNS="runs/a runs/b" OUT=...)
 	@test -n "$(RUNS)" || { echo 'name the run folders: make compare RUNS="runs/a runs/b"'; exit 2; }

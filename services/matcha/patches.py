@@ -27,20 +27,22 @@ def grid_shape(width: int, height: int, max_patches: int) -> tuple[int, int]:
     return rows, columns
 
 
-def standardize(pixels: Floats) -> Floats:
-    """Mean 0 and standard deviation 1 over the whole picture; a plain one stays near 0 (the deviation has a floor)."""
-    deviation = max(float(pixels.std()), 1.0 / math.sqrt(pixels.size))
-    standardized: Floats = (pixels - pixels.mean()) / np.float32(deviation)
-    return standardized
+def mean_and_deviation(picture: Image.Image) -> tuple[float, float]:
+    """Of all values of an RGB picture, from its histogram; the floor of the deviation keeps a plain one near 0."""
+    counts = np.array(picture.histogram(), dtype=np.float64).reshape(CHANNELS, -1).sum(axis=0)
+    values, total = np.arange(len(counts)), counts.sum()
+    mean = float(counts @ values / total)
+    deviation = math.sqrt(float(counts @ (values - mean) ** 2 / total))
+    return mean, max(deviation, 1.0 / math.sqrt(total))
 
 
-def resize(pixels: Floats, width: int, height: int) -> Floats:
-    """Antialiased bilinear scaling of (H, W, C) floats; Pillow's filter is the one that torch took over."""
-    channels = [
-        np.asarray(Image.fromarray(pixels[:, :, channel]).resize((width, height), Image.Resampling.BILINEAR))
-        for channel in range(pixels.shape[2])
-    ]
-    return np.stack(channels, axis=2)
+def resize(picture: Image.Image, width: int, height: int) -> Floats:
+    """Antialiased bilinear scaling of an RGB picture to (H, W, C) floats, not rounded to bytes again.
+
+    Pillow's filter is the one that torch took over.
+    """
+    bands = [band.convert("F").resize((width, height), Image.Resampling.BILINEAR) for band in picture.split()]
+    return np.stack([np.asarray(band) for band in bands], axis=2)
 
 
 def flatten_patches(picture: Image.Image, max_patches: int) -> Floats:
@@ -52,9 +54,11 @@ def flatten_patches(picture: Image.Image, max_patches: int) -> Floats:
     if max_patches < 1:
         message = f"max_patches is {max_patches}: at least 1 is needed"
         raise ValueError(message)
+    picture = picture.convert("RGB")
     rows, columns = grid_shape(picture.width, picture.height, max_patches)
-    pixels = standardize(np.asarray(picture.convert("RGB"), dtype=np.float32))
-    pixels = resize(pixels, columns * PATCH_PIXELS, rows * PATCH_PIXELS)
+    mean, deviation = mean_and_deviation(picture)
+    # Scaled first and then standardized, which is the same to rounding, and has fewer values to go through.
+    pixels = (resize(picture, columns * PATCH_PIXELS, rows * PATCH_PIXELS) - np.float32(mean)) / np.float32(deviation)
     cut = pixels.reshape(rows, PATCH_PIXELS, columns, PATCH_PIXELS, CHANNELS).transpose(0, 2, 1, 3, 4)
     patches = np.empty((rows * columns, ROW_LENGTH), dtype=np.float32)
     patches[:, 0] = np.repeat(np.arange(1, rows + 1), columns)

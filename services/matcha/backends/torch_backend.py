@@ -1,6 +1,7 @@
 """MatCha in PyTorch, by transformers: SDPA attention, greedy decoding with a cache; in fp32, bf16 or int8."""
 
 import json
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -8,7 +9,7 @@ from typing import Any, Literal
 import torch
 from transformers import BitsAndBytesConfig, Pix2StructForConditionalGeneration
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.utils import logging
+from transformers.utils.logging import disable_progress_bar
 
 from services.matcha.patches import Floats
 
@@ -27,7 +28,7 @@ class TorchBackend:
 
     def __init__(self, folder: Path, threads: int, form: Form, device: str = "cpu") -> None:
         torch.set_num_threads(threads)
-        logging.disable_progress_bar()
+        disable_progress_bar()
         self._model = load_model(folder, form, device)
         # Rows and columns travel with the pixels: in bf16 those from 257 on would be rounded to others.
         self._model.encoder.embeddings.patch_projection.register_forward_pre_hook(self._in_compute_type)
@@ -67,6 +68,7 @@ class TorchBackend:
 def load_model(folder: Path, form: Form, device: str = "cpu", **options: Any) -> Pix2StructForConditionalGeneration:
     """The checkpoint in a form, ready to infer; ``options`` go to ``from_pretrained``."""
     if form == "int8":
+        logging.getLogger("bitsandbytes").setLevel("ERROR")  # it warns of a cast in every product
         options["device_map"] = device
         if "quantization_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
             options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
