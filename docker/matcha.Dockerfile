@@ -77,6 +77,7 @@ COPY models/tiny-matcha /source
 RUN python -m services.matcha prepare /source --variant onnx-fp32 --out /embedded/onnx-fp32 \
     && python -m services.matcha prepare /source --variant onnx-int8 --out /embedded/onnx-int8 \
     && chmod -R a+rX /embedded
+USER 10001:10001
 
 FROM base AS onnx
 COPY --from=embedded /embedded/onnx-fp32 /embedded/onnx-fp32

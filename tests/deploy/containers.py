@@ -21,17 +21,13 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of ``make images``: its name, its service's folder and settings prefix, and the bars it must hold.
-
-    ``pools`` is how many thread pools compute: ONNX Runtime has one for each of the three graphs.
-    """
+    """An image of ``make images``: its name, its service's folder and settings prefix, and the bars it must hold."""
 
     name: str
     service: str
     prefix: str
     max_mb: int
     ready_within_s: float
-    pools: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,7 @@ class Container:
 
 TORCH = Image("tallyglass/matcha:torch", "matcha", "MATCHA", max_mb=1300, ready_within_s=20)
 QWEN_VL = Image("tallyglass/qwen-vl:cpu", "qwen_vl", "QWEN_VL", max_mb=1300, ready_within_s=20)
-ONNX = Image("tallyglass/matcha:onnx", "matcha", "MATCHA", max_mb=260, ready_within_s=5, pools=3)
+ONNX = Image("tallyglass/matcha:onnx", "matcha", "MATCHA", max_mb=260, ready_within_s=5)
 OPENVINO = Image("tallyglass/matcha:openvino", "matcha", "MATCHA", max_mb=500, ready_within_s=10)
 SERVICES = (TORCH, ONNX, OPENVINO, QWEN_VL)
 REPLAY = "tallyglass/replay:client"
