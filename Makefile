@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha train-tiny samples clean compare bench-replay bench-qwen-vl load load-variants bench-load images up down check-deploy
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha figures train-tiny samples clean compare bench-replay bench-qwen-vl load load-variants bench-load images up down check-deploy
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -138,6 +138,9 @@ load-variants: install $(filter $(ARTIFACTS)/%,$(subst =, ,$(VARIANTS))) ## Load
 
 bench-load: install ## How late is the load generator by itself, at 300 requests per second on one core?
 	@$(BIN)/python -m loadtests generator $(if $(OUT),--out $(OUT))
+
+figures: install ## The newest of each figure that the benchmarks left under runs/, and which fall short
+	@$(BIN)/python -m services.bench
 
 train-tiny: install ## Train the embedded models anew, with their model cards (about two hours on two cores)
 	$(BIN)/python -m services.training tiny-matcha
