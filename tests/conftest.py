@@ -1,6 +1,7 @@
 """What every test shares: a clean environment, small pictures, and the two services running once for all."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ from PIL import Image, ImageDraw
 from clients.demo.services import Service, running
 from tests.pictures import encode
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it, and its children would
 TINY_MATCHA = Path(__file__).parents[1] / "models/tiny-matcha"
 
 

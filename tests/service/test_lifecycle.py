@@ -50,21 +50,23 @@ def test_sigterm_ends_cleanly_and_leaves_nothing(name: str, tmp_path: Path) -> N
     assert [json.loads(line)["message"] for line in lines][-1] == "stopped"  # and every line is JSON
 
 
-def test_a_request_begun_is_answered_before_the_end(tmp_path: Path, png: bytes) -> None:
+def test_requests_begun_are_answered_before_the_end(tmp_path: Path, png: bytes) -> None:
     with running("matcha", tmp_path / "log", "--threads", "1") as service:
         replies: list[httpx.Response] = []
-        body = {"image": base64.b64encode(png).decode(), "question": "How many?", "max_patches": 2048}
+        body = {"image": base64.b64encode(png).decode(), "question": "How many?", "max_patches": 4096}
 
         def ask() -> None:
             replies.append(httpx.post(f"{service.url}/v1/answer", json=body, timeout=60))
 
-        thread = threading.Thread(target=ask)
-        thread.start()
-        _wait_for_in_flight(service)
+        threads = [threading.Thread(target=ask) for _ in range(4)]  # so many that none of them is missed
+        for thread in threads:
+            thread.start()
+        _wait_for_in_flight(service, len(threads))
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(30) == 0
-        thread.join()
-    assert replies[0].status_code == 200
+        for thread in threads:
+            thread.join()
+    assert [reply.status_code for reply in replies] == [200] * len(threads)
 
 
 def test_no_answer_in_time_is_504_and_the_next_one_is_answered(tmp_path: Path, png: bytes) -> None:
@@ -88,12 +90,13 @@ def test_the_variant_asked_for_is_served(tmp_path: Path, png: bytes) -> None:
         assert httpx.get(f"{service.url}/v1/models").json()["data"][0]["variant"] == "bf16"
 
 
-def _wait_for_in_flight(service: Service) -> None:
-    for _ in range(200):
-        if "tallyglass_requests_in_flight 1.0" in httpx.get(f"{service.url}/metrics").text:
-            return
-        time.sleep(0.005)
-    pytest.fail("the request was never in flight")
+def _wait_for_in_flight(service: Service, count: int) -> None:
+    with httpx.Client(base_url=service.url) as client:
+        for _ in range(1000):
+            if f"tallyglass_requests_in_flight {count}.0" in client.get("/metrics").text:
+                return
+            time.sleep(0.005)
+    pytest.fail("the requests were never in flight")
 
 
 def test_ctrl_c_while_loading_ends_cleanly(tmp_path: Path) -> None:
