@@ -1,7 +1,8 @@
 """A server that does nothing but answer: what the generator is measured against, and what stalls in tests.
 
-``python -m loadtests.canned PORT [STALL_AT_S STALL_S]``: from ``STALL_AT_S`` after its first request on, it answers
-nothing for ``STALL_S``, like a service in a long pause; what came in meanwhile is answered at the pause's end.
+``python -m loadtests.canned PORT [STALL_AT_S STALL_S]``: from ``STALL_AT_S`` after its second question on, it
+answers nothing for ``STALL_S``, like a service in a long pause; what came in meanwhile is answered at the pause's end.
+A load test asks one question by itself; Locust takes seconds to start, and the second question is its first.
 """
 
 import asyncio
@@ -37,7 +38,8 @@ class Canned:
     def __init__(self, stall_at_s: float = 0, stall_s: float = 0) -> None:
         self._stall_at_s = stall_at_s
         self._stall_s = stall_s
-        self._first_s: float | None = None
+        self._asked_before = False
+        self._began_s: float | None = None
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -53,10 +55,13 @@ class Canned:
         await send({"type": "http.response.body", "body": body})
 
     async def _stall(self) -> None:
+        if not self._asked_before:
+            self._asked_before = True
+            return
         now_s = time.monotonic()
-        if self._first_s is None:
-            self._first_s = now_s
-        into_s = now_s - self._first_s - self._stall_at_s
+        if self._began_s is None:
+            self._began_s = now_s
+        into_s = now_s - self._began_s - self._stall_at_s
         if 0 <= into_s < self._stall_s:
             await asyncio.sleep(self._stall_s - into_s)
 

@@ -1,7 +1,9 @@
 """Manifests, Dockerfiles, compose and settings say the same: ports, probes, variables, limits cannot drift apart."""
 
 import re
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -184,6 +186,26 @@ def test_the_indexed_replay_and_its_merge_agree_on_the_parts(manifests: Manifest
     (merge,) = manifests.of("replay-merge", "Job")
     (first,) = merge["spec"]["template"]["spec"]["initContainers"]
     assert first["args"][1:-1] == [f"/runs/shard-{index}" for index in range(parts)]
+
+
+def test_the_replay_image_copies_all_that_the_client_imports(tmp_path: Path) -> None:
+    """Tried before there is an image: what the Dockerfile copies to /app is enough to start the client."""
+    copies = re.findall(
+        r"^COPY ((?:services|clients)/.*) /app/(.*)$", Path("docker/replay.Dockerfile").read_text(), re.MULTILINE
+    )
+    assert copies
+    for sources, target in copies:
+        for source in map(Path, sources.split()):
+            if source.is_dir():
+                shutil.copytree(source, tmp_path / target)
+            else:
+                (tmp_path / target).mkdir(parents=True, exist_ok=True)
+                shutil.copy(source, tmp_path / target)
+    shows = "import clients.replay.__main__ as client; print(client.__file__)"
+    alone = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r}); {shows}"]
+    started = subprocess.run(alone, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert started.returncode == 0, started.stderr
+    assert Path(started.stdout.strip()).is_relative_to(tmp_path)
 
 
 def test_compose_is_as_hardened_as_the_manifests() -> None:
