@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from services.common.artifact import seal, whole_folder
 from services.common.manifest import Manifest, ManifestError, Source, verify
 from services.matcha.backends.torch_backend import Form, load_model
+from services.matcha.header import load_font
 from services.matcha.prepare.export import WeightsFile, export, graphs
 from services.matcha.prepare.quantize import quantize
 from services.matcha.prepare.source import (
@@ -139,6 +140,11 @@ def _copy_font(checkpoint: Checkpoint, font: Path | None, folder: Path) -> str |
     font = font or training_font() or (_LIBERATION if _LIBERATION.is_file() else None)
     if not font:
         return None
+    try:
+        load_font(font)
+    except OSError as error:
+        message = f"{font} is no font that can be drawn with ({error}): name a TrueType file with --font"
+        raise PrepareError(message) from error
     shutil.copyfile(font, folder / font.name)
     return font.name
 

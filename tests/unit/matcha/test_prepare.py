@@ -111,6 +111,7 @@ def test_force_replaces_it(tmp_path: Path) -> None:
         (str(MODEL), ("--revision", "main"), "leave --revision out"),
         (str(MODEL.parent / "tiny-qwen2-vl"), (), "is a qwen2_vl model"),
         (str(MODEL), ("--font", "missing.ttf"), "there is no font"),
+        (str(MODEL), ("--font", __file__), "is no font that can be drawn with"),
     ],
 )
 def test_what_cannot_be_prepared_is_refused_in_a_sentence(
