@@ -62,7 +62,7 @@ def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -
     for variant, kept in _SERVED.items():
         with service.serving(speed.artifact_folder(place, kept), variant, threads) as served:
             for _ in range(2):
-                service.post(served.url, picture, "What is the title?", 2048, 8)
+                service.post(served.http, picture, "What is the title?", 2048, 8)
             bar = {"at_most": _MEMORY_BARS[variant]} if variant in _MEMORY_BARS else {}
             name = f"{variant}: peak resident memory of the worker at 2048 patches"
             measured.append(Figure.median(name, [served.peak_bytes() / _GIB], "GiB", HOW, **bar))

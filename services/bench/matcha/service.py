@@ -25,9 +25,9 @@ _READY_WITHIN_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A service that is up: where, its process, and how long it took."""
+    """A service that is up: a client with its connection open, its process, and how long it took."""
 
-    url: str
+    http: httpx.Client
     process: subprocess.Popen[bytes]
     ready_s: float
 
@@ -47,19 +47,19 @@ def serving(folder: Path, variant: Variant, threads: int, *options: str) -> Iter
     started_s = time.monotonic()
     process = subprocess.Popen(command, env={**os.environ, "HF_HUB_OFFLINE": "1"})  # noqa: S603 our own service
     try:
-        url = f"http://127.0.0.1:{port}"
-        while not _ready(url):
-            if process.poll() is not None or time.monotonic() - started_s > _READY_WITHIN_S:
-                message = f"{variant} did not become ready"
-                raise RuntimeError(message)
-            time.sleep(0.05)
-        yield Served(url, process, time.monotonic() - started_s)
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300, trust_env=False) as client:
+            while not _ready(client):
+                if process.poll() is not None or time.monotonic() - started_s > _READY_WITHIN_S:
+                    message = f"{variant} did not become ready"
+                    raise RuntimeError(message)
+                time.sleep(0.05)
+            yield Served(client, process, time.monotonic() - started_s)
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(60)
 
 
-def post(url: str, picture: Path, question: str, max_patches: int, max_new_tokens: int) -> dict[str, object]:
+def post(http: httpx.Client, picture: Path, question: str, max_patches: int, max_new_tokens: int) -> dict[str, object]:
     """One answer over HTTP."""
     body = {
         "image": base64.b64encode(picture.read_bytes()).decode(),
@@ -67,7 +67,7 @@ def post(url: str, picture: Path, question: str, max_patches: int, max_new_token
         "max_patches": max_patches,
         "max_new_tokens": max_new_tokens,
     }
-    response = httpx.post(f"{url}/v1/answer", json=body, timeout=300, trust_env=False)
+    response = http.post("/v1/answer", json=body)
     response.raise_for_status()
     answer: dict[str, object] = json.loads(response.content)
     return answer
@@ -78,7 +78,7 @@ def added_ms(served: Served, engine: ChartQA, picture: Path, question: ChartQues
     added = []
     for _ in range(pairs):
         started_s = time.perf_counter()
-        post(served.url, picture, question.text, question.max_patches, question.max_new_tokens)
+        post(served.http, picture, question.text, question.max_patches, question.max_new_tokens)
         served_s = time.perf_counter() - started_s
         started_s = time.perf_counter()
         engine.answer([question])
@@ -91,9 +91,9 @@ def engine_like(folder: Path, variant: Variant, threads: int) -> ChartQA:
     return ChartQA(folder, None, variant, Hardware(threads))
 
 
-def _ready(url: str) -> bool:
+def _ready(http: httpx.Client) -> bool:
     try:
-        return httpx.get(f"{url}/ready", timeout=1, trust_env=False).is_success
+        return http.get("/ready", timeout=1).is_success
     except httpx.HTTPError:
         return False
 
