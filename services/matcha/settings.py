@@ -46,7 +46,10 @@ class MatchaSettings(ServerSettings):
     )
     max_patches_limit: int = Field(default=4096, ge=1, le=16384, description="Most patches a request may ask for.")
     max_batch_size: int = Field(
-        default=1, ge=1, le=64, description="Most requests answered together; on a CPU it gains nothing (README)."
+        default=1,
+        ge=1,
+        le=64,
+        description="Most requests answered together; pictures are encoded one by one all the same.",
     )
     batch_timeout_s: float = Field(
         default=0.01, ge=0.001, le=1, description="Longest wait for a batch to fill, in seconds."
