@@ -21,9 +21,14 @@ def configure(level: str) -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.captureWarnings(capture=True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    take_over_libraries()
+
+
+def take_over_libraries() -> None:
+    """Let what the libraries log go through our formatter alone; for after each step that gives them another."""
     for name in LIBRARIES:
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = True
         logger.setLevel(logging.WARNING)
-    logging.getLogger("httpx").setLevel(logging.WARNING)

@@ -13,6 +13,9 @@ import sys
 import time
 from contextlib import suppress
 from multiprocessing import active_children
+from multiprocessing.connection import wait
+from multiprocessing.managers import SyncManager
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -50,8 +53,16 @@ class QueueSpec(LitSpec):  # type: ignore[misc]  # LitServe has no type hints
         return output
 
 
+class _Stop(KeyboardInterrupt):
+    """What LitServe ends on, by another name.
+
+    CPython 3.11 marks a plain ``KeyboardInterrupt`` that leaves an ``exec`` as unhandled even if it is caught further
+    out, and then ends by SIGINT instead of with the exit code; ``multiprocessing.managers`` is full of ``exec``.
+    """
+
+
 class _StopSignal:
-    """Turns the first SIGTERM or Ctrl-C into the ``KeyboardInterrupt`` that LitServe ends on.
+    """Turns the first SIGTERM or Ctrl-C into the exception that LitServe ends on.
 
     It is remembered too: Python drops an exception that a handler raises inside a fork hook, and LitServe forks.
     """
@@ -68,12 +79,12 @@ class _StopSignal:
             sys.exit(0)
         if not self._received:  # a second one must not interrupt the orderly end
             self._received = True
-            raise KeyboardInterrupt
+            raise _Stop
 
     def check(self) -> None:
         """Raise what may have been dropped."""
         if self._received:
-            raise KeyboardInterrupt
+            raise _Stop
 
 
 class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
@@ -81,6 +92,7 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
 
     def verify_worker_status(self) -> None:
         """Wait until the worker is ready; LitServe's own loop would wait forever for one that was killed."""
+        logs.take_over_libraries()  # ``run`` gave LitServe's logger a handler that writes plain lines
         while not self.ready():
             self.stop.check()
             failed = WorkerSetupStatus.ERROR in self.workers_setup_status.values()
@@ -93,10 +105,17 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
         """Whether every worker has loaded its model."""
         return all(status == WorkerSetupStatus.READY for status in self.workers_setup_status.values())
 
-    def _start_worker_monitoring(self, *arguments: Any) -> None:
-        """The last step before LitServe waits for its end, and the first after its forks."""
-        super()._start_worker_monitoring(*arguments)
+    def _start_worker_monitoring(self, _manager: SyncManager, http: dict[int, BaseProcess]) -> None:
+        """Wait for a signal, or for the end of a process that the service cannot do without.
+
+        The last step before LitServe waits for its end, and the first after its forks. LitServe's own thread for it
+        does not see an HTTP process die, and at the end it asks a manager that is already gone.
+        """
         self.stop.check()
+        needed = [*self.inference_workers, *http.values()]
+        wait([process.sentinel for process in needed])
+        message = f"{' and '.join(process.name for process in needed if not process.is_alive())} died"
+        raise RuntimeError(message)
 
 
 def prepare_worker(settings: ServerSettings) -> None:
@@ -137,7 +156,7 @@ def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
         )
     except KeyboardInterrupt:  # before HTTP was up; later ones end inside run
         _log.info("stopped while loading")
-    except (RuntimeError, EOFError, ConnectionError, BrokenPipeError) as error:  # a worker that failed or died
+    except (RuntimeError, EOFError, ConnectionError, BrokenPipeError) as error:  # a process that failed or died
         _log.error("the service ends: %s (%s)", error, type(error).__name__)
         return 1
     finally:

@@ -114,15 +114,44 @@ def test_ctrl_c_while_loading_ends_cleanly(tmp_path: Path) -> None:
     assert_gone(children)
 
 
-def test_a_worker_that_dies_ends_the_service(tmp_path: Path) -> None:
+def test_a_stop_signal_inside_an_exec_ends_with_0() -> None:
+    """CPython ends by SIGINT, whatever the exit code, once a plain KeyboardInterrupt has left an ``exec``."""
+    program = """if True:
+        from services.common.server import _StopSignal
+        _StopSignal()
+        try:
+            exec("import time; print('waiting', flush=True); time.sleep(30)")
+        except KeyboardInterrupt:
+            pass
+    """
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
+def _connected(process: psutil.Process, port: int | None) -> bool:
+    """Whether it has a client of ``port`` on the line."""
+    connections = process.net_connections("tcp")
+    return any(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in connections)
+
+
+@pytest.mark.parametrize("part", ["worker", "http"])
+def test_a_process_that_dies_ends_the_service(part: str, tmp_path: Path) -> None:
     with running("matcha", tmp_path / "log") as service:
         processes = family(service)
         main, *children = processes
+        with httpx.Client(base_url=service.url) as client:
+            client.get("/live")
+            http = next(child for child in children if _connected(child, client.base_url.port))
         worker = max(children, key=lambda child: child.memory_info().rss)
-        assert worker.pid != main.pid
-        os.kill(worker.pid, signal.SIGKILL)
+        assert main.pid not in {worker.pid, http.pid}
+        os.kill({"worker": worker, "http": http}[part].pid, signal.SIGKILL)
         assert service.process.wait(60) == 1
     assert_gone(processes)
+    lines = (tmp_path / "log").read_text().splitlines()
+    assert [json.loads(line)["level"] for line in lines][-1] == "ERROR"  # and every line is JSON
 
 
 def test_a_port_in_use_is_named() -> None:
