@@ -16,6 +16,7 @@ from tests.pictures import encode
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it, and its children would
 TINY_MATCHA = Path(__file__).parents[1] / "models/tiny-matcha"
+SAMPLES = Path(__file__).parents[1] / "clients/samples"
 
 
 @pytest.fixture(autouse=True)
@@ -64,6 +65,8 @@ def artifact(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     def prepared(variant: str) -> Path:
         out = root / variant
         options = ["--variant", variant, "--out", str(out)]
+        if variant == "openvino-int8":
+            options += ["--calibration", str(SAMPLES / "realcqa")]
         subprocess.run([sys.executable, "-m", "services.matcha", "prepare", str(TINY_MATCHA), *options], check=True)
         return out
 

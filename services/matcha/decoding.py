@@ -14,10 +14,11 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from services.matcha.graphs import CROSS_ATTENTION, DECODER, DECODER_WITH_PAST, ENCODER, past_names
+from services.matcha.graphs import CROSS_ATTENTION, DECODER, DECODER_WITH_PAST, ENCODER, ONNX, past_names
 from services.matcha.patches import Floats
 
-Arrays = Mapping[str, NDArray[Any]]  # of a graph's own types, float32 and int64
+Arrays = Mapping[str, NDArray[Any]]
+"""Of a graph's own types: int64, float32, and for keys and values what the runtime keeps them in."""
 
 
 class Graph(Protocol):
@@ -78,18 +79,21 @@ class _Begun:
 
 
 class GraphModel:
-    """The graphs of one folder in one runtime, with the decoding between them; a ``Backend``."""
+    """The graphs of one folder in one runtime, with the decoding between them; a ``Backend``.
 
-    def __init__(self, folder: Path, load: Runtime) -> None:
+    ``ending`` is that of the graphs' files.
+    """
+
+    def __init__(self, folder: Path, load: Runtime, ending: str = ONNX) -> None:
         self._shape = Shape.read(folder)
         self.positions = self._shape.positions
         self.eos_token_id = self._shape.eos_token_id
-        self._encoder = load(folder / ENCODER)
+        self._encoder = load((folder / ENCODER).with_suffix(ending))
         self.fixed_patches = self._encoder.fixed_patches
-        self._next_step = load(folder / DECODER_WITH_PAST)
-        cross = folder / CROSS_ATTENTION
+        self._next_step = load((folder / DECODER_WITH_PAST).with_suffix(ending))
+        cross = (folder / CROSS_ATTENTION).with_suffix(ending)
         self._cross = load(cross) if cross.is_file() else None
-        self._first_step = None if self._cross else load(folder / DECODER)
+        self._first_step = None if self._cross else load((folder / DECODER).with_suffix(ending))
 
     def generate(self, patches: Sequence[Floats], limits: Sequence[int]) -> list[list[int]]:
         """See ``Backend``."""

@@ -5,6 +5,10 @@ What exports them and what runs them agree here. Knows neither torch nor a runti
 
 from typing import Final
 
+ONNX: Final = ".onnx"
+OPENVINO: Final = ".xml"
+"""Endings of a graph's file: the names below, or the same in OpenVINO's own format."""
+
 ENCODER: Final = "encoder_model.onnx"
 DECODER: Final = "decoder_model.onnx"
 """The first step from the encoder's states: run only where there is no ``CROSS_ATTENTION``."""

@@ -9,7 +9,7 @@ from pydantic_settings import SettingsConfigDict
 from services.common.processor import computes_in_bf16
 from services.common.settings import MODELS, ServerSettings
 
-Variant = Literal["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino"]
+Variant = Literal["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino", "openvino-int8"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 Device = Literal["cpu", "cuda"]
 
@@ -20,6 +20,7 @@ SERVED_FROM: dict[Variant, frozenset[str]] = {
     "onnx-fp32": frozenset({"onnx-fp32"}),
     "onnx-int8": frozenset({"onnx-int8"}),
     "openvino": frozenset({"onnx-fp32"}),
+    "openvino-int8": frozenset({"openvino-int8"}),
 }
 """Variant to the artifacts it can be served from: a smaller form of torch weights is made while loading."""
 

@@ -19,7 +19,12 @@ from services.matcha.engine import ChartQuestion
 from services.matcha.settings import Variant
 
 _GIB = 1 << 30
-_SERVED: dict[Variant, str] = {"onnx-fp32": "onnx-fp32", "onnx-int8": "onnx-int8", "openvino": "onnx-fp32"}
+_SERVED: dict[Variant, str] = {
+    "onnx-fp32": "onnx-fp32",
+    "onnx-int8": "onnx-int8",
+    "openvino": "onnx-fp32",
+    "openvino-int8": "openvino-int8",
+}
 _MEMORY_BARS: dict[str, float] = {"onnx-int8": 0.9, "onnx-fp32": 1.9}
 
 app = typer.Typer(help="MatCha's variants, measured.", no_args_is_help=True, pretty_exceptions_enable=False)

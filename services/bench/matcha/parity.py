@@ -15,7 +15,7 @@ from services.bench.figures import Figure
 from services.bench.matcha import service
 from services.common.settings import MODELS
 from services.matcha.engine import ChartAnswer, ChartQuestion
-from services.matcha.prepare.build import build
+from services.matcha.prepare.build import Extras, build
 from services.matcha.prepare.source import find
 from services.matcha.settings import SERVED_FROM, VARIANTS, Variant
 from services.training.tiny_matcha.evaluate import Asked, held_out
@@ -23,7 +23,8 @@ from services.training.tiny_matcha.evaluate import Asked, held_out
 HOW = "make variants"
 _MIB = 1 << 20
 _MAX_PATCHES, _MAX_TOKENS = 90, 16
-_HELD_TO: frozenset[Variant] = frozenset({"onnx-int8", "openvino"})
+_CALIBRATION_SEED = 1  # charts that are not asked about
+_HELD_TO: frozenset[Variant] = frozenset({"onnx-int8", "openvino", "openvino-int8"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +65,13 @@ def compare(per_kind: int, threads: int, console: Console) -> Comparison:
 
 def _artifact(scratch: Path, variant: Variant) -> Path:
     form = variant if variant in SERVED_FROM[variant] else min(SERVED_FROM[variant])
-    folder = scratch / form
+    folder, charts = scratch / form, scratch / "charts"
+    if not charts.exists():
+        charts.mkdir()
+        for index, item in enumerate(held_out(seed=_CALIBRATION_SEED, per_kind=2)):
+            item.image.save(charts / f"{index}.png")
     if not folder.exists():
-        build(find(str(MODELS / "tiny-matcha"), None), form, folder, "", None, lambda _: None)
+        build(find(str(MODELS / "tiny-matcha"), None), form, folder, Extras(calibration=charts), lambda _: None)
     return folder
 
 

@@ -48,7 +48,12 @@ def roofline_figures(rates: dict[str, float], seconds: dict[str, float], patches
     figures = [Figure.median(f"matrix product in {name}", [rate / 1e9], "GFLOP/s", HOW) for name, rate in rates.items()]
     linear, attention = encoder_flops(patches)
     forms = {"fp32": ("fp32", "fp32"), "bf16": ("bf16", "bf16"), "int8": ("int8", "bf16")}
-    forms |= {"onnx-fp32": ("fp32", "fp32"), "onnx-int8": ("int8", "fp32"), "openvino": ("bf16", "bf16")}
+    forms |= {
+        "onnx-fp32": ("fp32", "fp32"),
+        "onnx-int8": ("int8", "fp32"),
+        "openvino": ("bf16", "bf16"),
+        "openvino-int8": ("int8", "bf16"),
+    }
     for variant, (of_linear, of_attention) in forms.items():
         limit_s = linear / rates[of_linear] + attention / rates[of_attention]
         name = f"{variant}: share of its roofline, with {TOKENS} tokens, at {patches} patches"

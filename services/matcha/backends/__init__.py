@@ -63,5 +63,6 @@ LOADERS: dict[Variant, Callable[[Path, Hardware], Backend]] = {
     "onnx-fp32": _onnx,
     "onnx-int8": _onnx,
     "openvino": _openvino,
+    "openvino-int8": _openvino,
 }
 """Variant to loader; a loader takes the model folder and what to compute on."""

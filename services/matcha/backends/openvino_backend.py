@@ -1,22 +1,30 @@
-"""MatCha in OpenVINO, on the CPU: the graphs of ``onnx-fp32``, unchanged, computed in bf16 where the processor can."""
+"""MatCha in OpenVINO, on the CPU, in bf16 where the processor can: the graphs of ``onnx-fp32``, or int8 ones."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import numpy as np
 import openvino as ov
+import openvino.opset13 as opset
+from numpy.typing import NDArray
 
 from services.matcha.decoding import Arrays, Graph, GraphModel
+from services.matcha.graphs import ENCODER, ONNX, OPENVINO
 
+Precision = Literal["bf16", "f32"]
 _PATCHES_INPUT = "flattened_patches"
+_KEPT = ("present.", "past_key_values.")
+"""Keys and values, which come out of one graph to go into the next."""
 
 
 class OpenVinoGraph:
     """One graph, compiled for latency."""
 
-    def __init__(self, core: ov.Core, path: Path, threads: int, precision: Literal["bf16", "f32"]) -> None:
-        model = core.read_model(path)
+    def __init__(self, core: ov.Core, path: Path, threads: int, precision: Precision) -> None:
+        model = read(core, path)
+        self.fixed_patches = _bound(model)
         compiled = core.compile_model(
-            model,
+            _keeping_bf16(model) if precision == "bf16" else model,
             "CPU",
             {
                 "INFERENCE_NUM_THREADS": threads,
@@ -28,29 +36,70 @@ class OpenVinoGraph:
         self._request = compiled.create_infer_request()
         self._inputs = {each.get_any_name(): each for each in compiled.inputs}
         self._outputs = [each.get_any_name() for each in compiled.outputs]
-        self.fixed_patches = self._bound(_PATCHES_INPUT)
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """See ``Graph``."""
-        feeds = {name: array for name, array in inputs.items() if name in self._inputs}
+        """See ``Graph``; bf16 comes and goes as float16 arrays of the same bits, as NumPy has no such type."""
+        feeds = {name: self._fed(name, array) for name, array in inputs.items() if name in self._inputs}
         outputs = self._request.infer(feeds, share_inputs=True, share_outputs=False)
         return dict(zip(self._outputs, outputs.to_tuple(), strict=True))
 
-    def _bound(self, name: str) -> int | None:
-        if name not in self._inputs:
-            return None
-        axis = self._inputs[name].get_partial_shape()[1]
-        return None if axis.is_dynamic else axis.get_length()
+    def _fed(self, name: str, array: NDArray[Any]) -> NDArray[Any] | ov.Tensor:
+        if self._inputs[name].get_element_type() != ov.Type.bf16:
+            return array
+        bits = array if array.size else array.astype(np.float16)  # the past of an answer without a token has no bits
+        return ov.Tensor(bits, ov.Shape(bits.shape), ov.Type.bf16)
 
 
 def load(folder: Path, threads: int) -> GraphModel:
-    """The model in an ``onnx-fp32`` artifact folder."""
+    """The model in an ``onnx-fp32`` or ``openvino-int8`` artifact folder."""
     core = ov.Core()
-    precision: Literal["bf16", "f32"] = (
-        "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
-    )
+    precision: Precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
     def graph(path: Path) -> Graph:
         return OpenVinoGraph(core, path, threads, precision)
 
-    return GraphModel(folder, graph)
+    own_format = (folder / ENCODER).with_suffix(OPENVINO).is_file()
+    return GraphModel(folder, graph, OPENVINO if own_format else ONNX)
+
+
+def read(core: ov.Core, path: Path) -> ov.Model:
+    """A graph from its file; an encoder of any number of patches does not mask them.
+
+    Pictures are encoded one by one, without padding: there is nothing to mask, and attention is faster without.
+    """
+    model = core.read_model(path)
+    if _PATCHES_INPUT in _names(model) and not _bound(model):
+        _unmask(model)
+    return model
+
+
+def _unmask(encoder: ov.Model) -> None:
+    none = opset.constant(0, np.float32)  # a scalar 0 says so (operator ScaledDotProductAttention-13)
+    for node in encoder.get_ordered_ops():
+        if node.get_type_name() == "ScaledDotProductAttention":
+            node.input(3).replace_source_output(none.output(0))
+    encoder.validate_nodes_and_infer_types()
+
+
+def _names(model: ov.Model) -> list[str]:
+    return [each.get_any_name() for each in model.inputs]
+
+
+def _bound(model: ov.Model) -> int | None:
+    """How many patches the graph is made for; None for any number, and for a graph that takes no patches."""
+    if _PATCHES_INPUT not in _names(model):
+        return None
+    axis = model.input(_PATCHES_INPUT).get_partial_shape()[1]
+    return None if axis.is_dynamic else axis.get_length()
+
+
+def _keeping_bf16(model: ov.Model) -> ov.Model:
+    """The graph with keys and values in bf16 at its ends: half the memory to move from step to step."""
+    ends = ov.preprocess.PrePostProcessor(model)
+    for each in model.inputs:
+        if each.get_any_name().startswith(_KEPT):
+            ends.input(each.get_any_name()).tensor().set_element_type(ov.Type.bf16)
+    for each in model.outputs:
+        if each.get_any_name().startswith(_KEPT):
+            ends.output(each.get_any_name()).tensor().set_element_type(ov.Type.bf16)
+    return ends.build()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from transformers import BitsAndBytesConfig, Pix2StructForConditionalGeneration
+from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils.logging import disable_progress_bar
 
@@ -30,6 +31,9 @@ class TorchBackend:
         torch.set_num_threads(threads)
         disable_progress_bar()
         self._model = load_model(folder, form, device)
+        for module in self._model.modules():
+            if isinstance(getattr(module, "act", None), NewGELUActivation):
+                module.act = GELUTanh()  # the same function in one kernel instead of eight
         # Rows and columns travel with the pixels: in bf16 those from 257 on would be rounded to others.
         self._model.encoder.embeddings.patch_projection.register_forward_pre_hook(self._in_compute_type)
         self.positions: int = self._model.config.vision_config.seq_len

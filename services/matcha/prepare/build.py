@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, cast
@@ -16,6 +17,7 @@ from services.common.artifact import seal, whole_folder
 from services.common.manifest import Manifest, ManifestError, Source, verify
 from services.matcha.backends.torch_backend import Form, load_model
 from services.matcha.header import load_font
+from services.matcha.prepare.calibrate import calibration_patches
 from services.matcha.prepare.export import WeightsFile, export, graphs
 from services.matcha.prepare.quantize import quantize
 from services.matcha.prepare.source import (
@@ -28,15 +30,36 @@ from services.matcha.prepare.source import (
 
 ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
 _CONFIGS: Final = ("config.json", "generation_config.json")
-_TOOLS: Final = ("onnx", "onnxruntime", "onnxscript", "pillow", "tokenizers", "torch", "transformers")
+_TOOLS: Final = (
+    "nncf",
+    "onnx",
+    "onnxruntime",
+    "onnxscript",
+    "openvino",
+    "pillow",
+    "tokenizers",
+    "torch",
+    "transformers",
+)
+_DEFAULT_PATCHES: Final = 2048
+"""Of Pix2Struct's own processor, where a model says nothing."""
 _LIBERATION: Final = Path("/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
-_ROOM: Final = {"fp32": 1.1, "bf16": 0.6, "int8": 0.7, "onnx-fp32": 1.2, "onnx-int8": 2.0}
+_ROOM: Final = {"fp32": 1.1, "bf16": 0.6, "int8": 0.7, "onnx-fp32": 1.2, "onnx-int8": 2.0, "openvino-int8": 2.0}
 """Disk space needed, as a multiple of the fp32 weights; int8 graphs are made of fp32 ones, which stand beside them."""
 
 _NO_SPACE: Final = os.strerror(errno.ENOSPC)
 """What both Python and safetensors, each in an error of its own, say of a full disk."""
 
 Report = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Extras:
+    """What a model may not bring: whose tokenizer to take, the header font, pictures to measure activations on."""
+
+    processor: str = ""
+    font: Path | None = None
+    calibration: Path | None = None
 
 
 def already_prepared(out: Path, variant: str, source: Source) -> bool:
@@ -61,30 +84,31 @@ def already_prepared(out: Path, variant: str, source: Source) -> bool:
     return True
 
 
-def build(checkpoint: Checkpoint, variant: str, out: Path, processor: str, font: Path | None, report: Report) -> None:
+def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, report: Report) -> None:
     """Write the artifact folder; ``report`` is told of each step as it begins (``steps`` counts them).
 
     Raises:
         PrepareError: there is not enough room, or files are missing.
     """
     _require_room(checkpoint, variant, out)
+    if variant == "openvino-int8" and not extras.calibration:
+        message = "openvino-int8 measures activations on pictures: name a folder of charts like yours, --calibration"
+        raise PrepareError(message)
     try:
         with whole_folder(out) as folder:
-            _write_weights(checkpoint, variant, folder, report)
             report("tokenizer and header font")
-            processor_source = _copy_processor(checkpoint, processor, folder)
-            header_font = _copy_font(checkpoint, font, folder)
-            report("manifest")
             manifest = Manifest(
                 architecture=ARCHITECTURE,
                 variant=variant,
                 source=checkpoint.source,
-                processor=processor_source,
-                header_font=header_font,
+                processor=_copy_processor(checkpoint, extras.processor, folder),
+                header_font=_copy_font(checkpoint, extras.font, folder),
                 max_patches=_max_patches(checkpoint, folder),
                 tools={name: version(name) for name in _TOOLS},
                 sha256={},
             )
+            _write_weights(checkpoint, manifest, folder, extras.calibration, report)
+            report("manifest")
             seal(folder, manifest)
     except (OSError, SafetensorError) as error:
         if _NO_SPACE not in str(error):
@@ -95,11 +119,14 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, processor: str, font:
 
 def steps(variant: str) -> int:
     """How many steps ``build`` reports."""
-    return {"onnx-fp32": 4, "onnx-int8": 5}.get(variant, 3)
+    return {"onnx-fp32": 4, "onnx-int8": 5, "openvino-int8": 5}.get(variant, 3)
 
 
-def _write_weights(checkpoint: Checkpoint, variant: str, folder: Path, report: Report) -> None:
+def _write_weights(
+    checkpoint: Checkpoint, manifest: Manifest, folder: Path, calibration: Path | None, report: Report
+) -> None:
     report("reading the weights")
+    variant = manifest.variant
     safe = bool(list(checkpoint.folder.glob("*.safetensors")))
     options: dict[str, Any] = {"use_safetensors": safe} | ({} if safe else {"weights_only": True})
     if variant in {"fp32", "bf16", "int8"}:
@@ -118,6 +145,13 @@ def _write_weights(checkpoint: Checkpoint, variant: str, folder: Path, report: R
         if variant == "onnx-int8":
             report("quantizing")
             quantize(exported, folder)
+        if calibration and variant == "openvino-int8":
+            report("quantizing")
+            font = folder / manifest.header_font if manifest.header_font else None
+            pictures = calibration_patches(calibration, font, manifest.max_patches or _DEFAULT_PATCHES)
+            from services.matcha.prepare.quantize_openvino import quantize_openvino  # noqa: PLC0415 slow to import
+
+            quantize_openvino(exported, folder, pictures)
 
 
 def _copy_processor(checkpoint: Checkpoint, processor: str, folder: Path) -> Source | None:

@@ -13,10 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from transformers.utils import logging as transformers_logging
 
 from services.common.manifest import ManifestError
-from services.matcha.prepare.build import already_prepared, build, steps
+from services.matcha.prepare.build import Extras, already_prepared, build, steps
 from services.matcha.prepare.source import PrepareError, find
 
 INTERRUPTED = 130  # as shells report a command that Ctrl-C ended
+
+Form = Literal["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino-int8"]
 
 
 class Prepare(BaseModel):
@@ -29,12 +31,16 @@ class Prepare(BaseModel):
 
     model: CliPositionalArg[str] = Field(description="A folder, or a Hugging Face id such as google/matcha-chartqa.")
     out: Path = Field(description="Folder to make.")
-    variant: Literal["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8"] = Field(description="Numeric form.")
+    variant: Form = Field(description="Numeric form.")
     revision: str | None = Field(default=None, description="Branch or commit on the hub.")
     processor: str = Field(
         default="google/matcha-base", description="Whose tokenizer to take for a model that has none."
     )
     font: Path | None = Field(default=None, description="Header font, a TrueType file; by default that of training.")
+    calibration: Path | None = Field(
+        default=None,
+        description="Charts like those to be served, a folder: openvino-int8 measures activations on them.",
+    )
     force: bool = Field(default=False, description="Replace what the folder holds.")
 
     def cli_cmd(self) -> None:
@@ -69,7 +75,7 @@ class Prepare(BaseModel):
                 if not console.is_terminal:
                     console.print(f"{self.variant}: {step}", highlight=False, soft_wrap=True)
 
-            build(checkpoint, self.variant, self.out, self.processor, self.font, report)
+            build(checkpoint, self.variant, self.out, Extras(self.processor, self.font, self.calibration), report)
         console.print(f"written: {self.out}", highlight=False, soft_wrap=True)
 
 

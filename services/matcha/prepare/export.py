@@ -46,7 +46,7 @@ def export(graph: Graph, folder: Path, weights: "WeightsFile") -> None:
     """Write one graph into a folder, its weights into the file that all graphs of the folder share."""
     examples = tuple(tensor.clone() for tensor in graph.inputs.values())  # one tensor twice would be one input
     program = torch.onnx.export(
-        graph.module,
+        graph.module.eval(),
         (examples,),
         dynamo=True,
         verbose=False,

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from services.common.manifest import read_manifest, verify
 from services.matcha.prepare import build as building
-from services.matcha.prepare.build import build
+from services.matcha.prepare.build import Extras, build
 from services.matcha.prepare.source import PrepareError, find
 
 MODEL = Path(__file__).parents[3] / "models/tiny-matcha"
@@ -142,7 +142,7 @@ def test_an_artifact_is_not_prepared_again(artifact: Artifact, tmp_path: Path) -
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))  # type: ignore[attr-defined] # noqa: SLF001
     with pytest.raises(PrepareError, match="are free"):
-        build(find(str(MODEL), None), "fp32", tmp_path / "out", "", None, lambda _: None)
+        build(find(str(MODEL), None), "fp32", tmp_path / "out", Extras(), lambda _: None)
     assert only(tmp_path)
 
 
@@ -160,7 +160,7 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(building, "_require_room", lambda *_: None)  # found full only while writing
             with pytest.raises(PrepareError, match="is full"):
-                build(checkpoint, "fp32", small / "out", "", None, lambda _: None)
+                build(checkpoint, "fp32", small / "out", Extras(), lambda _: None)
         assert only(small, "filler")
     finally:
         subprocess.run(["umount", str(small)], check=True)

@@ -65,7 +65,7 @@ def test_it_answers_as_fp32_does(engine: ChartQA, artifact: Artifact, bundled_qu
 
 
 class TestChoice:
-    @pytest.mark.parametrize("held", ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8"])
+    @pytest.mark.parametrize("held", ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino-int8"])
     def test_the_folders_own_variant_is_the_default(self, held: str) -> None:
         assert chosen_variant(MatchaSettings(force_bf16=True), held) == held
 

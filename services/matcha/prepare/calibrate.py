@@ -1,0 +1,46 @@
+"""Pictures to measure activations on: those that the user names, each asked a question, as patches."""
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from services.matcha.header import load_font, render_header
+from services.matcha.patches import Floats, flatten_patches
+from services.matcha.prepare.source import PrepareError
+
+MOST_PICTURES: Final = 24
+"""Ranges settle after a few; more only take longer."""
+
+_ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg"})
+_QUESTIONS: Final = (
+    "What is the title?",
+    "Which category has the highest value?",
+    "What is the value of the last bar in the group on the left?",
+    "How many lines are there, and how many of them rise from the first year to the last?",
+)
+
+
+def calibration_patches(folder: Path, header_font: Path | None, max_patches: int) -> list[Floats]:
+    """Patches (rows, 770) of up to ``MOST_PICTURES`` pictures, spread evenly over the folder's names.
+
+    Raises:
+        PrepareError: there are none, or one cannot be read.
+    """
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
+    if not found:
+        message = f"{folder} holds no PNG or JPEG picture: name a folder of charts like those to be served"
+        raise PrepareError(message)
+    chosen = [found[index] for index in np.linspace(0, len(found) - 1, min(len(found), MOST_PICTURES), dtype=int)]
+    font = load_font(header_font)
+    patches = []
+    for index, path in enumerate(chosen):
+        try:
+            with Image.open(path) as picture:
+                drawn = render_header(picture.convert("RGB"), _QUESTIONS[index % len(_QUESTIONS)], font)
+        except (UnidentifiedImageError, OSError) as error:
+            message = f"{path} cannot be read as a picture ({error}): take it out of {folder}"
+            raise PrepareError(message) from error
+        patches.append(flatten_patches(drawn, max_patches))
+    return patches
