@@ -129,9 +129,9 @@ load: install ## Load a service (SERVICE=matcha|qwen_vl VARIANT=... PROFILE=smok
 
 # The embedded MatCha in every form; variant=folder where an artifact is needed.
 ARTIFACTS := build/artifacts
-VARIANTS ?= fp32 bf16 int8 onnx-fp32=$(ARTIFACTS)/onnx-fp32 onnx-int8=$(ARTIFACTS)/onnx-int8 openvino=$(ARTIFACTS)/onnx-fp32
+VARIANTS ?= fp32 bf16 int8 onnx-fp32=$(ARTIFACTS)/onnx-fp32 onnx-int8=$(ARTIFACTS)/onnx-int8 openvino=$(ARTIFACTS)/onnx-fp32 openvino-int8=$(ARTIFACTS)/openvino-int8
 $(ARTIFACTS)/%: models/tiny-matcha/manifest.json | install
-	@$(BIN)/python -m services.matcha prepare models/tiny-matcha --variant $* --out $@
+	@$(BIN)/python -m services.matcha prepare models/tiny-matcha --variant $* --out $@ $(if $(filter openvino-int8,$*),--calibration clients/samples/realcqa)
 
 load-variants: install $(filter $(ARTIFACTS)/%,$(subst =, ,$(VARIANTS))) ## Load one variant after the other with the same requests; one table (PROFILE=steady VARIANTS="fp32 ...")
 	@$(BIN)/python -m loadtests variants $(VARIANTS) --service $(SERVICE) --profile $(if $(filter command environment,$(origin PROFILE)),$(PROFILE),steady) $(foreach change,$(SET),--set $(change)) $(if $(OUT),--out $(OUT))

@@ -15,14 +15,19 @@ Parts = Sequence[tuple[Path, RunRecord]]
 
 
 def merge(shards: Sequence[Path], out: Path) -> RunRecord:
-    """Write the run that the shards are parts of.
+    """Write the run that the shards are parts of; if it is there already, all is done.
+
+    So a Kubernetes Job can be tried again, whatever ended the first try: the record is written last.
 
     Raises:
         ReplayError: they are no shards, not all of one run, or not each of them once; or ``out`` is taken.
     """
     folder, parts = RunFolder(out), [(path, RunFolder(path).read_record()) for path in shards]
-    folder.require_free()
     record = _merged_record(parts)
+    if folder.record.exists():
+        if folder.read_record() == record:
+            return record
+        folder.require_free()
     folder.create()
     first = RunFolder(shards[0])
     try:

@@ -218,7 +218,8 @@ def test_compose_is_as_hardened_as_the_manifests() -> None:
 
 def test_every_variant_of_matcha_is_a_component(manifests: Manifests) -> None:
     """All but fp32, which the base serves; each says its variant, and takes the image that holds it."""
-    images = {"bf16": "torch", "int8": "torch", "onnx-fp32": "onnx", "onnx-int8": "onnx", "openvino": "openvino"}
+    images = {"bf16": "torch", "int8": "torch", "onnx-fp32": "onnx", "onnx-int8": "onnx"}
+    images |= {"openvino": "openvino", "openvino-int8": "openvino"}
     assert set(images) == set(VARIANTS) - {"fp32"}
     for variant, tag in images.items():
         file = f"component-matcha-{variant}"

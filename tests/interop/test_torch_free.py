@@ -22,7 +22,13 @@ def test_neither_torch_nor_transformers_is_installed(torch_free_python: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("variant", "kind"), [("onnx-fp32", "onnx-fp32"), ("onnx-int8", "onnx-int8"), ("openvino", "onnx-fp32")]
+    ("variant", "kind"),
+    [
+        ("onnx-fp32", "onnx-fp32"),
+        ("onnx-int8", "onnx-int8"),
+        ("openvino", "onnx-fp32"),
+        ("openvino-int8", "openvino-int8"),
+    ],
 )
 def test_a_variant_serves(
     torch_free_python: Path, artifact: Callable[[str], Path], variant: str, kind: str, tmp_path: Path

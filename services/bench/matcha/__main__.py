@@ -16,20 +16,15 @@ from services.bench.matcha.speed import HOW, Place
 from services.common.processor import available_cores
 from services.common.settings import MODELS
 from services.matcha.engine import ChartQuestion
-from services.matcha.settings import Variant
+from services.matcha.settings import VARIANTS, Variant
 
 _GIB = 1 << 30
-_SERVED: dict[Variant, str] = {
-    "onnx-fp32": "onnx-fp32",
-    "onnx-int8": "onnx-int8",
-    "openvino": "onnx-fp32",
-    "openvino-int8": "openvino-int8",
-}
+_TORCH_FREE: frozenset[Variant] = frozenset({"onnx-fp32", "onnx-int8", "openvino", "openvino-int8"})
 _MEMORY_BARS: dict[str, float] = {"onnx-int8": 0.9, "onnx-fp32": 1.9}
 
 app = typer.Typer(help="MatCha's variants, measured.", no_args_is_help=True, pretty_exceptions_enable=False)
 Out = Annotated[Path, typer.Option(help="Folder for figures.json.")]
-Work = Annotated[Path, typer.Option(help="Where the full-size models are kept between runs (about 9 GB).")]
+Work = Annotated[Path, typer.Option(help="Where the full-size models are kept between runs (about 10 GB).")]
 Threads = Annotated[int, typer.Option(min=1, help="Compute threads of each.")]
 _WORK, _THREADS = Path("runs/bench-matcha"), available_cores()
 
@@ -64,14 +59,17 @@ def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -
     """Time to ready and peak memory at full size and 2048 patches; what HTTP adds, on the embedded model."""
     place = Place(work, Path(), threads)
     picture, measured = speed.chart(place), list[Figure]()
-    for variant, kept in _SERVED.items():
-        with service.serving(speed.artifact_folder(place, kept), variant, threads) as served:
+    for variant in VARIANTS:
+        with service.serving(speed.variant_folder(place, variant), variant, threads, "--force-bf16") as served:
             for _ in range(2):
                 service.post(served.http, picture, "What is the title?", 2048, 8)
             bar = {"at_most": _MEMORY_BARS[variant]} if variant in _MEMORY_BARS else {}
             name = f"{variant}: peak resident memory of the worker at 2048 patches"
             measured.append(Figure.median(name, [served.peak_bytes() / _GIB], "GiB", HOW, **bar))
-            measured.append(Figure.median(f"{variant}: time to ready", [served.ready_s], "s", HOW, at_most=5))
+            name = f"{variant}: peak resident memory of the whole service at 2048 patches"
+            measured.append(Figure.median(name, [served.service_peak_bytes() / _GIB], "GiB", HOW))
+            bar = {"at_most": 5.0} if variant in _TORCH_FREE else {}
+            measured.append(Figure.median(f"{variant}: time to ready", [served.ready_s], "s", HOW, **bar))
     tiny = MODELS / "tiny-matcha"
     with Image.open(picture) as drawn:
         question = ChartQuestion(drawn.convert("RGB"), "What type of chart is it?", 90, 8)

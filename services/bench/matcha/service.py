@@ -33,8 +33,17 @@ class Served:
 
     def peak_bytes(self) -> int:
         """Peak resident memory of the process that holds the model: the largest of the service's."""
-        family = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
-        return max(_peak_bytes(process.pid) for process in family)
+        return max(_peak_bytes(process.pid) for process in self._family())
+
+    def service_peak_bytes(self) -> int:
+        """The same and what its other processes hold for themselves: what a container's memory limit must leave."""
+        worker = max(self._family(), key=lambda process: _peak_bytes(process.pid))
+        others = sum(process.memory_full_info().uss for process in self._family() if process.pid != worker.pid)
+        return _peak_bytes(worker.pid) + int(others)
+
+    def _family(self) -> list[psutil.Process]:
+        main = psutil.Process(self.process.pid)
+        return [main, *main.children(recursive=True)]
 
 
 @contextmanager

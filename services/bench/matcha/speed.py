@@ -18,14 +18,10 @@ from services.matcha.header import load_font, render_header
 from services.matcha.patches import flatten_patches
 from services.matcha.prepare.build import Extras, build
 from services.matcha.prepare.source import find
+from services.matcha.settings import SERVED_FROM, VARIANTS, Variant
 
 HOW = "make bench-matcha"
 STUDY, OPTIMUM = "transformers 4.57.6 fp32", "ORTModelForPix2Struct"
-_ARTIFACTS = ("onnx-fp32", "onnx-int8", "openvino-int8")
-_VARIANTS = {
-    "fp32": "model", "bf16": "model", "int8": "model", "onnx-fp32": "onnx-fp32", "onnx-int8": "onnx-int8",
-    "openvino": "onnx-fp32", "openvino-int8": "openvino-int8",
-}  # fmt: skip
 _LIGHTEST = ("onnx-int8", "openvino", "openvino-int8")
 """The torch-free variants that may be the fastest."""
 
@@ -59,6 +55,11 @@ def artifact_folder(place: Place, variant: str) -> Path:
     return place.folder(
         variant, lambda folder: build(source, variant, folder, Extras(font=font, calibration=charts), lambda _: None)
     )
+
+
+def variant_folder(place: Place, variant: Variant) -> Path:
+    """What to serve a variant from; one folder for all that torch makes of fp32 weights."""
+    return artifact_folder(place, "fp32" if "fp32" in SERVED_FROM[variant] else min(SERVED_FROM[variant]))
 
 
 def optimum_folder(place: Place, max_patches: int) -> Path:
@@ -97,7 +98,7 @@ def subjects(place: Place, max_patches: int) -> list[Subject]:
     threads = place.threads
     found = [
         peer(OPTIMUM, "optimum", optimum_folder(place, max_patches), patches, threads, place.optimum),
-        *(own(variant, _folder(place, kept), picture, threads, max_patches) for variant, kept in _VARIANTS.items()),
+        *(own(variant, variant_folder(place, variant), picture, threads, max_patches) for variant in VARIANTS),
     ]
     if max_patches > 768:  # noqa: PLR2004 the study's path is slow, and compared at full length only
         study = model_folder(place, 2048)
@@ -142,7 +143,3 @@ def speed_figures(found: Sequence[Subject], max_patches: int) -> list[Figure]:
             Figure.median(f"header, patches and tokenizing of {name} {at}", shares, "% of a request", HOW, at_most=3)
         )
     return figures
-
-
-def _folder(place: Place, kept: str) -> Path:
-    return artifact_folder(place, kept) if kept in _ARTIFACTS else model_folder(place, 2048)

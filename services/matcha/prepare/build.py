@@ -132,6 +132,10 @@ def _write_weights(
     if variant in {"fp32", "bf16", "int8"}:
         load_model(checkpoint.folder, cast("Form", variant), **options).save_pretrained(folder, max_shard_size="100GB")
         return
+    pictures = []
+    if calibration and variant == "openvino-int8":
+        font = folder / manifest.header_font if manifest.header_font else None
+        pictures = calibration_patches(calibration, font, manifest.max_patches or _DEFAULT_PATCHES)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         exported = folder if variant == "onnx-fp32" else Path(scratch)
         report("exporting the graphs")
@@ -145,10 +149,8 @@ def _write_weights(
         if variant == "onnx-int8":
             report("quantizing")
             quantize(exported, folder)
-        if calibration and variant == "openvino-int8":
+        if variant == "openvino-int8":
             report("quantizing")
-            font = folder / manifest.header_font if manifest.header_font else None
-            pictures = calibration_patches(calibration, font, manifest.max_patches or _DEFAULT_PATCHES)
             from services.matcha.prepare.quantize_openvino import quantize_openvino  # noqa: PLC0415 slow to import
 
             quantize_openvino(exported, folder, pictures)

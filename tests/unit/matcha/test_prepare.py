@@ -124,6 +124,24 @@ def test_what_cannot_be_prepared_is_refused_in_a_sentence(
     assert only(tmp_path)
 
 
+def test_calibration_wants_pictures(tmp_path: Path) -> None:
+    """Said before the long part, and nothing is left."""
+    empty, broken, out = tmp_path / "empty", tmp_path / "broken", tmp_path / "out"
+    empty.mkdir()
+    broken.mkdir()
+    (broken / "chart.png").write_bytes(b"no picture")
+    for options, reason in (
+        ((), "name a folder of charts like yours"),
+        (("--calibration", str(empty)), f"{empty} holds no PNG or JPEG"),
+        (("--calibration", str(broken)), f"{broken / 'chart.png'} cannot be read as a picture"),
+    ):
+        ended = prepare(MODEL, out, *options, variant="openvino-int8")
+        assert ended.returncode == 1
+        assert reason in ended.stderr
+        assert "Traceback" not in ended.stderr
+        assert only(tmp_path, "empty", "broken")
+
+
 def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))

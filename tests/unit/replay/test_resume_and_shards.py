@@ -210,6 +210,21 @@ def test_what_does_not_make_a_whole_is_refused(shards: list[Path], data: Path, d
     assert not (tmp_path / "merged").exists()
 
 
+def test_a_merge_that_was_killed_is_done_anew_and_one_that_was_done_is_left(shards: list[Path], tmp_path: Path) -> None:
+    """As a Job on Kubernetes does that is tried again."""
+    out = tmp_path / "merged"
+    out.mkdir()
+    (out / "outcomes.jsonl").write_text("half a li")
+    merge(shards, out)
+    merged, written_ns = outcomes_of(out), (out / "outcomes.jsonl").stat().st_mtime_ns
+    merge(shards, out)
+    assert (outcomes_of(out), (out / "outcomes.jsonl").stat().st_mtime_ns) == (merged, written_ns)
+    record = RunFolder(out).read_record()
+    RunFolder(out).write_record(record.model_copy(update={"concurrency": record.concurrency + 1}))
+    with pytest.raises(ReplayError, match="already holds a run"):
+        merge(shards, out)
+
+
 def test_merge_on_the_command_line(shards: list[Path], tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["merge", *map(str, shards), "--out", str(tmp_path / "merged")])
     assert (result.exit_code, "3 shards of 100 questions" in result.output) == (0, True), result.output
