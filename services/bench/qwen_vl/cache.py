@@ -2,9 +2,11 @@
 
 import gc
 import itertools
+import sys
 from collections.abc import Iterator
 
 import psutil
+from rich.progress import track
 
 from services.bench.figures import Figure
 from services.bench.quiet import calm_tries
@@ -42,7 +44,7 @@ def memory_figures(engine: VisionQA, pictures: int, bound_mb: int) -> Iterator[F
     before = process.memory_info().rss
     engine.cache = PrefixCache(bound_mb * _MB)
     added = []
-    for number in range(pictures):
+    for number in track(range(pictures), f"{pictures} pictures", transient=True, disable=not sys.stdout.isatty()):
         engine.answer(question(picture(300 + number), tokens=1))
         gc.collect()
         added.append((process.memory_info().rss - before) / _MB)
