@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha figures train-tiny samples clean compare bench-replay bench-qwen-vl load load-variants bench-load images up down check-deploy
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha figures train-tiny samples clean compare bench-replay bench-qwen-vl load load-variants bench-load images image-sizes up down check-deploy
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,9 +70,9 @@ torch-free-env: .venv-torch-free/installed ## Build .venv-torch-free, with nothi
 variants: install ## Every MatCha variant on the embedded model: answers beside fp32's, size, memory, latency (OUT=...)
 	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m services.bench.matcha variants --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-variants)
 
-bench-matcha: install optimum-env ## MatCha at full size beside transformers 4 and Optimum: a quarter of an hour, 9 GB (OUT=...)
+bench-matcha: install optimum-env ## MatCha at full size beside transformers 4 and Optimum: twenty minutes, 10 GB (OUT=...)
 	@out=$(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-matcha); \
-	export OMP_WAIT_POLICY=PASSIVE; $(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out
+	export OMP_WAIT_POLICY=PASSIVE; $(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out && $(BIN)/python -m services.bench.matcha batches --out $$out
 
 compare: install ## Set runs of one task side by side, the others against the first (RUNS="runs/a runs/b" OUT=...)
 	@test -n "$(RUNS)" || { echo 'name the run folders: make compare RUNS="runs/a runs/b"'; exit 2; }
@@ -94,6 +94,9 @@ images: ## Build every CPU image (WHEELS=folder of wheels, CA=certificate file, 
 	$(BUILD) --file docker/matcha.Dockerfile --target prepare --tag tallyglass/matcha-prepare:torch .
 	$(BUILD) --file docker/qwen_vl.Dockerfile --target cpu --tag tallyglass/qwen-vl:cpu .
 	$(BUILD) --file docker/replay.Dockerfile --target client --tag tallyglass/replay:client .
+
+image-sizes: ## What each image adds to its base, and its largest packages (after make images)
+	@docker/sizes
 
 COMPOSE = docker compose --file docker/compose.yaml
 up: ## Start both services as containers on 127.0.0.1:8000 and 8001 (after make images)

@@ -229,6 +229,25 @@ def test_every_variant_of_matcha_is_a_component(manifests: Manifests) -> None:
         assert container["image"] == f"tallyglass/matcha:{tag}"
 
 
+def test_a_variant_has_the_memory_that_was_measured(manifests: Manifests) -> None:
+    """Of the full-size model, by the table in services/matcha/README.md; a fifth more is its limit."""
+    readme = Path("services/matcha/README.md").read_text()
+    table = readme[readme.index("| of the whole service |") :]
+    rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| [0-9.]+ GiB \| ([0-9.]+) GiB \|", table, re.MULTILINE))
+    assert set(rows) == set(VARIANTS)
+    del rows["fp32"]  # what the base serves, with the memory of the embedded model
+    for variant, measured_gib in rows.items():
+        (deployment,) = manifests.of(f"component-matcha-{variant}", "Deployment", "matcha")
+        resources = _pod(deployment)["containers"][0]["resources"]
+        assert _mib(resources["requests"]["memory"]) >= float(measured_gib) * 1024, variant
+        assert _mib(resources["limits"]["memory"]) >= 1.2 * float(measured_gib) * 1024, variant
+
+
+def _mib(quantity: str) -> int:
+    number, unit = re.fullmatch(r"(\d+)(Mi|Gi)", quantity).groups()  # type: ignore[union-attr]
+    return int(number) * (1024 if unit == "Gi" else 1)
+
+
 def test_the_prepared_model_is_where_the_service_looks_for_it(manifests: Manifests) -> None:
     for file in ("component-prepared-model", "prod-cpu", "prod-gpu"):
         (job,) = manifests.of(file, "Job", "matcha-prepare")

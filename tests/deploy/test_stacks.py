@@ -1,5 +1,6 @@
 """Whole stacks, run for real: compose with the replay, and the ``dev`` overlay."""
 
+import json
 import os
 import subprocess
 import time
@@ -11,8 +12,8 @@ import pytest
 import yaml
 
 from clients.demo.services import free_port
-from tests.deploy.containers import QWEN_VL, TORCH, Image, docker
-from tests.deploy.manifests import Manifest, Manifests
+from tests.deploy.containers import QWEN_VL, TORCH, Image, docker, running
+from tests.deploy.manifests import Manifest, Manifests, containers
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
 
@@ -59,6 +60,43 @@ def test_the_dev_overlay_runs_and_answers(kube_play: Path, manifests: Manifests)
             assert _answer(port, {"matcha": TORCH, "qwen-vl": QWEN_VL}[name]).status_code == 200
     finally:
         subprocess.run([kube_play, "stop"], input=played, text=True, check=False, capture_output=True)
+
+
+def test_the_replay_jobs_leave_one_report(manifests: Manifests, tmp_path: Path) -> None:
+    """Their containers one after the other, as the cluster starts them, with a folder in the place of the claim."""
+    tmp_path.chmod(0o777)  # the pods' user is not ours
+    (replay,) = manifests.of("replay", "Job")
+    (merging,) = manifests.of("replay-merge", "Job")
+    count = replay["spec"]["completions"]
+    with running(QWEN_VL) as service:
+        for index in range(count):
+            for container in containers(replay["spec"]["template"]["spec"]):
+                _run_as_pod(container, tmp_path, service.url, index)
+    for _ in range(2):  # a pod that is tried again finds its work done
+        for container in containers(merging["spec"]["template"]["spec"]):
+            _run_as_pod(container, tmp_path)
+    counts = [len((tmp_path / f"shard-{index}/outcomes.jsonl").read_text().splitlines()) for index in range(count)]
+    assert all(counts)
+    outcomes = [json.loads(line) for line in (tmp_path / "merged/outcomes.jsonl").read_text().splitlines()]
+    assert len(outcomes) == sum(counts) == _tallyqa_questions()
+    assert (tmp_path / "report/index.html").stat().st_size > 10_000
+
+
+def _tallyqa_questions() -> int:
+    return len(json.loads(Path("clients/samples/tallyqa/test.json").read_text()))
+
+
+def _run_as_pod(container: Manifest, runs: Path, url: str = "", index: int = 0) -> None:
+    limits = container["resources"]["limits"]
+    changed = {"$(JOB_COMPLETION_INDEX)": str(index), "http://qwen-vl": url}
+    arguments = container["args"]
+    for written, meant in changed.items():
+        arguments = [argument.replace(written, meant) for argument in arguments]
+    docker(
+        *("run", "--rm", "--network=host", "--user=10001:10001", f"--volume={runs}:/runs", "--read-only"),
+        *("--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--cpus={limits['cpu']}"),
+        *(f"--memory={limits['memory'].removesuffix('i').lower()}", container["image"], *arguments),
+    )
 
 
 def _on_loopback(manifest: Manifest, ports: dict[str, int]) -> Manifest:

@@ -1,4 +1,4 @@
-"""``python -m services.bench.matcha``: ``speed`` and ``serving`` at full size, ``variants`` on the embedded model."""
+"""``python -m services.bench.matcha``: full size, and with ``variants`` the embedded model."""
 
 import logging
 import sys
@@ -11,7 +11,7 @@ from rich.console import Console
 
 from services.bench import figures
 from services.bench.figures import Figure
-from services.bench.matcha import parity, roofline, service, speed
+from services.bench.matcha import batches, parity, roofline, service, speed
 from services.bench.matcha.speed import HOW, Place
 from services.common.processor import available_cores
 from services.common.settings import MODELS
@@ -78,6 +78,22 @@ def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -
     measured.append(Figure.median("what the service adds to the engine (embedded model)", added, "ms", HOW, at_most=10))
     figures.write(measured, out)
     figures.show(measured, f"Serving MatCha, {threads} threads")
+
+
+@app.command("batches")
+def batches_command(
+    out: Out,
+    work: Work = _WORK,
+    pairs: Annotated[int, typer.Option(min=1, help="Of a batch and the same questions one by one.")] = 3,
+    threads: Threads = _THREADS,
+) -> None:
+    """Whether a batch pays on the CPU: its throughput against one question after the other, at full size."""
+    place, console, measured = Place(work, Path(), threads), Console(), list[Figure]()
+    for variant in VARIANTS:
+        measured.append(batches.batch_figure(place, variant, pairs))
+        console.print(f"{variant}: {measured[-1].value:.2f} times", highlight=False)
+    figures.write(measured, out)
+    figures.show(measured, f"MatCha in batches, {threads} threads")
 
 
 @app.command("variants")
