@@ -24,6 +24,7 @@ from litserve.specs.base import LitSpec
 from litserve.utils import WorkerSetupStatus
 
 from services.common import docs, logs
+from services.common.processor import HUGE_PAGES
 from services.common.routes import Routes, Wire
 from services.common.schemas import ModelCard
 from services.common.settings import ServerSettings
@@ -131,6 +132,7 @@ def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, wire: Wire) ->
     Exits with 0 after a signal, with 1 if the port is taken, the model does not load, or the worker dies.
     """
     logs.configure(settings.log_level)
+    os.environ.update(HUGE_PAGES | os.environ)  # read when a process starts: it is the worker's, which is spawned
     _refuse_taken_port(settings.host, settings.port)
     server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
     app = server.app

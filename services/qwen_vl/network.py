@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 from transformers import BitsAndBytesConfig, DynamicCache, Qwen2VLForConditionalGeneration
+from transformers.activations import QuickGELUActivation
 from transformers.utils import logging
 
 from services.qwen_vl.prompt import Prompt
@@ -41,6 +42,14 @@ class PatchProjection(nn.Module):
         return functional.linear(patches.to(self.proj.weight.dtype), self.proj.weight.flatten(1))
 
 
+class InPlaceQuickGELU(nn.Module):
+    """``x · sigmoid(1.702 x)`` to the bit as transformers computes it, with one intermediate instead of three."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, width) to the same; ``x`` is left as it is."""
+        return (1.702 * x).sigmoid_().mul_(x)
+
+
 def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
     """The model of a folder, in a variant, on a device."""
     logging.disable_progress_bar()
@@ -64,6 +73,9 @@ def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401
         **options,
     ).eval()
     model.model.visual.patch_embed = PatchProjection(model.model.visual.patch_embed.proj)
+    for block in model.model.visual.blocks:
+        if isinstance(block.mlp.act, QuickGELUActivation):
+            block.mlp.act = InPlaceQuickGELU()
     return model
 
 

@@ -69,6 +69,11 @@ def test_requests_begun_are_answered_before_the_end(tmp_path: Path, png: bytes) 
     assert [reply.status_code for reply in replies] == [200] * len(threads)
 
 
+def test_the_worker_computes_in_huge_pages(service: Service) -> None:
+    worker = max(family(service), key=lambda process: process.memory_info().rss)
+    assert worker.environ()["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+
+
 def test_no_answer_in_time_is_504_and_the_next_one_is_answered(tmp_path: Path, png: bytes) -> None:
     body = {"image": base64.b64encode(png).decode(), "question": "How many?"}
     with running("matcha", tmp_path / "log", "--timeout-s", "0.4", "--threads", "1") as service:

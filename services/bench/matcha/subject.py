@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
 from services.bench.matcha.peer import TOKENS
+from services.common.processor import HUGE_PAGES
 
 _SCRIPT = Path(__file__).with_name("peer.py")
 
@@ -21,13 +23,14 @@ class Subject:
     name: str
     command: list[str]
     asks_with: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
     seconds: list[float] = field(default_factory=list)
     preprocess_ms: list[float] = field(default_factory=list)
     _process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
         """Load it."""
-        environment = {**os.environ, "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
+        environment = {**os.environ, **self.environment, "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
         self._process = subprocess.Popen(  # noqa: S603 our own scripts
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
         )
@@ -77,7 +80,10 @@ def own(variant: str, folder: Path, picture: Path, threads: int, max_patches: in
     """One of our variants."""
     module = "services.bench.matcha.own"
     return Subject(
-        variant, [sys.executable, "-m", module, variant, str(folder), str(threads), str(max_patches)], picture
+        variant,
+        [sys.executable, "-m", module, variant, str(folder), str(threads), str(max_patches)],
+        picture,
+        HUGE_PAGES,  # as the service gives its worker
     )
 
 
