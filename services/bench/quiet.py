@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import psutil
 
@@ -49,4 +49,9 @@ def _others_s(own: Sequence[psutil.Process]) -> float:
     machine = psutil.cpu_times()
     busy = machine.user + machine.nice + machine.system + machine.irq + machine.softirq + machine.steal
     family = [member for process in own for member in (process, *process.children(recursive=True))]
-    return busy - sum(member.cpu_times().user + member.cpu_times().system for member in family)
+    return busy - sum(_used_s(member.cpu_times()) for member in family)
+
+
+def _used_s(times: Any) -> float:  # noqa: ANN401 psutil's type differs by system
+    """What a process used, and those of its children that have ended."""
+    return float(times.user + times.system + times.children_user + times.children_system)

@@ -1,5 +1,7 @@
 """``python -m services.bench.qwen_vl``: write a full-size model, and measure what Qwen2-VL costs with it."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,6 +9,7 @@ import typer
 
 from services.bench import figures
 from services.bench.figures import Figure
+from services.common.processor import HUGE_PAGES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -42,7 +45,7 @@ def run(  # noqa: PLR0913, PLR0917 options of a command line
     if engine_parts:
         _measure_engine(model, engine_parts, pairs, patience_s, out)
     outside: dict[str, tuple[Path | None, Callable[[Path], Iterator[Figure]]]] = {
-        "servers": (serve_env, lambda env: server_figures(model, env, 2, max(1, pairs // 2), patience_s)),
+        "servers": (serve_env, lambda env: server_figures(model, env, 4, max(1, pairs // 4), patience_s)),
         "library": (nnsight_env, lambda env: library_figures(model, env, pairs, patience_s)),
     }
     for part, (environment, measure) in outside.items():
@@ -82,4 +85,7 @@ def weights(model: Folder = Path("runs/qwen2-vl-2b-random")) -> None:
 
 
 if __name__ == "__main__":
+    if not HUGE_PAGES.items() <= os.environ.items():  # as the service's worker starts, from the first byte on
+        again = [sys.executable, "-m", "services.bench.qwen_vl", *sys.argv[1:]]
+        os.execve(sys.executable, again, os.environ | HUGE_PAGES)  # noqa: S606 ourselves
     app()

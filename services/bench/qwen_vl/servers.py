@@ -23,6 +23,7 @@ import psutil
 from services.bench.figures import Figure
 from services.bench.quiet import Tries, calm_tries
 from services.bench.qwen_vl.asking import ANSWER_TOKENS, TEXTS, picture, seconds, told
+from services.common.processor import HUGE_PAGES
 from services.qwen_vl.values import Picture
 
 _START_S: Final = 180.0
@@ -109,7 +110,10 @@ def _ask(url: str, model: str, about: Picture, text: str) -> None:
 def _running(contender: Contender) -> Iterator[tuple[str, psutil.Process]]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    # Each as it starts by itself; what this process was given for its own measurements is not passed on.
+    environment = {name: value for name, value in os.environ.items() if name not in HUGE_PAGES} | {
+        "HF_HUB_OFFLINE": "1"
+    }
     process = subprocess.Popen(  # noqa: S603 our own commands
         [*contender.command, "--port", str(port)],
         stdout=subprocess.DEVNULL,

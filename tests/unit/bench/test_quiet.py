@@ -1,11 +1,14 @@
 """Tries are chosen by how calm the machine was, and by nothing else."""
 
 import itertools
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 
+import psutil
 import pytest
 
-from services.bench.quiet import calm_tries
+from services.bench.quiet import _used_s, calm_tries
 
 
 @pytest.fixture
@@ -45,3 +48,11 @@ def test_when_patience_ends_the_calmest_are_taken_and_say_so(spent: Callable[[li
     tries = calm_tries(lambda: next(values), wanted=2, patience_s=0)
     assert sorted(tries.values) == [0, 1]
     assert tries.disturbed_percent == pytest.approx(50)
+
+
+def test_what_a_child_used_is_still_known_when_it_has_ended() -> None:
+    """Forgotten, it would look like a neighbour that was busy."""
+    busy = "import time\nwhile time.process_time() < 1.5: pass"
+    before_s = _used_s(psutil.Process().cpu_times())
+    subprocess.run([sys.executable, "-c", busy], check=True)
+    assert 1.4 < _used_s(psutil.Process().cpu_times()) - before_s < 3
