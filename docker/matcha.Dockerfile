@@ -27,8 +27,9 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,tar
     --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install matcha-openvino
 
 FROM torch-venv AS prepare-venv
+ARG PREPARE=matcha-prepare
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,target=/wheels \
-    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install matcha-prepare
+    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install "$PREPARE"
 
 # The code of this service and no other, byte-compiled.
 FROM build AS app

@@ -12,7 +12,7 @@ from services.qwen_vl.check import check_lens
 from services.qwen_vl.generation import Generation
 from services.qwen_vl.lens import Lens
 from services.qwen_vl.network import Network, keys_and_values, load
-from services.qwen_vl.prefix_cache import PrefixCache
+from services.qwen_vl.prefix_cache import PrefixCache, give_back
 from services.qwen_vl.prompt import Prompt, PromptBuilder, Slot
 from services.qwen_vl.settings import Device, Variant
 from services.qwen_vl.trace import Trace
@@ -101,6 +101,7 @@ class VisionQA:
         row, logits, states = self.network.prefill(prompt, features, prefix, tapped and [at - start for at in tapped])
         if behind and self.cache.enabled:
             self.cache.put(prompt.prefix_key(behind[-1]), keys_and_values(row.cache, behind[-1].end))
+            give_back()
         text = AnswerText(self.prompts.decode, question.stop)
         generation = Generation(question, prompt, row, text, self._eos_ids, trace)
         if trace is not None and reads_pictures:

@@ -161,7 +161,8 @@ def test_an_image_says_what_it_is_and_runs_as_nobody(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "max_mb"), [*((image.name, image.max_mb) for image in SERVICES), (REPLAY, REPLAY_MAX_MB)]
+    ("name", "max_mb"),
+    [*((image.name, image.max_mb) for image in SERVICES), (PREPARE, TORCH.max_mb), (REPLAY, REPLAY_MAX_MB)],
 )
 def test_an_image_is_no_larger_than_it_may_be(name: str, max_mb: int) -> None:
     assert above_base_mb(name) <= max_mb

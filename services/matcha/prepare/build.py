@@ -6,8 +6,10 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -91,9 +93,8 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
         PrepareError: there is not enough room, or files are missing.
     """
     _require_room(checkpoint, variant, out)
-    if variant == "openvino-int8" and not extras.calibration:
-        message = "openvino-int8 measures activations on pictures: name a folder of charts like yours, --calibration"
-        raise PrepareError(message)
+    if variant == "openvino-int8":
+        _require_calibration(extras)
     try:
         with whole_folder(out) as folder:
             report("tokenizer and header font")
@@ -104,7 +105,7 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
                 processor=_copy_processor(checkpoint, extras.processor, folder),
                 header_font=_copy_font(checkpoint, extras.font, folder),
                 max_patches=_max_patches(checkpoint, folder),
-                tools={name: version(name) for name in _TOOLS},
+                tools=_tools(),
                 sha256={},
             )
             _write_weights(checkpoint, manifest, folder, extras.calibration, report)
@@ -115,6 +116,15 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
             raise
         message = f"the disk of {out.parent} is full: free some space and run it again; nothing was left behind"
         raise PrepareError(message) from error
+
+
+def _tools() -> dict[str, str]:
+    """Versions of what made the folder; without those that are not installed, and so had no part in it."""
+    found = {}
+    for name in _TOOLS:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def steps(variant: str) -> int:
@@ -154,6 +164,15 @@ def _write_weights(
             from services.matcha.prepare.quantize_openvino import quantize_openvino  # noqa: PLC0415 slow to import
 
             quantize_openvino(exported, folder, pictures)
+
+
+def _require_calibration(extras: Extras) -> None:
+    if not find_spec("nncf"):
+        message = "openvino-int8 is made by NNCF: install the extra matcha-prepare-openvino"
+        raise PrepareError(message)
+    if not extras.calibration:
+        message = "openvino-int8 measures activations on pictures: name a folder of charts like yours, --calibration"
+        raise PrepareError(message)
 
 
 def _copy_processor(checkpoint: Checkpoint, processor: str, folder: Path) -> Source | None:

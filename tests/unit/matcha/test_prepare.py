@@ -142,6 +142,13 @@ def test_calibration_wants_pictures(tmp_path: Path) -> None:
         assert only(tmp_path, "empty", "broken")
 
 
+def test_without_nncf_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(building, "find_spec", lambda _: None)
+    with pytest.raises(PrepareError, match="install the extra matcha-prepare-openvino"):
+        build(find(str(MODEL), None), "openvino-int8", tmp_path / "out", Extras(calibration=tmp_path), lambda _: None)
+    assert only(tmp_path)
+
+
 def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     monkeypatch.setenv("HF_HOME", str(tmp_path / "empty"))

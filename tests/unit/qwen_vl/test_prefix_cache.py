@@ -1,13 +1,16 @@
 """The prefix cache: what it keeps, and that an answer from it is the answer without it."""
 
+import mmap
+import platform
 from collections.abc import Callable
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
 from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.prefix_cache import PrefixCache
+from services.qwen_vl.prefix_cache import PrefixCache, give_back
 from services.qwen_vl.values import Answer, LensOptions, Question, Turn
 from tests.unit.qwen_vl.conftest import asked, scene
 
@@ -122,3 +125,24 @@ def test_an_entry_larger_than_the_bound_is_not_kept() -> None:
     cache = PrefixCache(100)
     cache.put("a", torch.zeros(100))
     assert (len(cache), cache.nbytes) == (0, 0)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps its heap in another way")
+def test_free_memory_between_what_is_kept_goes_back() -> None:
+    blocks = [torch.ones(16_000) for _ in range(4000)]  # 64 KB each, all from the heap
+    kept = blocks[::2]
+    del blocks
+    before = psutil.Process().memory_info().rss
+    give_back()
+    assert before - psutil.Process().memory_info().rss > 60_000_000
+    assert all(block[0] == 1 for block in kept)
+
+
+def test_an_entry_is_a_copy_in_memory_of_its_own() -> None:
+    cache, tensor = PrefixCache(1000), torch.arange(12.0).reshape(3, 4)
+    cache.put("key", tensor)
+    tensor.zero_()
+    found = cache.get("key")
+    assert found is not None
+    assert torch.equal(found, torch.arange(12.0).reshape(3, 4))
+    assert found.data_ptr() % mmap.PAGESIZE == 0
