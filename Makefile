@@ -124,17 +124,19 @@ check-deploy: $(DEPLOY)/installed ## Check Dockerfiles and every manifest: schem
 	@$(DEPLOY)/bin/checkov --config-file docker/.checkov.yaml --directory docker
 	@echo "$$(ls $(RENDERED) | wc -l) manifests and $$(ls docker/*.Dockerfile | wc -l) Dockerfiles hold"
 
-SERVICE ?= matcha
-PROFILE ?= smoke
-VARIANT ?=
-load: install ## Load a service (SERVICE=matcha|qwen_vl VARIANT=... PROFILE=smoke|steady|overload|capacity URL=... SET="rate_per_s=20" OUT=...)
-	@$(BIN)/python -m loadtests run --service $(SERVICE) --profile $(PROFILE) $(if $(VARIANT),--variant $(VARIANT)) $(if $(filter command environment,$(origin URL)),--url $(URL)) $(if $(filter command environment,$(origin DATA)),--data $(DATA)) $(foreach change,$(SET),--set $(change)) $(if $(OUT),--out $(OUT))
-
 # The embedded MatCha in every form; variant=folder where an artifact is needed.
 ARTIFACTS := build/artifacts
 VARIANTS ?= fp32 bf16 int8 onnx-fp32=$(ARTIFACTS)/onnx-fp32 onnx-int8=$(ARTIFACTS)/onnx-int8 openvino=$(ARTIFACTS)/onnx-fp32 openvino-int8=$(ARTIFACTS)/openvino-int8
 $(ARTIFACTS)/%: models/tiny-matcha/manifest.json | install
 	@$(BIN)/python -m services.matcha prepare models/tiny-matcha --variant $* --out $@ $(if $(filter openvino-int8,$*),--calibration clients/samples/realcqa)
+
+SERVICE ?= matcha
+PROFILE ?= smoke
+VARIANT ?=
+# What VARIANT is served from, if not from the embedded weights themselves.
+MODEL := $(if $(VARIANT),$(patsubst $(VARIANT)=%,%,$(filter $(VARIANT)=%,$(VARIANTS))))
+load: install $(MODEL) ## Load a service (SERVICE=matcha|qwen_vl VARIANT=... PROFILE=smoke|steady|overload|capacity URL=... SET="rate_per_s=20" OUT=...)
+	@$(BIN)/python -m loadtests run --service $(SERVICE) --profile $(PROFILE) $(if $(VARIANT),--variant $(VARIANT)) $(if $(MODEL),--model-dir $(MODEL)) $(if $(filter command environment,$(origin URL)),--url $(URL)) $(if $(filter command environment,$(origin DATA)),--data $(DATA)) $(foreach change,$(SET),--set $(change)) $(if $(OUT),--out $(OUT))
 
 load-variants: install $(filter $(ARTIFACTS)/%,$(subst =, ,$(VARIANTS))) ## Load one variant after the other with the same requests; one table (PROFILE=steady VARIANTS="fp32 ...")
 	@$(BIN)/python -m loadtests variants $(VARIANTS) --service $(SERVICE) --profile $(if $(filter command environment,$(origin PROFILE)),$(PROFILE),steady) $(foreach change,$(SET),--set $(change)) $(if $(OUT),--out $(OUT))
