@@ -1,6 +1,7 @@
 """``python -m services.bench.matcha``: full size, and with ``variants`` the embedded model."""
 
 import logging
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -111,4 +112,5 @@ def variants_command(
 if __name__ == "__main__":
     logging.getLogger().setLevel(logging.ERROR)  # httpx and the quantizer tell their every step
     logging.getLogger("httpx").setLevel(logging.ERROR)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server it has started is stopped
     app()

@@ -1,6 +1,7 @@
 """``python -m services.bench.qwen_vl``: write a full-size model, and measure what Qwen2-VL costs with it."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -88,4 +89,5 @@ if __name__ == "__main__":
     if not HUGE_PAGES.items() <= os.environ.items():  # as the service's worker starts, from the first byte on
         again = [sys.executable, "-m", "services.bench.qwen_vl", *sys.argv[1:]]
         os.execve(sys.executable, again, os.environ | HUGE_PAGES)  # noqa: S606 ourselves
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server it has started is stopped
     app()
