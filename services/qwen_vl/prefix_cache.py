@@ -36,7 +36,7 @@ def _apart(tensor: torch.Tensor) -> torch.Tensor:
 def give_back() -> None:
     """Return free memory to the system: what reading a prompt took would otherwise stay resident, where glibc is used.
 
-    Twenty milliseconds after a prompt that took seconds; the next one takes it back in huge pages.
+    For after a prompt that was read, which takes seconds; the next one takes the memory back.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
