@@ -50,9 +50,9 @@ def test_the_dev_overlay_runs_and_answers(kube_play: Path, manifests: Manifests)
     ports = {"matcha": free_port(), "qwen-vl": free_port()}
     played = yaml.safe_dump_all(_on_loopback(manifest, ports) for manifest in manifests.files["dev"])
     for image in (TORCH, QWEN_VL):
-        subprocess.run([kube_play, "load", image.name], check=True, capture_output=True)
+        _kube(kube_play, "load", image.name)
     try:
-        subprocess.run([kube_play, "play"], input=played, text=True, check=True, capture_output=True)
+        _kube(kube_play, "play", manifests=played)
         for name, port in ports.items():
             _wait_until_ready(port)
             cards = httpx.get(f"http://127.0.0.1:{port}/v1/models", trust_env=False).json()["data"]
@@ -97,6 +97,11 @@ def _run_as_pod(container: Manifest, runs: Path, url: str = "", index: int = 0) 
         *("--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", f"--cpus={limits['cpu']}"),
         *(f"--memory={limits['memory'].removesuffix('i').lower()}", container["image"], *arguments),
     )
+
+
+def _kube(command: Path, *arguments: str, manifests: str = "") -> None:
+    done = subprocess.run([command, *arguments], input=manifests, text=True, capture_output=True, check=False)
+    assert done.returncode == 0, f"{command.name} {' '.join(arguments)}: {done.stderr}"
 
 
 def _on_loopback(manifest: Manifest, ports: dict[str, int]) -> Manifest:
