@@ -35,6 +35,7 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,tar
 FROM build AS app
 COPY services/__init__.py /app/services/
 COPY services/common /app/services/common
+COPY services/torch_cpu /app/services/torch_cpu
 COPY services/matcha /app/services/matcha
 RUN python3 -m compileall -q /app
 

@@ -28,6 +28,7 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca,target=
 FROM build AS app
 COPY services/__init__.py /app/services/
 COPY services/common /app/services/common
+COPY services/torch_cpu /app/services/torch_cpu
 COPY services/qwen_vl /app/services/qwen_vl
 RUN python3 -m compileall -q /app
 

@@ -14,6 +14,8 @@ from transformers.utils import logging
 from services.qwen_vl.prompt import Prompt
 from services.qwen_vl.settings import Device, Variant
 from services.qwen_vl.states import StateTap
+from services.torch_cpu.attention import BLOCKED
+from services.torch_cpu.linear import pack_linears
 
 _DTYPES: dict[Variant, torch.dtype] = {"fp32": torch.float32}
 """Of what is not quantized; bfloat16 for the others."""
@@ -76,6 +78,9 @@ def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401
     for block in model.model.visual.blocks:
         if isinstance(block.mlp.act, QuickGELUActivation):
             block.mlp.act = InPlaceQuickGELU()
+    if variant != "fp32" and device == "cpu":
+        model.model.visual.set_attn_implementation(BLOCKED)
+        pack_linears(model)
     return model
 
 

@@ -13,6 +13,8 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils.logging import disable_progress_bar
 
 from services.matcha.patches import Floats
+from services.torch_cpu.attention import BLOCKED
+from services.torch_cpu.linear import pack_linears
 
 Form = Literal["fp32", "bf16", "int8"]
 _DTYPES: dict[Form, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}
@@ -31,6 +33,9 @@ class TorchBackend:
         torch.set_num_threads(threads)
         disable_progress_bar()
         self._model = load_model(folder, form, device)
+        if form != "fp32" and device == "cpu":
+            self._model.set_attn_implementation(BLOCKED)
+            pack_linears(self._model)
         for module in self._model.modules():
             if isinstance(getattr(module, "act", None), NewGELUActivation):
                 module.act = GELUTanh()  # the same function in one kernel instead of eight

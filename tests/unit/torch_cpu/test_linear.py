@@ -1,0 +1,53 @@
+"""Packed linear layers against the layers that they were."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from services.common.settings import MODELS
+from services.qwen_vl.network import load
+from services.torch_cpu.linear import PackedLinear, can_pack, pack_linears
+
+needs_packing = pytest.mark.skipif(not can_pack(), reason="this processor multiplies no packed bfloat16")
+
+
+class Quantized(nn.Linear):
+    """Stands for a layer whose weight is not what it computes with."""
+
+
+def model(dtype: torch.dtype = torch.bfloat16) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(96, 200), nn.Sequential(nn.Linear(200, 64, bias=False)), Quantized(64, 8)).to(dtype)
+
+
+@pytest.mark.parametrize("shape", [(1, 96), (300, 96), (2, 7, 96)])
+def test_packing_changes_no_bit(shape: tuple[int, ...]) -> None:
+    plain, packed = model(), model()
+    pack_linears(packed)
+    rows = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
+    with torch.inference_mode():
+        assert torch.equal(packed(rows), plain(rows))
+
+
+@needs_packing
+def test_what_is_packed_is_what_gains() -> None:
+    packed = model()
+    pack_linears(packed)
+    assert [type(module) for module in packed.modules() if not isinstance(module, nn.Sequential)] == [
+        PackedLinear,
+        PackedLinear,
+        Quantized,
+    ]
+    single = model(torch.float32)
+    pack_linears(single)
+    assert not any(isinstance(module, PackedLinear) for module in single.modules())
+
+
+@needs_packing
+def test_nothing_of_the_weights_file_stays_mapped() -> None:
+    """It would count as the service's memory, beside the packed weights."""
+    loaded = load(MODELS / "tiny-qwen2-vl", "bf16", "cpu")
+    assert any(isinstance(module, PackedLinear) for module in loaded.modules())
+    assert "model.safetensors" not in Path("/proc/self/maps").read_text(encoding="utf-8")
