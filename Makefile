@@ -7,7 +7,7 @@ MODEL  ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha figures train-tiny samples clean compare bench-replay bench-qwen-vl load load-variants bench-load images image-sizes up down check-deploy
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha bench-torch-cpu figures train-tiny samples clean compare bench-replay bench-qwen-vl load load-variants bench-load images image-sizes up down check-deploy
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,11 +68,14 @@ optimum-env: .venv-optimum/installed ## Build .venv-optimum, Optimum's own envir
 torch-free-env: .venv-torch-free/installed ## Build .venv-torch-free, with nothing but what the ONNX and OpenVINO variants name
 
 variants: install ## Every MatCha variant on the embedded model: answers beside fp32's, size, memory, latency (OUT=...)
-	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m services.bench.matcha variants --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-variants)
+	@$(BIN)/python -m services.bench.matcha variants --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-variants)
 
 bench-matcha: install optimum-env ## MatCha at full size beside transformers 4 and Optimum: twenty minutes, 10 GB (OUT=...)
 	@out=$(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-matcha); \
-	export OMP_WAIT_POLICY=PASSIVE; $(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out && $(BIN)/python -m services.bench.matcha batches --out $$out
+	$(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out && $(BIN)/python -m services.bench.matcha batches --out $$out
+
+bench-torch-cpu: install ## What packed weights and attention in blocks gain in bf16, by shape (OUT=...)
+	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m services.bench.torch_cpu --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-torch-cpu)
 
 compare: install ## Set runs of one task side by side, the others against the first (RUNS="runs/a runs/b" OUT=...)
 	@test -n "$(RUNS)" || { echo 'name the run folders: make compare RUNS="runs/a runs/b"'; exit 2; }
@@ -157,7 +160,7 @@ samples: install ## Draw clients/samples anew, byte for byte
 SERVE_ENV   ?=
 NNSIGHT_ENV ?=
 bench-qwen-vl: install ## Qwen2-VL at full size: lens, cache, memory (SERVE_ENV=, NNSIGHT_ENV=: see services/bench)
-	@OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m services.bench.qwen_vl run --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-qwen-vl) $(if $(SERVE_ENV),--serve-env $(SERVE_ENV)) $(if $(NNSIGHT_ENV),--nnsight-env $(NNSIGHT_ENV))
+	@$(BIN)/python -m services.bench.qwen_vl run --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-qwen-vl) $(if $(SERVE_ENV),--serve-env $(SERVE_ENV)) $(if $(NNSIGHT_ENV),--nnsight-env $(NNSIGHT_ENV))
 
 clean: ## Remove what was built (not runs/)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -9,9 +9,9 @@ _mkldnn = torch.ops.mkldnn
 class PackedLinear(nn.Module):
     """An ``nn.Linear`` for inference alone, equal to it to the bit.
 
-    In bfloat16 a product of many rows is a third faster, and one of a single row, which is bound by reading the
-    weights, twice. The operators are those that ``torch.compile`` freezes a model to (PyTorch's
-    ``torch/_inductor/fx_passes/mkldnn_fusion.py``); the weight is opaque, and is not in the state dict.
+    A product of many rows gains a tenth to a third, and one of a single row, which is bound by reading the weights,
+    takes half the time (``make bench-torch-cpu``). The operators are those that ``torch.compile`` freezes a model to
+    (PyTorch's ``torch/_inductor/fx_passes/mkldnn_fusion.py``); the weight is opaque, and not in the state dict.
     """
 
     weight: torch.Tensor
