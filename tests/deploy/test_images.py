@@ -129,7 +129,7 @@ def test_what_is_mounted_in_the_models_place_is_served_or_refused(image: Image, 
 @EACH
 def test_an_image_holds_its_own_service_and_no_other(image: Image) -> None:
     held = set(python_in(image.name, "import os; print(*os.listdir('/app/services'))").split()) - {"__pycache__"}
-    assert held == {"__init__.py", "common", image.service}
+    assert held == {"__init__.py", "common", "torch_cpu", image.service}
     assert python_in(image.name, "import os; print(os.path.exists('/app/clients'))") == "False"
     compiled = "import glob; print(len(glob.glob('/app/services/**/*.pyc', recursive=True)) > 5)"
     assert python_in(image.name, compiled) == "True"
