@@ -15,7 +15,7 @@ from services.qwen_vl.prompt import Prompt
 from services.qwen_vl.settings import Device, Variant
 from services.qwen_vl.states import StateTap
 from services.torch_cpu.attention import BLOCKED
-from services.torch_cpu.linear import pack_linears
+from services.torch_cpu.linear import can_pack, pack_linears
 
 _DTYPES: dict[Variant, torch.dtype] = {"fp32": torch.float32}
 """Of what is not quantized; bfloat16 for the others."""
@@ -78,7 +78,7 @@ def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401
     for block in model.model.visual.blocks:
         if isinstance(block.mlp.act, QuickGELUActivation):
             block.mlp.act = InPlaceQuickGELU()
-    if variant != "fp32" and device == "cpu":
+    if variant != "fp32" and device == "cpu" and can_pack():
         model.model.visual.set_attn_implementation(BLOCKED)
         pack_linears(model)
     return model

@@ -5,7 +5,7 @@ four times as long for one query row (a decoding step) as the two products that 
 enough to stay in the cache keep what is good about the fused kernel: softmax and second product find them there.
 
 Scores are rounded to bfloat16 before the softmax, as in transformers' own eager attention: twice the error of the
-fused kernel, and little beside what bfloat16 costs in the rest of a model. ``make bench-torch-cpu`` measures all this.
+fused kernel. ``make bench-torch-cpu`` measures both; a processor with AMX was not tried.
 """
 
 from typing import Any, Final

@@ -36,13 +36,11 @@ def can_pack() -> bool:
 
 
 def pack_linears(model: nn.Module) -> None:
-    """Put a ``PackedLinear`` in the place of each linear layer in bfloat16 on the CPU, where that can be done.
+    """Put a ``PackedLinear`` in the place of each linear layer in bfloat16 on the CPU, where ``can_pack`` says yes.
 
     Layers of another kind (quantized ones), dtype or device stay. Weights are not held twice, but for one that is an
     embedding too.
     """
-    if not can_pack():
-        return
     for module in list(model.modules()):
         for name, child in module.named_children():
             if type(child) is nn.Linear and child.weight.dtype == torch.bfloat16 and child.weight.device.type == "cpu":

@@ -14,7 +14,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from services.matcha.patches import Floats
 from services.torch_cpu.attention import BLOCKED
-from services.torch_cpu.linear import pack_linears
+from services.torch_cpu.linear import can_pack, pack_linears
 
 Form = Literal["fp32", "bf16", "int8"]
 _DTYPES: dict[Form, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}
@@ -33,7 +33,7 @@ class TorchBackend:
         torch.set_num_threads(threads)
         disable_progress_bar()
         self._model = load_model(folder, form, device)
-        if form != "fp32" and device == "cpu":
+        if form != "fp32" and device == "cpu" and can_pack():
             self._model.set_attn_implementation(BLOCKED)
             pack_linears(self._model)
         for module in self._model.modules():

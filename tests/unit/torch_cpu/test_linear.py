@@ -24,6 +24,7 @@ def model(dtype: torch.dtype = torch.bfloat16) -> nn.Sequential:
     return nn.Sequential(nn.Linear(96, 200), nn.Sequential(nn.Linear(200, 64, bias=False)), Quantized(64, 8)).to(dtype)
 
 
+@needs_packing
 @pytest.mark.parametrize("shape", [(1, 96), (300, 96), (2, 7, 96)])
 def test_packing_changes_no_bit(shape: tuple[int, ...]) -> None:
     plain, packed = model(), model()
