@@ -4,6 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 OUT    ?=
 MODEL  ?=
+KERNEL := services/matcha/attention/kernel.so
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -18,7 +19,10 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-install: $(VENV)/installed ## Build .venv with everything (a few minutes, once)
+$(KERNEL): services/matcha/attention/kernel.c services/matcha/attention/build.py | $(VENV)/installed
+	@$(BIN)/python services/matcha/attention/build.py
+
+install: $(VENV)/installed $(KERNEL) ## Build .venv with everything (a few minutes, once)
 
 demo: install ## The main job: both services on the embedded models, three replays, one report
 	@$(BIN)/python -m clients.demo $(if $(OUT),--out $(OUT))

@@ -31,12 +31,21 @@ ARG PREPARE=matcha-prepare
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,target=/wheels \
     --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install "$PREPARE"
 
+# Attention in int8, compiled; the compiler stays here.
+FROM build AS kernel
+COPY services/matcha/attention /kernel
+RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,target=/wheels \
+    --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
+    if [ -s /run/secrets/ca.crt ]; then export PIP_CERT=/run/secrets/ca.crt; fi \
+    && pip install --find-links /wheels --constraint constraints.txt ziglang && python3 /kernel/build.py
+
 # The code of this service and no other, byte-compiled.
 FROM build AS app
 COPY services/__init__.py /app/services/
 COPY services/common /app/services/common
 COPY services/torch_cpu /app/services/torch_cpu
 COPY services/matcha /app/services/matcha
+COPY --from=kernel /kernel /app/services/matcha/attention
 RUN python3 -m compileall -q /app
 
 FROM ${PYTHON} AS base

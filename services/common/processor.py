@@ -33,13 +33,18 @@ def available_cores(cgroup: Path = CGROUP) -> int:
 
 def computes_in_bf16(cpuinfo: Path = CPUINFO) -> bool:
     """Whether the processor multiplies bfloat16 in hardware; without that, bfloat16 is slower than float32."""
+    return not _BF16_FLAGS.isdisjoint(instructions(cpuinfo))
+
+
+def instructions(cpuinfo: Path = CPUINFO) -> frozenset[str]:
+    """Extensions of the processor's instruction set, as Linux names them; none where it does not say."""
     if not cpuinfo.exists():
-        return False
+        return frozenset()
     for line in cpuinfo.read_text(encoding="utf-8").splitlines():
         name, _, value = line.partition(":")
         if name.strip() in {"flags", "Features"}:
-            return not _BF16_FLAGS.isdisjoint(value.split())
-    return False
+            return frozenset(value.split())
+    return frozenset()
 
 
 def _quota(cgroup: Path) -> float | None:

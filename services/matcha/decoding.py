@@ -48,6 +48,8 @@ class Shape:
     layers: int
     heads: int
     head_width: int
+    encoder_heads: int
+    encoder_head_width: int
     start_token_id: int
     eos_token_id: int
 
@@ -55,14 +57,16 @@ class Shape:
     def read(cls, folder: Path) -> Self:
         """The shape of the model in a folder: ``config.json``, and ``generation_config.json`` where it says more."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        text = config["text_config"]
+        text, vision = config["text_config"], config["vision_config"]
         generation = folder / "generation_config.json"
         tokens = {**text, **(json.loads(generation.read_text(encoding="utf-8")) if generation.is_file() else {})}
         return cls(
-            positions=config["vision_config"]["seq_len"],
+            positions=vision["seq_len"],
             layers=text["num_layers"],
             heads=text["num_heads"],
             head_width=text["d_kv"],
+            encoder_heads=vision["num_attention_heads"],
+            encoder_head_width=vision["d_kv"],
             start_token_id=tokens["decoder_start_token_id"],
             eos_token_id=tokens["eos_token_id"],
         )
@@ -124,8 +128,7 @@ class GraphModel:
     def _begin(self, rows: Floats) -> _Begun:
         """Encode one picture, and decode the first token of its answer."""
         width = self.fixed_patches or len(rows)
-        picture = np.zeros((1, width, rows.shape[1]), dtype=np.float32)
-        picture[0, : len(rows)] = rows
+        picture = _stack([rows[None]], 1, width) if width > len(rows) else rows[None]
         mask = (np.arange(width) < len(rows)).astype(np.int64)[None]
         states = self._encoder({"flattened_patches": picture, "attention_mask": mask})["last_hidden_state"]
         start = {

@@ -17,6 +17,15 @@ CROSS_ATTENTION: Final = "cross_attention_model.onnx"
 """Ours: the encoder's states to the decoder's keys and values of them."""
 
 
+def encoder_piece(index: int) -> str:
+    """Ours: a stretch of the encoder between two of its attentions, beside ``ENCODER`` and on its weights.
+
+    Piece 0 takes the patches, each later one the residual and what was attended, in that order. The last gives the
+    encoder's states, each before it query, key, value and residual, all (1, P, hidden).
+    """
+    return f"encoder_piece_{index:02}.onnx"
+
+
 def past_names(prefix: str, layers: int, *attentions: str) -> list[str]:
     """Names of keys and values, layer by layer, of the attentions named (``decoder``, ``encoder``), in that order."""
     return [

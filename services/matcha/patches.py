@@ -36,13 +36,12 @@ def mean_and_deviation(picture: Image.Image) -> tuple[float, float]:
     return mean, max(deviation, 1.0 / math.sqrt(total))
 
 
-def resize(picture: Image.Image, width: int, height: int) -> Floats:
-    """Antialiased bilinear scaling of an RGB picture to (H, W, C) floats, not rounded to bytes again.
+def resize(band: Image.Image, width: int, height: int) -> Floats:
+    """Antialiased bilinear scaling of one band to (H, W) floats, not rounded to bytes again.
 
     Pillow's filter is the one that torch took over.
     """
-    bands = [band.convert("F").resize((width, height), Image.Resampling.BILINEAR) for band in picture.split()]
-    return np.stack([np.asarray(band) for band in bands], axis=2)
+    return np.asarray(band.convert("F").resize((width, height), Image.Resampling.BILINEAR))
 
 
 def flatten_patches(picture: Image.Image, max_patches: int) -> Floats:
@@ -57,13 +56,15 @@ def flatten_patches(picture: Image.Image, max_patches: int) -> Floats:
     picture = picture.convert("RGB")
     rows, columns = grid_shape(picture.width, picture.height, max_patches)
     mean, deviation = mean_and_deviation(picture)
-    # Scaled first and then standardized, which is the same to rounding, and has fewer values to go through.
-    pixels = (resize(picture, columns * PATCH_PIXELS, rows * PATCH_PIXELS) - np.float32(mean)) / np.float32(deviation)
-    cut = pixels.reshape(rows, PATCH_PIXELS, columns, PATCH_PIXELS, CHANNELS).transpose(0, 2, 1, 3, 4)
     patches = np.empty((rows * columns, ROW_LENGTH), dtype=np.float32)
     patches[:, 0] = np.repeat(np.arange(1, rows + 1), columns)
     patches[:, 1] = np.tile(np.arange(1, columns + 1), rows)
-    patches[:, 2:] = cut.reshape(rows * columns, -1)
+    values = patches[:, 2:].reshape(rows, columns, PATCH_PIXELS, PATCH_PIXELS, CHANNELS)  # a view
+    for channel, band in enumerate(picture.split()):
+        # Scaled first and then standardized, which is the same to rounding, and has fewer values to go through.
+        scaled = resize(band, columns * PATCH_PIXELS, rows * PATCH_PIXELS) - np.float32(mean)
+        scaled /= np.float32(deviation)
+        values[..., channel] = scaled.reshape(rows, PATCH_PIXELS, columns, PATCH_PIXELS).transpose(0, 2, 1, 3)
     return patches
 
 

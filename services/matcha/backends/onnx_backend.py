@@ -1,24 +1,25 @@
 """MatCha in ONNX Runtime, on the CPU: fp32 and int8 alike, as the graphs in the folder are."""
 
+from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
+from typing import Final
 
+import numpy as np
 import onnxruntime as ort
 
-from services.matcha.decoding import Arrays, Graph, GraphModel
+from services.matcha.attention import Int8Attention
+from services.matcha.decoding import Arrays, Graph, GraphModel, Shape
+from services.matcha.graphs import ENCODER, encoder_piece
 
-_PATCHES_INPUT = "flattened_patches"
+_PATCHES_INPUT: Final = "flattened_patches"
 
 
 class OnnxGraph:
     """One graph in a session of its own; its weights are mapped from their file."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        # Spinning threads take the core from the other half of a request; see the README of services/matcha.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        self._session = _session(path, threads)
         shapes = {each.name: each.shape for each in self._session.get_inputs()}
         self._inputs = frozenset(shapes)
         self._outputs = [each.name for each in self._session.get_outputs()]
@@ -31,10 +32,55 @@ class OnnxGraph:
         return dict(zip(self._outputs, self._session.run(None, feeds), strict=True))
 
 
+class EncoderInPieces:
+    """An encoder whose attentions are computed between its pieces, in int8; a ``Graph``."""
+
+    fixed_patches: int | None = None
+
+    def __init__(self, pieces: Sequence[Path], attention: Int8Attention, threads: int) -> None:
+        self._first, *self._others = [_session(path, threads) for path in pieces]
+        self._attention = attention
+
+    def __call__(self, inputs: Arrays) -> Arrays:
+        """See ``Graph``. The patches are one picture's, none of them padding."""
+        outputs = self._first.run(None, {_PATCHES_INPUT: inputs[_PATCHES_INPUT]})
+        for piece in self._others:
+            query, key, value, residual = outputs
+            attended = np.empty_like(query)
+            self._attention(query, key, value, attended)
+            names = [each.name for each in piece.get_inputs()]
+            outputs = piece.run(None, dict(zip(names, (residual, attended), strict=True)))
+        return {"last_hidden_state": outputs[0]}
+
+
 def load(folder: Path, threads: int) -> GraphModel:
     """The model in an artifact folder, or in one that ``optimum-cli export onnx`` wrote."""
+    pieces = sorted(folder.glob(encoder_piece(0).replace("00", "*")))
+    shape = Shape.read(folder)
 
     def graph(path: Path) -> Graph:
+        if path.name == ENCODER and pieces:
+            attention = Int8Attention.find(shape.encoder_heads, shape.encoder_head_width, threads)
+            if attention:
+                return EncoderInPieces(pieces, attention, threads)
         return OnnxGraph(path, threads)
 
     return GraphModel(folder, graph)
+
+
+def _session(path: Path, threads: int) -> ort.InferenceSession:
+    _share_memory()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    # Spinning threads take the core from the other half of a request; see the README of services/matcha.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.use_env_allocators", "1")
+    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+@cache
+def _share_memory() -> None:
+    """One pool of memory for all sessions, which never compute at the same time, instead of one each."""
+    kind = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    ort.create_and_register_allocator(kind, None)

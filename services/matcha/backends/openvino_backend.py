@@ -8,7 +8,9 @@ import openvino as ov
 import openvino.opset13 as opset
 from numpy.typing import NDArray
 
-from services.matcha.decoding import Arrays, Graph, GraphModel
+from services.matcha.attention import Int8Attention
+from services.matcha.backends.openvino_attention import attend_in_int8
+from services.matcha.decoding import Arrays, Graph, GraphModel, Shape
 from services.matcha.graphs import ENCODER, ONNX, OPENVINO
 
 Precision = Literal["bf16", "f32"]
@@ -20,8 +22,7 @@ _KEPT = ("present.", "past_key_values.")
 class OpenVinoGraph:
     """One graph, compiled for latency."""
 
-    def __init__(self, core: ov.Core, path: Path, threads: int, precision: Precision) -> None:
-        model = read(core, path)
+    def __init__(self, core: ov.Core, model: ov.Model, threads: int, precision: Precision) -> None:
         self.fixed_patches = _bound(model)
         compiled = core.compile_model(
             _keeping_bf16(model) if precision == "bf16" else model,
@@ -55,10 +56,17 @@ def load(folder: Path, threads: int) -> GraphModel:
     core = ov.Core()
     precision: Precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
-    def graph(path: Path) -> Graph:
-        return OpenVinoGraph(core, path, threads, precision)
-
     own_format = (folder / ENCODER).with_suffix(OPENVINO).is_file()
+    shape = Shape.read(folder)
+
+    def graph(path: Path) -> Graph:
+        model = read(core, path)
+        if own_format and _PATCHES_INPUT in _names(model):
+            attention = Int8Attention.find(shape.encoder_heads, shape.encoder_head_width, threads)
+            if attention:
+                attend_in_int8(model, attention)
+        return OpenVinoGraph(core, model, threads, precision)
+
     return GraphModel(folder, graph, OPENVINO if own_format else ONNX)
 
 

@@ -1,9 +1,10 @@
 """``onnx-int8``: what is computed once per picture in whole int8, what is computed per token with int8 weights.
 
 The encoder and the cross-attention's keys and values are large products: weights per output channel and activations
-per tensor in int8 (``MatMulInteger``), attention in fp32 by ONNX Runtime's tiled kernel, which never holds the whole
-score matrix. A decoding step reads every weight for one row: 8-bit weights in blocks (``MatMulNBits``), activations
-quantized row by row, so that an answer does not depend on what it shares a batch with. Figures: services/matcha/README.
+per tensor in int8 (``MatMulInteger``). Attention is computed in int8 between the encoder's pieces (``split``), or in
+fp32 by ONNX Runtime's tiled kernel, which never holds the whole score matrix. A decoding step reads every weight for
+one row: 8-bit weights in blocks (``MatMulNBits``), activations quantized row by row, so that an answer does not depend
+on what it shares a batch with. Figures: services/matcha/README.
 """
 
 from pathlib import Path
@@ -14,6 +15,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from services.matcha.graphs import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER
+from services.matcha.prepare.split import prune, split
 
 _BLOCK = 128
 _INT8_ACCUMULATION = 4
@@ -30,6 +32,7 @@ def quantize(source: Path, target: Path) -> None:
     _whole_int8(plain, target / ENCODER)
     for leftover in (plain, _data(plain)):
         leftover.unlink()
+    split(target / ENCODER)
     _whole_int8(source / CROSS_ATTENTION, target / CROSS_ATTENTION)
     _int8_weights(source / DECODER_WITH_PAST, target / DECODER_WITH_PAST)
 
@@ -63,7 +66,7 @@ def fuse_attention(model: onnx.ModelProto) -> None:
         merged.output[0] += ".unused"
         graph.node[index].CopyFrom(fused)
     model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    _prune(graph)
+    prune(graph)
 
 
 def _before(made_by: dict[str, onnx.NodeProto], name: str, operators: tuple[str, ...]) -> str:
@@ -86,23 +89,6 @@ def _heads(graph: onnx.GraphProto, made_by: dict[str, onnx.NodeProto], name: str
         message = f"the width of {name} is not known ({made_by[name].op_type})"
         raise ValueError(message)
     return int(hidden // width)
-
-
-def _prune(graph: onnx.GraphProto) -> None:
-    """Drop nodes, weights and inputs that nothing uses any more."""
-    wanted = {output.name for output in graph.output}
-    kept = []
-    for node in reversed(graph.node):  # in topological order, so from the outputs back
-        if wanted.intersection(node.output):
-            kept.append(node)
-            wanted.update(node.input)
-    kept.reverse()
-    del graph.node[:]
-    graph.node.extend(kept)
-    for field in (graph.initializer, graph.input):
-        used = [each for each in field if each.name in wanted]
-        del field[:]
-        field.extend(used)
 
 
 def _whole_int8(source: Path, target: Path) -> None:
