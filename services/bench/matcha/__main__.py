@@ -12,7 +12,7 @@ from rich.console import Console
 
 from services.bench import figures
 from services.bench.figures import Figure
-from services.bench.matcha import batches, parity, roofline, service, speed
+from services.bench.matcha import attention, batches, parity, roofline, service, speed
 from services.bench.matcha.speed import HOW, Place
 from services.common.processor import available_cores
 from services.common.settings import MODELS
@@ -37,7 +37,7 @@ def speed_command(
     optimum: Annotated[Path, typer.Option(help="Interpreter of Optimum's environment.")] = Path(
         ".venv-optimum/bin/python"
     ),
-    rounds: Annotated[int, typer.Option(min=1, help="Answers of each, in turn.")] = 3,
+    rounds: Annotated[int, typer.Option(min=1, help="Answers of each, in turn.")] = 5,
     threads: Threads = _THREADS,
 ) -> None:
     """Time every variant beside transformers 4 and Optimum at 2048 and at 768 patches, eight tokens each."""
@@ -53,6 +53,14 @@ def speed_command(
         measured += roofline.roofline_figures(roofline.throughput(threads), medians, max_patches)
         figures.write(measured, out)
         figures.show(measured, f"MatCha, 282 M parameters, {max_patches} patches, {threads} threads")
+
+
+@app.command("attention")
+def attention_command(out: Out, threads: Threads = _THREADS) -> None:
+    """Attention of one encoder layer in int8, beside the runtimes' own, at 2009 and at 750 patches."""
+    measured = [figure for patches in (2009, 750) for figure in attention.attention_figures(patches, threads)]
+    figures.write(measured, out)
+    figures.show(measured, f"Attention, 12 heads of 64, {threads} threads")
 
 
 @app.command("serving")

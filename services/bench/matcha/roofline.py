@@ -41,18 +41,18 @@ def throughput(threads: int) -> dict[str, float]:
 def roofline_figures(rates: dict[str, float], seconds: dict[str, float], patches: int) -> list[Figure]:
     """The measured limits, and the share of its limit that each variant reaches with a whole request.
 
-    The limit of a variant is its linear layers at the rate of its format, and its attention, which no runtime here
-    computes in int8, at the rate of fp32 (of bf16 for OpenVINO and torch in bf16). Decoding the eight tokens is not
-    counted as work: it reads weights, and is part of where the rest goes.
+    The limit of a variant is its linear layers at the rate of its format, and its attention at the rate of the format
+    that it is computed in (``int8`` of torch has bf16's). Decoding the eight tokens is not counted as work: it reads
+    weights, and is part of where the rest goes.
     """
     figures = [Figure.median(f"matrix product in {name}", [rate / 1e9], "GFLOP/s", HOW) for name, rate in rates.items()]
     linear, attention = encoder_flops(patches)
     forms = {"fp32": ("fp32", "fp32"), "bf16": ("bf16", "bf16"), "int8": ("int8", "bf16")}
     forms |= {
         "onnx-fp32": ("fp32", "fp32"),
-        "onnx-int8": ("int8", "fp32"),
+        "onnx-int8": ("int8", "int8"),
         "openvino": ("bf16", "bf16"),
-        "openvino-int8": ("int8", "bf16"),
+        "openvino-int8": ("int8", "int8"),
     }
     for variant, (of_linear, of_attention) in forms.items():
         limit_s = linear / rates[of_linear] + attention / rates[of_attention]

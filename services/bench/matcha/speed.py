@@ -24,6 +24,7 @@ HOW = "make bench-matcha"
 STUDY, OPTIMUM = "transformers 4.57.6 fp32", "ORTModelForPix2Struct"
 _LIGHTEST = ("onnx-int8", "openvino", "openvino-int8")
 """The torch-free variants that may be the fastest."""
+_WARM_UPS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +108,12 @@ def subjects(place: Place, max_patches: int) -> list[Subject]:
 
 
 def time_all(found: Sequence[Subject], rounds: int, say: Callable[[str], None]) -> None:
-    """One warm-up, then rounds in which each answers once."""
+    """Two answers each to warm up, as memory grows in the first, then rounds in which each answers once."""
     with ExitStack() as stack:
         for subject in found:
             stack.enter_context(subject)
-            subject.ask(warm_up=True)
+            for _ in range(_WARM_UPS):
+                subject.ask(warm_up=True)
         for index in range(rounds):
             for subject in found:
                 subject.ask()
