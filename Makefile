@@ -76,7 +76,7 @@ variants: install ## Every MatCha variant on the embedded model: answers beside 
 
 bench-matcha: install optimum-env ## MatCha at full size beside transformers 4 and Optimum: twenty minutes, 10 GB (OUT=...)
 	@out=$(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-matcha); \
-	$(BIN)/python -m services.bench.matcha attention --out $$out && $(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out && $(BIN)/python -m services.bench.matcha batches --out $$out
+	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m services.bench.matcha attention --out $$out && $(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out && $(BIN)/python -m services.bench.matcha batches --out $$out
 
 bench-torch-cpu: install ## What packed weights and attention in blocks gain in bf16, by shape (OUT=...)
 	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m services.bench.torch_cpu --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-torch-cpu)

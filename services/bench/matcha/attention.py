@@ -81,6 +81,7 @@ def _onnx(threads: int) -> Attention:
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would spin while the others compute
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     session = ort.InferenceSession(model.SerializeToString(), options)
 

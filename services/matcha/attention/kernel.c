@@ -1,4 +1,4 @@
-/* Attention without a mask, multiplied in 8 bits (AVX-512 VNNI): one head a call, so that a caller's threads share heads.
+/* Attention without a mask, multiplied in 8 bits (AVX-512 VNNI): one head a call, so that threads can share heads.
  *
  * Queries by keys: both in int8, a scale each per row, the keys less their mean, which adds the same to all scores of a
  * query and so drops out of the softmax (SageAttention, arXiv 2410.02367).
@@ -97,7 +97,8 @@ static void pack_values(const float *v, Shape shape, Workspace *work) {
             __m512i four = _mm512_setzero_si512();
             for (int64_t i = 0; i < 4 && p + i < shape.patches; i++) {
                 const __m512 value = _mm512_sub_ps(_mm512_loadu_ps(v + (p + i) * shape.row + c), mean);
-                const __m512i byte = _mm512_and_si512(_mm512_cvtps_epi32(_mm512_mul_ps(value, inverse)), _mm512_set1_epi32(255));
+                const __m512i rounded = _mm512_cvtps_epi32(_mm512_mul_ps(value, inverse));
+                const __m512i byte = _mm512_and_si512(rounded, _mm512_set1_epi32(255));
                 four = _mm512_or_si512(four, _mm512_sll_epi32(byte, _mm_cvtsi64_si128(8 * i)));
             }
             _mm512_store_si512(work->values + p * shape.width + c * 4, four);
@@ -110,8 +111,10 @@ INLINE void score(const int8_t *queries, Shape shape, Workspace *work) {
     int32_t shifts[QUERIES]; /* takes the 128 of the keys out again */
     for (int q = 0; q < QUERIES; q++) {
         __m512i sum = _mm512_setzero_si512();
-        for (int64_t c = 0; c < shape.width; c += LANES)
-            sum = _mm512_add_epi32(sum, _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(queries + q * WIDTH + c))));
+        for (int64_t c = 0; c < shape.width; c += LANES) {
+            const __m128i bytes = _mm_loadu_si128((const __m128i *)(queries + q * WIDTH + c));
+            sum = _mm512_add_epi32(sum, _mm512_cvtepi8_epi32(bytes));
+        }
         shifts[q] = -128 * _mm512_reduce_add_epi32(sum);
     }
     for (int64_t key = 0; key < shape.padded; key += KEYS) {
@@ -125,7 +128,8 @@ INLINE void score(const int8_t *queries, Shape shape, Workspace *work) {
             for (int q = 0; q < QUERIES; q++) {
                 int32_t four;
                 memcpy(&four, queries + q * WIDTH + c, 4);
-                for (int r = 0; r < 4; r++) sums[q][r] = _mm512_dpbusd_epi32(sums[q][r], keys[r], _mm512_set1_epi32(four));
+                const __m512i query = _mm512_set1_epi32(four);
+                for (int r = 0; r < 4; r++) sums[q][r] = _mm512_dpbusd_epi32(sums[q][r], keys[r], query);
             }
         }
         for (int q = 0; q < QUERIES; q++)
@@ -143,7 +147,8 @@ INLINE int32_t soften(int64_t query, int q, float scale, Shape shape, Workspace 
     const float *scores = work->scores + q * shape.padded;
     uint8_t *weights = work->weights + q * shape.padded;
     __m512 largest = _mm512_set1_ps(-INFINITY);
-    for (int64_t key = 0; key < shape.padded; key += LANES) largest = _mm512_max_ps(largest, _mm512_load_ps(scores + key));
+    for (int64_t key = 0; key < shape.padded; key += LANES)
+        largest = _mm512_max_ps(largest, _mm512_load_ps(scores + key));
     const __m512 slope = _mm512_set1_ps(scale * 1.4426950408889634f);
     const __m512 top = _mm512_mul_ps(_mm512_set1_ps(_mm512_reduce_max_ps(largest)), slope);
     const __m512 p0 = _mm512_set1_ps(LARGEST * 1.0017247f), p1 = _mm512_set1_ps(LARGEST * 0.6576363f);
@@ -164,18 +169,20 @@ INLINE int32_t soften(int64_t query, int q, float scale, Shape shape, Workspace 
     return _mm512_reduce_add_epi32(sum);
 }
 
-/* Values by weights for QUERIES queries, (QUERIES, registers * LANES); `registers` is a constant wherever it is inlined. */
+/* Values by weights for QUERIES queries, (QUERIES, registers * LANES); `registers` is a constant once inlined. */
 INLINE void weigh(int registers, Shape shape, const Workspace *work, int32_t *out) {
     __m512i sums[QUERIES][WIDTH / LANES];
     for (int q = 0; q < QUERIES; q++)
         for (int r = 0; r < registers; r++) sums[q][r] = _mm512_setzero_si512();
     for (int64_t key = 0; key < shape.patches; key += 4) { /* past the last patch up to a multiple of LANES, 0 */
         __m512i values[WIDTH / LANES];
-        for (int r = 0; r < registers; r++) values[r] = _mm512_load_si512(work->values + (key * registers + r * 4) * LANES);
+        for (int r = 0; r < registers; r++)
+            values[r] = _mm512_load_si512(work->values + (key * registers + r * 4) * LANES);
         for (int q = 0; q < QUERIES; q++) {
             int32_t four;
             memcpy(&four, work->weights + q * shape.padded + key, 4);
-            for (int r = 0; r < registers; r++) sums[q][r] = _mm512_dpbusd_epi32(sums[q][r], _mm512_set1_epi32(four), values[r]);
+            const __m512i weights = _mm512_set1_epi32(four);
+            for (int r = 0; r < registers; r++) sums[q][r] = _mm512_dpbusd_epi32(sums[q][r], weights, values[r]);
         }
     }
     for (int q = 0; q < QUERIES; q++)
@@ -207,7 +214,8 @@ static void attend_queries(const float *q, float *out, int64_t first, float scal
         for (int64_t c = 0; c < shape.width; c += LANES) {
             const __m512 factor = _mm512_div_ps(_mm512_loadu_ps(work->value_scales + c), _mm512_set1_ps(totals[i]));
             const __m512 sum = _mm512_cvtepi32_ps(_mm512_loadu_si512(sums + i * shape.width + c));
-            _mm512_storeu_ps(out + (first + i) * shape.row + c, _mm512_fmadd_ps(sum, factor, _mm512_loadu_ps(work->value_means + c)));
+            const __m512 mean = _mm512_loadu_ps(work->value_means + c);
+            _mm512_storeu_ps(out + (first + i) * shape.row + c, _mm512_fmadd_ps(sum, factor, mean));
         }
 }
 

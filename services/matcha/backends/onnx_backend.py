@@ -1,5 +1,6 @@
 """MatCha in ONNX Runtime, on the CPU: fp32 and int8 alike, as the graphs in the folder are."""
 
+import ctypes
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -13,6 +14,9 @@ from services.matcha.decoding import Arrays, Graph, GraphModel, Shape
 from services.matcha.graphs import ENCODER, encoder_piece
 
 _PATCHES_INPUT: Final = "flattened_patches"
+_MMAP_THRESHOLD: Final = -3
+_TRIM_THRESHOLD: Final = -1
+"""Names of settings in glibc's malloc.h."""
 
 
 class OnnxGraph:
@@ -69,18 +73,27 @@ def load(folder: Path, threads: int) -> GraphModel:
 
 
 def _session(path: Path, threads: int) -> ort.InferenceSession:
-    _share_memory()
+    _keep_memory()
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Spinning threads take the core from the other half of a request; see the README of services/matcha.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Threads wait awake for the next of a graph's many small steps, and sleep once it has ended: awake, they would then
+    # take the core from attention, and from the next request's header and patches.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.use_env_allocators", "1")
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 @cache
-def _share_memory() -> None:
-    """One pool of memory for all sessions, which never compute at the same time, instead of one each."""
+def _keep_memory() -> None:
+    """One pool of memory for all sessions, which never compute at the same time, instead of one each.
+
+    And what NumPy frees after a request, up to 300 MB, stays at hand for the next, instead of being given back to the
+    system and asked for again page by page (glibc's mallopt(3); another C library does as it does).
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "mallopt"):
+        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most that glibc takes, and more than any array
+        libc.mallopt(_TRIM_THRESHOLD, 1 << 30)
     kind = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     ort.create_and_register_allocator(kind, None)

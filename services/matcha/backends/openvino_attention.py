@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 import openvino as ov
+import openvino.opset13 as opset
 
 from services.matcha.attention import Int8Attention
 
@@ -49,8 +50,15 @@ def attend_in_int8(encoder: ov.Model, attention: Int8Attention) -> None:
     for node in encoder.get_ordered_ops():
         if node.get_type_name() != "ScaledDotProductAttention":
             continue
-        ours = AttentionOp(attention, [_source(node.input_value(index)) for index in range(3)])
-        for reader in _merged(node).output(0).get_target_inputs():
+        query, key, value = (_source(node.input_value(index)) for index in range(3))
+        merged, smoothing = _merged(node), None
+        readers = [each.get_node() for each in merged.output(0).get_target_inputs()]
+        if len(readers) == 1 and readers[0].get_type_name() == "Multiply":
+            merged, smoothing = readers[0], readers[0].input_value(1)
+        if smoothing:  # by channel, so it may as well be done to the values, in the layer that makes them
+            value = opset.multiply(value, smoothing).output(0)
+        ours = AttentionOp(attention, [query, key, value])
+        for reader in merged.output(0).get_target_inputs():
             reader.replace_source_output(ours.output(0))
     encoder.validate_nodes_and_infer_types()
 
