@@ -126,17 +126,18 @@ def speed_figures(found: Sequence[Subject], max_patches: int) -> list[Figure]:
     at = f"at {max_patches} patches"
     figures = [Figure.median(f"{each.name} {at}", each.seconds, "s", HOW) for each in found]
 
-    def ratio(slow: str, fast: str, bar: float | None) -> None:
+    def ratio(slow: str, fast: str, bar: float | None, name: str = "") -> None:
         pairs = zip(by_name[slow].seconds, by_name[fast].seconds, strict=True)
         held = {} if bar is None else {"at_least": bar}
-        figures.append(Figure.median(f"{fast} against {slow} {at}", [a / b for a, b in pairs], "times", HOW, **held))
+        name = f"{name or fast} against {slow} {at}"
+        figures.append(Figure.median(name, [a / b for a, b in pairs], "times", HOW, **held))
 
     best = min(_LIGHTEST, key=lambda name: float(np.median(by_name[name].seconds)))
     if STUDY in by_name:
-        ratio(STUDY, best, 12)
+        ratio(STUDY, best, 12, f"the best torch-free variant ({best})")
         ratio(STUDY, "onnx-int8", 10)
         ratio("fp32", "bf16", 2)
-    ratio(OPTIMUM, best, 3)
+    ratio(OPTIMUM, best, 3, f"the best torch-free variant ({best})")
     ratio(OPTIMUM, "onnx-fp32", 1.4 if STUDY in by_name else None)
     for name in _LIGHTEST:
         subject = by_name[name]
