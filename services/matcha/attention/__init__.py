@@ -1,7 +1,7 @@
 """Attention in int8 for the encoder, which neither ONNX Runtime nor OpenVINO has: a kernel of our own, ``kernel.c``.
 
-At 2048 patches attention is nearly half of an encoder's work, and once all else is in int8 it is most of a request.
-Where the kernel was not built, or the processor lacks its instructions, the runtime's own attention is used.
+At 2048 patches attention is a third of an encoder's operations, and where all else is in int8, half of its time. Where
+the kernel was not built, or the processor lacks its instructions, the runtime's own attention is used.
 """
 
 import ctypes

@@ -46,7 +46,10 @@ class AttentionOp(ov.Op):  # type: ignore[misc] # OpenVINO has no types
 
 
 def attend_in_int8(encoder: ov.Model, attention: Int8Attention) -> None:
-    """Replace each ``ScaledDotProductAttention`` of an encoder, and all between it and the linear layers around it."""
+    """Replace each ``ScaledDotProductAttention`` of an encoder, and all between it and the linear layers around it.
+
+    Its scale is taken for 1, as it is in every Pix2Struct.
+    """
     for node in encoder.get_ordered_ops():
         if node.get_type_name() != "ScaledDotProductAttention":
             continue
