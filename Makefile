@@ -134,8 +134,8 @@ check-deploy: $(DEPLOY)/installed ## Check Dockerfiles and every manifest: schem
 # The embedded MatCha in every form; variant=folder where an artifact is needed.
 ARTIFACTS := build/artifacts
 VARIANTS ?= fp32 bf16 int8 onnx-fp32=$(ARTIFACTS)/onnx-fp32 onnx-int8=$(ARTIFACTS)/onnx-int8 openvino=$(ARTIFACTS)/onnx-fp32 openvino-int8=$(ARTIFACTS)/openvino-int8
-$(ARTIFACTS)/%: models/tiny-matcha/manifest.json | install
-	@$(BIN)/python -m services.matcha prepare models/tiny-matcha --variant $* --out $@ $(if $(filter openvino-int8,$*),--calibration clients/samples/realcqa)
+$(ARTIFACTS)/%: models/tiny-matcha/manifest.json $(wildcard services/matcha/prepare/*.py) | install
+	@$(BIN)/python -m services.matcha prepare models/tiny-matcha --variant $* --out $@ --force $(if $(filter openvino-int8,$*),--calibration clients/samples/realcqa)
 
 SERVICE ?= matcha
 PROFILE ?= smoke
