@@ -16,14 +16,17 @@ DECODER_WITH_PAST: Final = "decoder_with_past_model.onnx"
 CROSS_ATTENTION: Final = "cross_attention_model.onnx"
 """Ours: the encoder's states to the decoder's keys and values of them."""
 
+ENCODER_PIECES: Final = "encoder_piece_*.onnx"
+"""Ours: the stretches of the encoder between its attentions, beside ``ENCODER`` and on its weights."""
+
 
 def encoder_piece(index: int) -> str:
-    """Ours: a stretch of the encoder between two of its attentions, beside ``ENCODER`` and on its weights.
+    """One of the ``ENCODER_PIECES``.
 
     Piece 0 takes the patches, each later one the residual and what was attended, in that order. The last gives the
     encoder's states, each before it query, key, value and residual, all (1, P, hidden).
     """
-    return f"encoder_piece_{index:02}.onnx"
+    return ENCODER_PIECES.replace("*", f"{index:02}")
 
 
 def past_names(prefix: str, layers: int, *attentions: str) -> list[str]:

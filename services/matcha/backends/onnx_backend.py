@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 from services.matcha.attention import Int8Attention
 from services.matcha.decoding import Arrays, Graph, GraphModel, Shape
-from services.matcha.graphs import ENCODER, encoder_piece
+from services.matcha.graphs import ENCODER, ENCODER_PIECES
 
 _PATCHES_INPUT: Final = "flattened_patches"
 _MMAP_THRESHOLD: Final = -3
@@ -42,24 +42,24 @@ class EncoderInPieces:
     fixed_patches: int | None = None
 
     def __init__(self, pieces: Sequence[Path], attention: Int8Attention, threads: int) -> None:
-        self._first, *self._others = [_session(path, threads) for path in pieces]
+        self._first, *others = [_session(path, threads) for path in pieces]
+        self._others = [(piece, [each.name for each in piece.get_inputs()]) for piece in others]
         self._attention = attention
 
     def __call__(self, inputs: Arrays) -> Arrays:
         """See ``Graph``. The patches are one picture's, none of them padding."""
         outputs = self._first.run(None, {_PATCHES_INPUT: inputs[_PATCHES_INPUT]})
-        for piece in self._others:
+        for piece, names in self._others:
             query, key, value, residual = outputs
             attended = np.empty_like(query)
             self._attention(query, key, value, attended)
-            names = [each.name for each in piece.get_inputs()]
             outputs = piece.run(None, dict(zip(names, (residual, attended), strict=True)))
         return {"last_hidden_state": outputs[0]}
 
 
 def load(folder: Path, threads: int) -> GraphModel:
     """The model in an artifact folder, or in one that ``optimum-cli export onnx`` wrote."""
-    pieces = sorted(folder.glob(encoder_piece(0).replace("00", "*")))
+    pieces = sorted(folder.glob(ENCODER_PIECES))
     shape = Shape.read(folder)
 
     def graph(path: Path) -> Graph:
