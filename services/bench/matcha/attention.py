@@ -24,6 +24,11 @@ _SPREAD = 0.2
 Attention = Callable[[Sequence[Floats]], Floats]
 
 
+def has_kernel() -> bool:
+    """Whether this machine has the kernel and the processor for it."""
+    return Int8Attention.find(_HEADS, _WIDTH, threads=1) is not None
+
+
 def attention_figures(patches: int, threads: int) -> list[Figure]:
     """Milliseconds of each, the ratios of the same round, and the relative error against double precision."""
     numbers = np.random.default_rng(0)

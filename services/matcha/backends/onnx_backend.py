@@ -88,8 +88,8 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
 def _keep_memory() -> None:
     """One pool of memory for all sessions, which never compute at the same time, instead of one each.
 
-    And what NumPy frees after a request, up to 300 MB, stays at hand for the next, instead of being given back to the
-    system and asked for again page by page (glibc's mallopt(3); another C library does as it does).
+    And what NumPy frees after a request stays at hand for the next, instead of being given back to the system and asked
+    for again page by page (glibc's mallopt(3); another C library does as it does).
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):

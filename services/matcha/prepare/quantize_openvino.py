@@ -1,9 +1,10 @@
 """``openvino-int8``: what is computed once per picture in int8 by NNCF, what is computed per token with int8 weights.
 
 The encoder and the cross-attention's keys and values multiply int8 by int8, the ranges of the activations measured on
-pictures beforehand (and smoothed: SmoothQuant, arXiv 2211.10438); so does each attention's query by its keys. All else
-is left to the backend's bf16. A decoding step reads every weight for one row: 8-bit weights suffice, and an answer does
-not depend on what it shares a batch with. Figures: services/matcha/README.
+pictures beforehand (and smoothed: SmoothQuant, arXiv 2211.10438); so does each attention's query by its keys, where
+the kernel of ``services.matcha.attention`` does not do all of it. All else is left to the backend's bf16. A decoding
+step reads every weight for one row: 8-bit weights suffice, and an answer does not depend on what it shares a batch
+with. Figures: services/matcha/README.
 """
 
 import logging

@@ -1,0 +1,24 @@
+"""The figures that are made of the times of MatCha's variants."""
+
+from pathlib import Path
+
+import pytest
+
+from services.bench.matcha.speed import OPTIMUM, STUDY, speed_figures
+from services.bench.matcha.subject import Subject
+from services.matcha.settings import VARIANTS
+
+
+@pytest.mark.parametrize("fastest", ["onnx-int8", "openvino-int8"])
+def test_no_bar_hides_another_whichever_variant_is_the_fastest(fastest: str) -> None:
+    """Figures of one name replace each other: were ``onnx-int8`` the fastest, its bar of 10 would hide that of 12."""
+    seconds = {STUDY: 11.0, OPTIMUM: 5.0} | dict.fromkeys(VARIANTS, 2.0) | {fastest: 1.0}
+    found = [
+        Subject(name, [], Path(), seconds=[spent] * 3, preprocess_ms=[10.0] * 3) for name, spent in seconds.items()
+    ]
+    figures = speed_figures(found, 2048)
+    assert len({figure.figure for figure in figures}) == len(figures)
+    held = {figure.bar: figure for figure in figures if STUDY in figure.figure and figure.bar}
+    assert held[12].value == pytest.approx(11)
+    assert held[12].holds is False
+    assert held[10].holds is (fastest == "onnx-int8")
