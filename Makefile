@@ -8,7 +8,7 @@ KERNEL := services/matcha/attention/kernel.so
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha bench-torch-cpu figures train-tiny samples clean compare bench-replay bench-qwen-vl load load-variants bench-load images image-sizes up down check-deploy
+.PHONY: help install demo test check fmt serve-matcha serve-qwen-vl replay report optimum-env torch-free-env variants bench-matcha bench-torch-cpu figures train-tiny samples clean compare bench-replay bench-qwen-vl load load-variants bench-load mutants images image-sizes up down check-deploy
 
 help: ## Show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,17 @@ demo: install ## The main job: both services on the embedded models, three repla
 
 test: install ## Run every test
 	$(BIN)/python -m pytest
+
+# mutmut brings a terminal interface of its own, which nothing else needs.
+$(VENV)/mutants: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[mutants]'
+	@touch $@
+
+GROUP   ?=
+SINCE   ?=
+MINUTES ?=
+mutants: install $(VENV)/mutants ## Put bugs in on purpose, and see which no test notices (GROUP=scoring SINCE=commit MINUTES=5 OUT=...)
+	@$(BIN)/python -m tests.mutants $(GROUP) $(if $(SINCE),--since $(SINCE)) $(if $(MINUTES),--minutes $(MINUTES)) --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-mutants)
 
 check: install ## What CI checks besides the tests: lint, format, types, import contracts
 	$(BIN)/ruff check

@@ -1,0 +1,50 @@
+"""``python -m tests.mutants``: puts small bugs into the code on purpose, and tells which of them no test notices."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from tests.mutants import changed, groups, reasons, report, results, work
+from tests.mutants.groups import Group
+from tests.mutants.mutant import Mutant
+
+_A_DAY: Final = 24 * 60.0
+
+Names = Annotated[list[str] | None, typer.Argument(help="Groups of groups.toml; all of them when none is named.")]
+Since = Annotated[str | None, typer.Option(help="Only functions with lines that this commit did not have.")]
+Minutes = Annotated[float | None, typer.Option(help="Stop then, and say how many mutants were not tried.", min=0.1)]
+Out = Annotated[Path | None, typer.Option(help="Folder for figures.json.")]
+
+
+def main(names: Names = None, since: Since = None, minutes: Minutes = None, out: Out = None) -> None:
+    """Mutate the modules of each group and run its tests.
+
+    Exits with 1 if a mutant goes unnoticed that survivors.toml does not explain, or, unless --since is given, if the
+    tests notice less than 85 % of a module's.
+    """
+    deadline = time.monotonic() + 60 * (minutes or _A_DAY)
+    rows = report.tally(
+        [mutant for group in groups.load(names or []) for mutant in _try(group, since, deadline)], reasons.load()
+    )
+    report.show(rows)
+    if out and not since:
+        report.save(rows, out)
+    if any(row.unexplained or not (since or row.holds) for row in rows):
+        raise typer.Exit(1)
+
+
+def _try(group: Group, since: str | None, deadline: float) -> Iterator[Mutant]:
+    wanted = changed.functions(group, since) if since else None
+    if wanted == set():
+        return
+    typer.echo(f"{group.name}: {len(group.files)} modules", err=True)
+    work.prepare(group)
+    work.run(group, changed.patterns(wanted or ()), limit_s=max(1.0, deadline - time.monotonic()))
+    yield from (mutant for mutant in results.read(group) if wanted is None or mutant.place in wanted)
+
+
+if __name__ == "__main__":
+    typer.run(main)

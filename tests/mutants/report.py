@@ -1,0 +1,82 @@
+"""The share of mutants that were noticed, by module, and those that want a test or a reason."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.bench.figures import Figure, write
+from tests.mutants.mutant import Fate, Mutant
+from tests.mutants.reasons import Reasons
+
+BAR_PERCENT: Final = 85.0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One module."""
+
+    module: str
+    noticed: int
+    explained: int
+    unexplained: tuple[Mutant, ...]
+    untried: int
+
+    @property
+    def tried(self) -> int:
+        """Mutants whose fate is known."""
+        return self.noticed + self.explained + len(self.unexplained)
+
+    @property
+    def percent(self) -> float:
+        """The share that was noticed; those with a reason count as unnoticed all the same."""
+        return 100.0 * self.noticed / self.tried if self.tried else 100.0
+
+    @property
+    def holds(self) -> bool:
+        """Whether the share is high enough."""
+        return self.percent >= BAR_PERCENT
+
+
+def tally(mutants: Iterable[Mutant], reasons: Reasons) -> list[Row]:
+    """A row for each module, by path."""
+    rows = []
+    for module, group in groupby(sorted(mutants, key=_module), key=_module):
+        found = list(group)
+        unnoticed = [mutant for mutant in found if mutant.unnoticed]
+        unexplained = tuple(mutant for mutant in unnoticed if reasons.of(mutant) is None)
+        fates = [mutant.fate for mutant in found]
+        noticed, untried = fates.count(Fate.NOTICED), fates.count(Fate.UNTRIED)
+        rows.append(Row(module, noticed, len(unnoticed) - len(unexplained), unexplained, untried))
+    return rows
+
+
+def show(rows: Sequence[Row]) -> None:
+    """Print a table, then every unexplained survivor as the entry that survivors.toml would take."""
+    table = Table(title=f"Mutants noticed, of each module at least {BAR_PERCENT:g} %")
+    for column in ("module", "noticed", "of", "share", "explained", "unexplained", "not tried"):
+        table.add_column(column, justify="left" if column == "module" else "right")
+    for row in rows:
+        numbers = (row.noticed, row.tried, f"{row.percent:.0f} %", row.explained, len(row.unexplained), row.untried)
+        table.add_row(row.module, *map(str, numbers))
+    Console().print(table)
+    for mutant in (mutant for row in rows for mutant in row.unexplained):
+        entry = {"module": mutant.module, "function": mutant.function, "change": mutant.change, "reason": ""}
+        lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in entry.items()]
+        typer.echo("\n".join(["", "[[survivor]]", *lines]))
+
+
+def save(rows: Sequence[Row], folder: Path) -> None:
+    """Write ``figures.json``."""
+    named = [Figure.median(row.module, [row.percent], "%", "make mutants", at_least=BAR_PERCENT) for row in rows]
+    write([figure.model_copy(update={"n": row.tried}) for figure, row in zip(named, rows, strict=True)], folder)
+
+
+def _module(mutant: Mutant) -> str:
+    return mutant.module
