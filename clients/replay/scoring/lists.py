@@ -56,7 +56,7 @@ def _json_items(text: str) -> tuple[str, ...] | None:
     if not text.lstrip().startswith("["):
         return None
     try:
-        items = json.loads(text)
-    except ValueError:
+        items: list[object] = json.loads(text)
+    except (ValueError, RecursionError):  # a model can be stuck on "["
         return None
-    return tuple(str(item) for item in items) if isinstance(items, list) else None
+    return tuple(map(str, items))
