@@ -30,27 +30,6 @@ def test_realcqa_reads_every_folder_and_only_the_listed_charts(realcqa: Make, bl
 
 
 @pytest.mark.parametrize(
-    ("answer_type", "answer", "gold"),
-    [
-        ("String", "bar chart", "bar chart"),
-        ("string", ["wrapped"], "wrapped"),
-        ("Numerical", -3.5, "-3.5"),
-        ("Binary", True, "True"),
-        ("Ranked List", ["b", "a", 3], ("b", "a", "3")),
-        ("Unranked List", [["nested", "once"]], ("nested", "once")),
-        ("Unranked List", "['x', 'y']", ("x", "y")),
-        ("Unranked List", "x, y", ("x", "y")),
-        ("Ranked List", "x", ("x",)),
-    ],
-)
-def test_realcqa_answers(realcqa: Make, block: Make, answer_type: str, answer: object, gold: object) -> None:
-    data = realcqa({"PMC1_a": [block(answer_type=answer_type, answer=answer)]})
-    loaded = load("realcqa", data, "test")
-    assert [sample.gold for sample in loaded.samples] == [gold]
-    assert loaded.samples[0].answer_type.value == answer_type.lower()
-
-
-@pytest.mark.parametrize(
     ("taxonomy", "kind"),
     [("1a", "structure"), ("2e", "structure"), ("3x", "retrieval"), ("4", "reasoning"), ("9", "other")],
 )
