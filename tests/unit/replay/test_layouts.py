@@ -27,7 +27,7 @@ def hub(tmp_path: Path, block: Make) -> Path:
         stem = f"PMC{number}_a"
         (data / f"images{suffix}" / f"{stem}.jpg").write_bytes(png((number, 9, 9)))
         (data / f"qa{suffix}" / f"{stem}.json").write_text(json.dumps([block(qa_id="1"), block(qa_id="2")]))
-        annotation = {"task1": {"output": {"chart_type": "Scatter"}}} if number else {"task1": "unknown"}
+        annotation = {"task1": {"output": {"chart_type": " Scatter"}}} if number else {"task1": "unknown"}
         (data / f"jsons{suffix}" / f"{stem}.json").write_text(json.dumps(annotation))
     (data / "test_filenames.txt").write_text("PMC0_a\nPMC2_a.jpg\n\n")
     return data
@@ -85,19 +85,34 @@ def test_a_folder_without_questions_is_refused(tmp_path: Path) -> None:
         load("realcqa", tmp_path)
 
 
-@pytest.mark.parametrize("task", ["realcqa", "tallyqa"])
-def test_a_file_that_breaks_off_gives_what_stands_before_and_is_named(
-    task: str, merged: Path, tallyqa: Make, tally: Make
-) -> None:
-    data = merged if task == "realcqa" else tallyqa([tally(number) for number in range(40)])
-    path = data / ("merged_qa.json" if task == "realcqa" else "test.json")
-    content = path.read_text()
-    path.write_text(content[: len(content) * 2 // 3])
-    loaded = load(task, data, "all" if task == "realcqa" else "test")
-    assert 0 < len(loaded.samples) < 40
-    (problem,) = loaded.problems
-    assert problem.kind.value == "broken file"
-    assert "from here on" in problem.detail
+def test_a_list_that_breaks_off_gives_what_stands_before_and_is_named(tallyqa: Make, tally: Make) -> None:
+    data = tallyqa([tally(number) for number in range(40)])
+    content = (data / "test.json").read_text()
+    for cut in (content.index("How many dogs 26?"), content.index("}", content.index("How many dogs 26?"))):
+        (data / "test.json").write_text(content[:cut])
+        loaded = load("tallyqa", data)
+        assert [sample.id for sample in loaded.samples] == [str(number) for number in range(26)]
+        assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [("broken file", "test.json#26")]
+        assert "from here on" in loaded.problems[0].detail
+
+
+def test_the_study_s_file_that_breaks_off_gives_the_charts_before_and_is_named(merged: Path) -> None:
+    path = merged / "merged_qa.json"
+    path.write_text(path.read_text().partition('"none"')[0])
+    loaded = load("realcqa", merged, "all")
+    assert [sample.id for sample in loaded.samples] == ["PMC0_a/1", "PMC1_a/1", "PMC1_a/2"]
+    assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [("broken file", "merged_qa.json")]
+    assert "from here on" in loaded.problems[0].detail
+    path.write_text("[]")
+    (problem,) = load("realcqa", merged, "all").problems
+    assert "does not begin with '{'" in problem.detail
+
+
+@pytest.mark.parametrize("told", ["", "  ", 5, None, ["pie"]])
+def test_a_chart_whose_annotation_tells_no_type_is_of_none(hub: Path, told: object) -> None:
+    (hub / "jsons2" / "PMC1_a.json").write_text(json.dumps({"task1": {"output": {"chart_type": told}}}))
+    charts = {sample.image_key: sample.labels.get("chart") for sample in load("realcqa", hub, "all").samples}
+    assert (charts["images2/PMC1_a.jpg"], charts["images3/PMC2_a.jpg"]) == (None, "scatter")
 
 
 def test_problems_are_all_named_on_disk_and_all_counted_in_the_report(
