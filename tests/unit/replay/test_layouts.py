@@ -115,6 +115,7 @@ def test_a_chart_whose_annotation_tells_no_type_is_of_none(hub: Path, told: obje
     assert (charts["images2/PMC1_a.jpg"], charts["images3/PMC2_a.jpg"]) == (None, "scatter")
 
 
+@pytest.mark.slow
 def test_problems_are_all_named_on_disk_and_all_counted_in_the_report(
     tallyqa: Make, tally: Make, do_run: Make, tmp_path: Path
 ) -> None:

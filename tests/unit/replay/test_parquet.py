@@ -116,6 +116,7 @@ def test_a_row_that_is_not_there_is_a_picture_that_cannot_be_read(parquet: Path,
         TASKS["tallyqa"].pictures(parquet)(row)
 
 
+@pytest.mark.slow
 def test_without_pyarrow_the_message_says_what_to_install(parquet: Path) -> None:
     script = (
         "import sys; sys.modules['pyarrow'] = sys.modules['pyarrow.parquet'] = None\n"
