@@ -18,6 +18,7 @@ from clients.replay.scoring.metrics import (
     majority,
 )
 from clients.replay.scoring.text import anls, exact_match
+from clients.replay.tasks import TASKS
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,26 @@ def test_every_metric_is_the_score_that_its_name_says(metric: Metric, name: str,
 def test_metrics_of_text_see_a_list_as_it_is_written(metric: Metric) -> None:
     assert metric.score("a, b", ("A", "B"), AnswerType.RANKED_LIST) == 1
     assert metric.score("a,b", ("B", "A"), AnswerType.RANKED_LIST) < 1
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "gold", "answer_type", "headline", "verdict"),
+    [
+        ("realcqa", "Oak", "oak", AnswerType.STRING, 1, 1),
+        ("realcqa", "oaks", "oak", AnswerType.STRING, 0, 0),
+        ("realcqa", "104", "100", AnswerType.NUMERICAL, 0, 1),
+        ("realcqa", "2009", "2010", AnswerType.NUMERICAL, 0, 0),
+        ("realcqa", "b, a", ("a", "b"), AnswerType.UNRANKED_LIST, 0, 1),
+        ("tallyqa", "three", "3", AnswerType.COUNT, 1, 1),
+        ("tallyqa", "3.01", "3", AnswerType.COUNT, 0, 0),
+    ],
+)
+def test_a_run_s_headline_and_the_verdict_on_one_answer(
+    task: str, answer: str, gold: Gold, answer_type: AnswerType, headline: float, verdict: float
+) -> None:
+    scores = [metric.score(answer, gold, answer_type) for metric in (TASKS[task].headline, TASKS[task].verdict)]
+    assert scores == [headline, verdict]
+    assert {TASKS[task].headline, TASKS[task].verdict} <= {*TASKS[task].metrics}
 
 
 def test_a_gold_answer_reads_as_text_and_as_a_list() -> None:
