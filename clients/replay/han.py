@@ -37,7 +37,7 @@ def read_han(token: str) -> int | None:
     """The number from 0 to 99 that a whole token spells in Han numerals (三, 两个, 十五, 二十), or None."""
     if token in _WORDS:
         return _WORDS[token]
-    if len(token) > 1 and token[-1] in _COUNTERS:
+    if token[-1:] in _COUNTERS:
         token = token[:-1]
     tens, ten, units = token.partition(_ten_of(token))
     if not ten:
@@ -53,12 +53,12 @@ def _ten_of(token: str) -> str:
 
 
 def _digit(token: str) -> int | None:
-    value = _value(token) if len(token) == 1 else None
+    value = _value(token)
     return value if value is not None and value < _TEN else None
 
 
-def _value(character: str) -> int | None:
-    if character in _PAIRS:
-        return _PAIRS[character]
-    number = unicodedata.numeric(character, None) if is_han(character) else None
+def _value(text: str) -> int | None:
+    if text in _PAIRS:
+        return _PAIRS[text]
+    number = unicodedata.numeric(text, None) if is_han(text) else None  # more than one character is no character
     return int(number) if number is not None and number.is_integer() else None

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from itertools import permutations
 
 import pytest
@@ -143,3 +144,9 @@ def test_an_item_with_a_comma_counts_as_its_pieces_on_both_sides() -> None:
     assert ranked_exact("Smith, J., oak, elm", gold) == 1
     assert ranked_ndcg("Smith, J., oak, elm", gold) == 1
     assert unranked_f1("oak, elm, Smith, J.", gold) == 1
+
+
+@pytest.mark.parametrize("score", [ranked_exact, ranked_ndcg, unranked_f1])
+def test_a_list_without_items_wants_none(score: Callable[[str, tuple[str, ...]], float]) -> None:
+    assert score("", (",",)) == 1
+    assert score("oak", (",",)) == 0

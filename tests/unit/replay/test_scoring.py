@@ -28,6 +28,7 @@ from clients.replay.tasks import TASKS
         (" bar chart", "Bar Chart", 1),
         ("bar  chart", "bar chart", 0),
         ("bar", "bar chart", 0),
+        ("Maße", "Masse", 0),
         ("", "", 1),
     ],
 )
