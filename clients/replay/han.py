@@ -39,17 +39,13 @@ def read_han(token: str) -> int | None:
         return _WORDS[token]
     if token[-1:] in _COUNTERS:
         token = token[:-1]
-    tens, ten, units = token.partition(_ten_of(token))
-    if not ten:
+    ten = next((place for place, character in enumerate(token) if _value(character) == _TEN), None)
+    if ten is None:
         return _digit(token)
-    high = _digit(tens) if tens else 1
+    high = _digit(token[:ten]) if ten else 1
+    units = token[ten + 1 :]
     low = _digit(units) if units else 0
     return high * _TEN + low if high and low is not None else None
-
-
-def _ten_of(token: str) -> str:
-    # a character that the token cannot hold, if it has no ten: partition then finds nothing
-    return next((character for character in token if _value(character) == _TEN), "\0")
 
 
 def _digit(token: str) -> int | None:

@@ -22,6 +22,7 @@ CASES = [
     pytest.param("50%", "0.5", 1, 1, id="percent-as-hundredth"),
     pytest.param("50", "50%", 0, 1, id="notation-on-the-target"),
     pytest.param("0.5", "50%", 1, 1, id="hundredth-of-the-target"),
+    pytest.param("0.524", "50%", 1, 1, id="hundredth-of-the-target-not-more"),
     pytest.param("5000", "50%", 0, 0, id="a-target-s-percent-is-not-times-a-hundred"),
     pytest.param("0.5%", "50", 0, 0, id="nor-is-an-answer-s"),
     pytest.param("50%", "0.5%", 0, 0, id="percent-on-both-sides-is-compared-as-it-stands"),

@@ -54,6 +54,7 @@ def test_anls_equals_the_anls_package(answer: str, gold: str) -> None:
         ("ABC  def", " abc\tdef", 1),
         ("abcde", "abcxy", 3 / 5),
         ("ab", "ac", 0),
+        ("Maß", "Mass", 0),
         ("", "", 1),
         ("", "a", 0),
     ],
