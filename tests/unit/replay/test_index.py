@@ -46,7 +46,7 @@ def test_of_two_questions_of_one_id_the_first_is_asked_and_the_second_is_a_probl
 
 
 def test_problems_are_told_in_the_order_they_were_met_and_what_was_not_wanted_is_counted() -> None:
-    entries = [
+    entries: list[Sample | Problem] = [
         Problem(ProblemKind.MISSING_IMAGE, "qa/b.json#1", "no picture"),
         *MIXED[:3],
         Problem(ProblemKind.BROKEN_FILE, "qa/a\udcff.json", "cannot be read"),

@@ -85,7 +85,7 @@ def test_a_row_without_a_picture_is_a_failure_not_a_crash(parquet: Path, do_run:
 
 
 def test_rows_are_counted_on_from_batch_to_batch_and_one_without_questions_is_passed(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"image": {"bytes": bytes([row]), "path": None}, "qa": [{"question": f"{row}?", "answer": row % 16}]}
         for row in range(150)
     ]

@@ -157,6 +157,15 @@ def test_a_selection_that_leaves_nothing_says_why(realcqa: Make, block: Make) ->
         pass
 
 
+def test_where_no_filter_is_at_fault_none_is_told(realcqa: Make) -> None:
+    told = r"0 did not fit the filters \(none\), 2 entries were unusable"
+    with (
+        pytest.raises(ReplayError, match=told),
+        selected(realcqa({"PMC1_a": ["broken"] * 2}), "realcqa", protocol="a study's", note="as it was"),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("task", "options", "words"),
     [
