@@ -37,28 +37,24 @@ def read_han(token: str) -> int | None:
     """The number from 0 to 99 that a whole token spells in Han numerals (三, 两个, 十五, 二十), or None."""
     if token in _WORDS:
         return _WORDS[token]
-    if len(token) > 1 and token[-1] in _COUNTERS:
+    if token[-1:] in _COUNTERS:
         token = token[:-1]
-    tens, ten, units = token.partition(_ten_of(token))
-    if not ten:
+    ten = next((place for place, character in enumerate(token) if _value(character) == _TEN), None)
+    if ten is None:
         return _digit(token)
-    high = _digit(tens) if tens else 1
+    high = _digit(token[:ten]) if ten else 1
+    units = token[ten + 1 :]
     low = _digit(units) if units else 0
     return high * _TEN + low if high and low is not None else None
 
 
-def _ten_of(token: str) -> str:
-    # a character that the token cannot hold, if it has no ten: partition then finds nothing
-    return next((character for character in token if _value(character) == _TEN), "\0")
-
-
 def _digit(token: str) -> int | None:
-    value = _value(token) if len(token) == 1 else None
+    value = _value(token)
     return value if value is not None and value < _TEN else None
 
 
-def _value(character: str) -> int | None:
-    if character in _PAIRS:
-        return _PAIRS[character]
-    number = unicodedata.numeric(character, None) if is_han(character) else None
+def _value(text: str) -> int | None:
+    if text in _PAIRS:
+        return _PAIRS[text]
+    number = unicodedata.numeric(text, None) if is_han(text) else None  # more than one character is no character
     return int(number) if number is not None and number.is_integer() else None

@@ -49,14 +49,16 @@ def _discounted(gains: list[int]) -> float:
 def unranked_f1(answer: str, gold: tuple[str, ...]) -> float:
     """F1 of the items as multisets, so that repeating a right item cannot pay."""
     given, wanted = Counter(split(answer)), Counter(split(as_text(gold)))
-    return 2 * (given & wanted).total() / max(given.total() + wanted.total(), 1)
+    if given == wanted:
+        return 1.0
+    return 2 * (given & wanted).total() / (given.total() + wanted.total())
 
 
 def _json_items(text: str) -> tuple[str, ...] | None:
     if not text.lstrip().startswith("["):
         return None
     try:
-        items = json.loads(text)
-    except ValueError:
+        items: list[object] = json.loads(text)
+    except (ValueError, RecursionError):  # a model can be stuck on "["
         return None
-    return tuple(str(item) for item in items) if isinstance(items, list) else None
+    return tuple(map(str, items))

@@ -6,6 +6,7 @@ A score is a number from 0 to 1. A metric of text sees a list as a model would w
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from clients.replay.gold import AnswerType, Gold, as_list, as_text
@@ -38,21 +39,25 @@ def majority(golds: Mapping[Gold, int]) -> str:
     return min(counts, key=lambda text: (-counts[text], text))
 
 
-def _of_text(score: Callable[[str, str], float]) -> Callable[[str, Gold, AnswerType], float]:
-    return lambda answer, gold, _: score(answer, as_text(gold))
+def _of_text(score: Callable[[str, str], float], answer: str, gold: Gold, _: AnswerType) -> float:
+    return score(answer, as_text(gold))
 
 
-def _of_list(score: Callable[[str, tuple[str, ...]], float]) -> Callable[[str, Gold, AnswerType], float]:
-    return lambda answer, gold, _: score(answer, as_list(gold))
+def _of_list(score: Callable[[str, tuple[str, ...]], float], answer: str, gold: Gold, _: AnswerType) -> float:
+    return score(answer, as_list(gold))
+
+
+def _by_type(answer: str, gold: Gold, answer_type: AnswerType) -> float:
+    return _BY_TYPE[answer_type](answer, gold, answer_type)
 
 
 _BY_TYPE: Final[Mapping[AnswerType, Callable[[str, Gold, AnswerType], float]]] = {
-    AnswerType.STRING: _of_text(exact_match),
-    AnswerType.NUMERICAL: _of_text(relaxed_strict),
-    AnswerType.BINARY: _of_text(binary_match),
-    AnswerType.RANKED_LIST: _of_list(lists.ranked_ndcg),
-    AnswerType.UNRANKED_LIST: _of_list(lists.unranked_f1),
-    AnswerType.COUNT: _of_text(count_match),
+    AnswerType.STRING: partial(_of_text, exact_match),
+    AnswerType.NUMERICAL: partial(_of_text, relaxed_strict),
+    AnswerType.BINARY: partial(_of_text, binary_match),
+    AnswerType.RANKED_LIST: partial(_of_list, lists.ranked_ndcg),
+    AnswerType.UNRANKED_LIST: partial(_of_list, lists.unranked_f1),
+    AnswerType.COUNT: partial(_of_text, count_match),
 }
 
 EXACT_MATCH: Final = Metric(
@@ -60,27 +65,27 @@ EXACT_MATCH: Final = Metric(
     "Exact match",
     "Equal to the gold answer once surrounding space is stripped and letters are lower-cased; a list is written "
     "“A, B, C”, in the gold order.",
-    _of_text(exact_match),
+    partial(_of_text, exact_match),
 )
 RELAXED_STRICT: Final = Metric(
     "relaxed_strict",
     "Relaxed (strict)",
     "A number may miss by 5 %; anything else is an exact match. Reads thousands separators, percent signs, zero and "
     "negative targets for what they are, and allows a year no tolerance.",
-    _of_text(relaxed_strict),
+    partial(_of_text, relaxed_strict),
 )
 RELAXED_PIX2STRUCT: Final = Metric(
     "relaxed_pix2struct",
     "Relaxed (Pix2Struct)",
     "Relaxed correctness to the letter of Pix2Struct's evaluation, quirks included, for comparison with published "
     "figures: 1,000 is text, 50% is not 50, a zero target is compared as text, a year may miss by 5 %.",
-    _of_text(relaxed_pix2struct),
+    partial(_of_text, relaxed_pix2struct),
 )
 ANLS: Final = Metric(
     "anls",
     "ANLS",
     "One minus the normalised edit distance; 0 from a distance of 0.5 on.",
-    _of_text(anls),
+    partial(_of_text, anls),
 )
 TYPED: Final = Metric(
     "by_type_rule",
@@ -89,11 +94,11 @@ TYPED: Final = Metric(
     "(strict), so that a negative gold answer can be missed. Binary: yes and no however written. Ranked list: nDCG at "
     "10 in which the first item is worth most, not nothing. Unranked list: F1 of the items as multisets, so that it "
     "cannot exceed 1.",
-    lambda answer, gold, answer_type: _BY_TYPE[answer_type](answer, gold, answer_type),
+    _by_type,
 )
 COUNT_ACCURACY: Final = Metric(
     "count_accuracy",
     "Accuracy",
     "The whole answer spells the gold count, in digits, as an English word or in Han numerals.",
-    _of_text(count_match),
+    partial(_of_text, count_match),
 )

@@ -14,7 +14,7 @@ TOLERANCE: Final = 0.05
 _ROUNDING: Final = 1e-12  # 1.05 - 1 is a little more than 0.05
 
 _NUMBER: Final = re.compile(
-    r"(?P<sign>[-+−]?)(?P<whole>[0-9]{1,3}(?:,[0-9]{3})+|[0-9]*)(?P<fraction>\.[0-9]*)?(?P<exponent>e[-+]?[0-9]{1,2})?",
+    r"[-+−]?(?=\.?[0-9])(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]*)(?:\.[0-9]*)?(?:e[-+]?[0-9]{1,2})?",
     re.IGNORECASE,
 )
 _YEAR: Final = re.compile(r"(?:19|20)[0-9]{2}")
@@ -64,7 +64,7 @@ def _number(text: str) -> _Number | None:
     text = text.strip()
     percent = text.endswith("%")
     match = _NUMBER.fullmatch(text.removesuffix("%").rstrip())
-    if match is None or not any(map(str.isdigit, (match["whole"] or "") + (match["fraction"] or ""))):
+    if match is None:
         return None
     value = float(match[0].replace(",", "").replace("−", "-"))
     return _Number(value, percent) if math.isfinite(value) else None

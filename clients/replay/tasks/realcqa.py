@@ -37,7 +37,10 @@ _KINDS: Final = {"1": "structure", "2": "structure", "3": "retrieval", "4": "rea
 
 @dataclass(frozen=True, slots=True)
 class _Charts:
-    """Where the files of each chart lie, by its stem: 28 thousand names, never their contents."""
+    """Where the files of each chart lie, by its stem: 28 thousand names, never their contents.
+
+    A chart that lies in two folders, as when the hub's copy is unpacked over the authors', is the last folder's.
+    """
 
     data: Path
     images: Mapping[str, Path]

@@ -53,9 +53,11 @@ def _items(answer: list[object]) -> tuple[str, ...]:
 
 
 def _written_items(text: str) -> tuple[str, ...]:
-    # lists are also found as the text of a Python literal
+    # lists are also found as the text of a Python literal; bare numbers are none, or 1,000 would be the items 1 and 0
+    if not text.lstrip().startswith(("[", "(", "'", '"')):
+        return split_list(text)
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         return split_list(text)
     return _items(list(value)) if isinstance(value, list | tuple) else (text.strip(),)

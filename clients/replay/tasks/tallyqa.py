@@ -42,7 +42,8 @@ def scan(data: Path, split: Split) -> Iterator[Sample | Problem]:
 
 def pictures(data: Path) -> PictureSource:
     """The pictures of a data folder: files, or rows of its parquet files."""
-    return parquet.pictures(data) if parquet.has_shards(data) else folder_pictures(data)
+    file, row = folder_pictures(data), parquet.pictures(data)
+    return lambda key: row(key) if parquet.is_row(key) else file(key)
 
 
 def _scan_list(path: Path, data: Path) -> Iterator[Sample | Problem]:
@@ -91,9 +92,12 @@ def _counting(entry: object, question_id: str, key: str) -> Sample:
 
 def _count(answer: str) -> str:
     try:
-        return str(int(answer))
+        count = int(answer)
     except ValueError:
-        raise EntryError(ProblemKind.UNKNOWN_ANSWER_TYPE, f"answer {answer!r} is not a whole number") from None
+        count = -1
+    if count < 0:
+        raise EntryError(ProblemKind.UNKNOWN_ANSWER_TYPE, f"answer {answer!r} is no count")
+    return str(count)
 
 
 def _labels(entry: object, question: str) -> dict[str, str]:

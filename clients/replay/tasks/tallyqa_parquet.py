@@ -35,9 +35,9 @@ def shards(data: Path, split: Split) -> tuple[Path, ...]:
     return tuple(sorted(path for place in (data, data / "data") for path in place.glob(f"{split}-*.parquet")))
 
 
-def has_shards(data: Path) -> bool:
-    """Whether the folder is the hub's."""
-    return any(path for place in (data, data / "data") for path in place.glob("*.parquet"))
+def is_row(key: str) -> bool:
+    """Whether a picture's key names a row here, not a file: a folder may hold one split of each."""
+    return ".parquet#" in key
 
 
 def rows(files: tuple[Path, ...], data: Path) -> Iterator[PictureRow | Problem]:

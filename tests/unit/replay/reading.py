@@ -1,12 +1,15 @@
 """What a run or a data folder holds, all at once: for small ones, in tests."""
 
+import dataclasses
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from clients.replay.columns import RunColumns, read_columns
 from clients.replay.folder import RunFolder
+from clients.replay.gold import AnswerType
 from clients.replay.index import SampleIndex
 from clients.replay.outcomes import Failed, OutcomeReader, OutcomeWriter, Scored
 from clients.replay.record import Load
@@ -59,3 +62,14 @@ def columns_of(path: Path) -> RunColumns:
     """The columns of a run folder."""
     record = RunFolder(path).read_record()
     return read_columns(path, TASKS[record.task], record.load)
+
+
+def question(name: str, picture: str, **fields: Any) -> Sample:
+    """A counting question; keywords replace fields."""
+    plain = Sample(name, picture, f"How many {name}?", "3", AnswerType.COUNT, {"script": "Latin"})
+    return dataclasses.replace(plain, **fields)
+
+
+def ids(index: SampleIndex) -> list[str]:
+    """The questions that are left, in the order they would be asked."""
+    return [sample.id for sample in index.samples()]

@@ -1,22 +1,18 @@
 """The layouts that the data sets come in besides their authors' first: the hub's, the study's, and broken ones."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from clients.replay.errors import ReplayError
 from clients.replay.folder import NAMED_PROBLEMS, RunFolder
 from clients.replay.report import report_runs
-from clients.replay.tasks import TASKS, realcqa
+from clients.replay.tasks import realcqa
 from tests.unit.replay.conftest import png
-from tests.unit.replay.reading import columns_of, load, read_outcomes
+from tests.unit.replay.reading import load
 
 Make = Callable[..., Any]
 
@@ -31,7 +27,7 @@ def hub(tmp_path: Path, block: Make) -> Path:
         stem = f"PMC{number}_a"
         (data / f"images{suffix}" / f"{stem}.jpg").write_bytes(png((number, 9, 9)))
         (data / f"qa{suffix}" / f"{stem}.json").write_text(json.dumps([block(qa_id="1"), block(qa_id="2")]))
-        annotation = {"task1": {"output": {"chart_type": "Scatter"}}} if number else {"task1": "unknown"}
+        annotation = {"task1": {"output": {"chart_type": " Scatter"}}} if number else {"task1": "unknown"}
         (data / f"jsons{suffix}" / f"{stem}.json").write_text(json.dumps(annotation))
     (data / "test_filenames.txt").write_text("PMC0_a\nPMC2_a.jpg\n\n")
     return data
@@ -89,101 +85,37 @@ def test_a_folder_without_questions_is_refused(tmp_path: Path) -> None:
         load("realcqa", tmp_path)
 
 
-@pytest.mark.parametrize("task", ["realcqa", "tallyqa"])
-def test_a_file_that_breaks_off_gives_what_stands_before_and_is_named(
-    task: str, merged: Path, tallyqa: Make, tally: Make
-) -> None:
-    data = merged if task == "realcqa" else tallyqa([tally(number) for number in range(40)])
-    path = data / ("merged_qa.json" if task == "realcqa" else "test.json")
-    content = path.read_text()
-    path.write_text(content[: len(content) * 2 // 3])
-    loaded = load(task, data, "all" if task == "realcqa" else "test")
-    assert 0 < len(loaded.samples) < 40
-    (problem,) = loaded.problems
-    assert problem.kind.value == "broken file"
-    assert "from here on" in problem.detail
+def test_a_list_that_breaks_off_gives_what_stands_before_and_is_named(tallyqa: Make, tally: Make) -> None:
+    data = tallyqa([tally(number) for number in range(40)])
+    content = (data / "test.json").read_text()
+    for cut in (content.index("How many dogs 26?"), content.index("}", content.index("How many dogs 26?"))):
+        (data / "test.json").write_text(content[:cut])
+        loaded = load("tallyqa", data)
+        assert [sample.id for sample in loaded.samples] == [str(number) for number in range(26)]
+        assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [("broken file", "test.json#26")]
+        assert "from here on" in loaded.problems[0].detail
 
 
-PICTURES = [png((9, 9, number)) for number in range(5)]
+def test_the_study_s_file_that_breaks_off_gives_the_charts_before_and_is_named(merged: Path) -> None:
+    path = merged / "merged_qa.json"
+    path.write_text(path.read_text().partition('"none"')[0])
+    loaded = load("realcqa", merged, "all")
+    assert [sample.id for sample in loaded.samples] == ["PMC0_a/1", "PMC1_a/1", "PMC1_a/2"]
+    assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [("broken file", "merged_qa.json")]
+    assert "from here on" in loaded.problems[0].detail
+    path.write_text("[]")
+    (problem,) = load("realcqa", merged, "all").problems
+    assert "does not begin with '{'" in problem.detail
 
 
-@pytest.fixture
-def parquet(tmp_path: Path) -> Path:
-    """TallyQA from the hub: two files, rows of a picture with its questions, row groups of two."""
-    data = tmp_path / "tallyqa-test"
-    (data / "data").mkdir(parents=True)
-    rows = [
-        {
-            "image": {"bytes": picture, "path": None},
-            "qa": [
-                {"question": f"How many {number}?", "answer": "3", "is_simple": True, "data_source": "amt"},
-                {
-                    "question": f"And {number}?",
-                    "answer": "0" if number else "some",
-                    "is_simple": False,
-                    "data_source": None,
-                },
-            ],
-        }
-        for number, picture in enumerate(PICTURES)
-    ]
-    for number, own in enumerate((rows[:3], rows[3:])):
-        path = data / "data" / f"test-{number:05d}-of-00002.parquet"
-        pq.write_table(pa.Table.from_pylist(own), path, row_group_size=2)
-    return data
+@pytest.mark.parametrize("told", ["", "  ", 5, None, ["pie"]])
+def test_a_chart_whose_annotation_tells_no_type_is_of_none(hub: Path, told: object) -> None:
+    (hub / "jsons2" / "PMC1_a.json").write_text(json.dumps({"task1": {"output": {"chart_type": told}}}))
+    charts = {sample.image_key: sample.labels.get("chart") for sample in load("realcqa", hub, "all").samples}
+    assert (charts["images2/PMC1_a.jpg"], charts["images3/PMC2_a.jpg"]) == (None, "scatter")
 
 
-def test_the_hub_s_parquet_files_are_read_row_by_row(parquet: Path) -> None:
-    loaded = load("tallyqa", parquet)
-    first = "data/test-00000-of-00002.parquet"
-    assert [sample.id for sample in loaded.samples[:3]] == [f"{first}#0/0", f"{first}#1/0", f"{first}#1/1"]
-    assert len(loaded.samples) == 9
-    assert loaded.samples[0].labels == {"script": "Latin", "complexity": "simple", "source": "amt"}
-    assert loaded.samples[2].labels == {"script": "Latin", "complexity": "complex"}
-    assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [
-        ("unknown answer type", f"{first}#0/1")
-    ]
-
-
-def test_every_row_s_own_picture_is_sent(parquet: Path, do_run: Make, tmp_path: Path) -> None:
-    read = TASKS["tallyqa"].pictures(parquet)
-    keys = [f"data/test-0000{row // 3}-of-00002.parquet#{row % 3}" for row in range(5)]
-    assert [read(key) for key in keys] == PICTURES
-    assert do_run("tallyqa", parquet).answered == 9
-    assert {path.suffix for path in (tmp_path / "run" / "pictures").iterdir()} == {".webp"}
-    assert columns_of(tmp_path / "run").shown.all()
-
-
-def test_a_parquet_file_that_is_none_is_named_and_the_others_are_read(parquet: Path) -> None:
-    (parquet / "data" / "test-00000-of-00002.parquet").write_bytes(b"PAR1 and nothing")
-    loaded = load("tallyqa", parquet)
-    assert len(loaded.samples) == 4
-    assert [problem.kind.value for problem in loaded.problems] == ["broken file"]
-
-
-def test_a_row_without_a_picture_is_a_failure_not_a_crash(parquet: Path, do_run: Make, tmp_path: Path) -> None:
-    path = parquet / "data" / "test-00001-of-00002.parquet"
-    rows = pq.read_table(path).to_pylist()
-    rows[0]["image"] = {"bytes": None, "path": None}
-    pq.write_table(pa.Table.from_pylist(rows), path)
-    assert do_run("tallyqa", parquet).failed == 2
-    outcomes = read_outcomes(tmp_path / "run" / "outcomes.jsonl")
-    assert {outcome.failure.kind.value for outcome in outcomes.failed} == {"picture"}
-
-
-def test_without_pyarrow_the_message_says_what_to_install(parquet: Path) -> None:
-    script = (
-        "import sys; sys.modules['pyarrow'] = sys.modules['pyarrow.parquet'] = None\n"
-        "from pathlib import Path\n"
-        "from clients.replay.errors import ReplayError\n"
-        "from clients.replay.tasks import TASKS\n"
-        "try: list(TASKS['tallyqa'].scan(Path(sys.argv[1]), 'test'))\n"
-        "except ReplayError as error: print(error)\n"
-    )
-    ended = subprocess.run([sys.executable, "-c", script, str(parquet)], capture_output=True, text=True, check=True)
-    assert "replay-parquet" in ended.stdout
-
-
+@pytest.mark.slow
 def test_problems_are_all_named_on_disk_and_all_counted_in_the_report(
     tallyqa: Make, tally: Make, do_run: Make, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Loaders: the layouts as they lie on disk, and every way an entry can be unusable."""
 
+import json
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,9 @@ import pytest
 
 from clients.replay.errors import ReplayError
 from clients.replay.gold import AnswerType
+from clients.replay.index import SampleIndex
 from clients.replay.tasks import TASKS
+from clients.replay.tasks.sample import Split
 from tests.unit.replay.reading import Loaded, load
 
 Make = Callable[..., Any]
@@ -27,27 +30,6 @@ def test_realcqa_reads_every_folder_and_only_the_listed_charts(realcqa: Make, bl
     assert [sample.image_key for sample in test.samples] == ["images2/PMC2_b.jpg", "images/PMC1_a.jpg"]
     assert [sample.id for sample in train.samples] == ["PMC3_c/q3"]
     assert not test.problems
-
-
-@pytest.mark.parametrize(
-    ("answer_type", "answer", "gold"),
-    [
-        ("String", "bar chart", "bar chart"),
-        ("string", ["wrapped"], "wrapped"),
-        ("Numerical", -3.5, "-3.5"),
-        ("Binary", True, "True"),
-        ("Ranked List", ["b", "a", 3], ("b", "a", "3")),
-        ("Unranked List", [["nested", "once"]], ("nested", "once")),
-        ("Unranked List", "['x', 'y']", ("x", "y")),
-        ("Unranked List", "x, y", ("x", "y")),
-        ("Ranked List", "x", ("x",)),
-    ],
-)
-def test_realcqa_answers(realcqa: Make, block: Make, answer_type: str, answer: object, gold: object) -> None:
-    data = realcqa({"PMC1_a": [block(answer_type=answer_type, answer=answer)]})
-    loaded = load("realcqa", data, "test")
-    assert [sample.gold for sample in loaded.samples] == [gold]
-    assert loaded.samples[0].answer_type.value == answer_type.lower()
 
 
 @pytest.mark.parametrize(
@@ -92,6 +74,63 @@ def test_realcqa_survives_what_a_disk_can_hold(realcqa: Make, block: Make) -> No
     }
 
 
+def test_a_chart_that_lies_in_two_folders_is_asked_about_once_and_as_the_last_has_it(
+    realcqa: Make, block: Make
+) -> None:
+    data = realcqa({"PMC1_a": [block(qa_id="1"), block(qa_id="old")], "PMC2_b": [block(qa_id="2")]})
+    for folder, name in (("qa", "json"), ("images", "jpg")):
+        (data / f"{folder}2" / f"PMC1_a.{name}").write_bytes((data / folder / f"PMC1_a.{name}").read_bytes())
+    (data / "qa2" / "PMC1_a.json").write_text(json.dumps([block(qa_id="1"), block(qa_id="new")]))
+    loaded = load("realcqa", data)
+    assert [sample.id for sample in loaded.samples] == ["PMC1_a/1", "PMC1_a/new", "PMC2_b/2"]
+    assert {sample.image_key for sample in loaded.samples} == {"images2/PMC1_a.jpg", "images2/PMC2_b.jpg"}
+    assert not loaded.problems
+
+
+def test_one_qa_id_in_two_charts_is_two_questions_and_in_one_chart_a_duplicate(realcqa: Make, block: Make) -> None:
+    loaded = load("realcqa", realcqa({"PMC1_a": [block(), block()], "PMC2_b": [block()]}))
+    assert [(sample.id, sample.image_key) for sample in loaded.samples] == [
+        ("PMC1_a/q1", "images/PMC1_a.jpg"),
+        ("PMC2_b/q1", "images2/PMC2_b.jpg"),
+    ]
+    assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [("duplicate id", "PMC1_a/q1")]
+
+
+def test_realcqa_s_test_list_may_name_files_paths_and_stems_with_dots(realcqa: Make, block: Make) -> None:
+    charts = {stem: [block()] for stem in ("PMC1_a", "PMC2.5_b", "PMC3_c", "PMC4_d", "PMC5_e")}
+    data = realcqa(charts, test=["  PMC3_c.PNG ", "", "images/PMC1_a.jpg\r", "PMC2.5_b"])
+    assert [sample.id for sample in load("realcqa", data).samples] == ["PMC3_c/q1", "PMC1_a/q1", "PMC2.5_b/q1"]
+    assert [sample.id for sample in load("realcqa", data, "train").samples] == ["PMC5_e/q1", "PMC4_d/q1"]
+    assert len(load("realcqa", data, "all").samples) == 5
+
+
+def test_only_charts_and_questions_are_taken_from_realcqa_s_folders(realcqa: Make, block: Make) -> None:
+    data = realcqa({"PMC1_a": [block()]})
+    (data / "images" / "PMC1_a.jpg").rename(data / "images" / "PMC1_a.JPG")
+    for path in ("images/PMC1_a.txt", "images/PMC1_a.zip", "qa/PMC2_b.md", "qa/PMC1_a.json~", "qa.json", "images.zip"):
+        (data / path).write_text("not a chart's")
+    loaded = load("realcqa", data, "all")
+    assert [sample.image_key for sample in loaded.samples] == ["images/PMC1_a.JPG"]
+    assert not loaded.problems
+
+
+@pytest.mark.parametrize("split", ["all", "train"])
+def test_the_order_of_questions_is_not_the_disk_s(
+    realcqa: Make, block: Make, split: Split, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = realcqa({f"PMC{number}_a": [block()] for number in (4, 1, 3, 2, 5)}, test=[])
+    listed = Path.iterdir, Path.glob
+    orders = []
+    for backwards in (False, True):
+        monkeypatch.setattr(Path, "iterdir", lambda path, to=backwards: iter(sorted(listed[0](path), reverse=to)))
+        monkeypatch.setattr(
+            Path, "glob", lambda path, what, to=backwards: iter(sorted(listed[1](path, what), reverse=to))
+        )
+        orders.append([sample.image_key for sample in load("realcqa", data, split).samples])
+    assert orders[0] == orders[1]
+    assert len(orders[0]) == 5
+
+
 def test_realcqa_without_its_list_of_test_charts_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match=r"test_filenames\.txt"):
         load("realcqa", tmp_path, "test")
@@ -107,6 +146,46 @@ def test_tallyqa_reads_its_flat_list(tallyqa: Make, tally: Make) -> None:
     assert third.labels["script"] == "Han"
 
 
+def test_tallyqa_s_pictures_of_one_name_in_two_folders_are_two(tallyqa: Make, tally: Make) -> None:
+    names = ["VG_100K/1.png", "VG_100K_2/1.png", "VG_100K/1.png"]
+    data = tallyqa([tally(number, image=name) for number, name in enumerate(names)])
+    with SampleIndex(TASKS["tallyqa"].scan(data, "test")) as index:
+        assert index.picture_keys() == names[:2]
+    read = TASKS["tallyqa"].pictures(data)
+    assert [read(name) for name in names[:2]] == [(data / name).read_bytes() for name in names[:2]]
+    assert read(names[0]) != read(names[1])
+
+
+@pytest.mark.parametrize(
+    ("fields", "complexity"),
+    [
+        ({"issimple": True}, "simple"),
+        ({"issimple": False}, "complex"),
+        ({"issimple": None, "is_simple": False}, "complex"),
+        ({"issimple": None, "is_simple": True}, "simple"),
+        ({"issimple": -1}, None),
+        ({"issimple": 1}, None),
+    ],
+    ids=str,
+)
+def test_tallyqa_s_questions_are_simple_or_complex_where_it_is_told(
+    tallyqa: Make, tally: Make, fields: dict[str, Any], complexity: str | None
+) -> None:
+    (sample,) = load("tallyqa", tallyqa([tally(1, **fields)])).samples
+    assert sample.labels.get("complexity") == complexity
+
+
+def test_tallyqa_s_files_are_read_before_the_hub_s_and_each_split_from_its_own(tallyqa: Make, tally: Make) -> None:
+    data = tallyqa([tally(1), tally(2)])
+    tallyqa([tally(3)], split="train")
+    (data / "test-00000-of-00001.parquet").write_bytes(b"never opened")
+    assert [sample.id for sample in load("tallyqa", data).samples] == ["1", "2"]
+    assert [sample.id for sample in load("tallyqa", data, "train").samples] == ["3"]
+    (data / "train.json").unlink()
+    with pytest.raises(ReplayError, match=r"neither train\.json nor parquet"):
+        load("tallyqa", data, "train")
+
+
 def test_tallyqa_train_has_no_complexity(tallyqa: Make, tally: Make) -> None:
     entry = tally()
     del entry["issimple"]
@@ -119,33 +198,51 @@ def test_tallyqa_train_has_no_complexity(tallyqa: Make, tally: Make) -> None:
     [
         ({"image": "VG_100K/missing.png"}, "missing image"),
         ({"image": "../secret.png"}, "broken entry"),
+        ({"image": "VG_100K/../../secret.png"}, "broken entry"),
+        ({"image": "/missing.png"}, "broken entry"),
         ({"image": None}, "broken entry"),
         ({"answer": "many"}, "unknown answer type"),
         ({"answer": 2.5}, "unknown answer type"),
+        ({"answer": "-1"}, "unknown answer type"),
+        ({"answer": True}, "unknown answer type"),
+        ({"answer": [3]}, "broken entry"),
         ({"question_id": 1}, "duplicate id"),
     ],
 )
 def test_tallyqa_names_the_entry_it_cannot_use(tallyqa: Make, tally: Make, fields: dict[str, Any], kind: str) -> None:
-    loaded = load("tallyqa", tallyqa([tally(1), {**tally(2), **fields}]), "test")
-    assert len(loaded.samples) == 1
+    loaded = load("tallyqa", tallyqa([tally(1), {**tally(2), **fields}, tally(3)]), "test")
+    assert [sample.id for sample in loaded.samples] == ["1", "3"]
     assert kinds(loaded) == [kind]
+    assert loaded.problems[0].where == ("1" if kind == "duplicate id" else "test.json#1")
 
 
-def test_half_a_surrogate_pair_is_named_and_not_sent(realcqa: Make, block: Make) -> None:
-    data = realcqa({"PMC1_a": [block(), block(qa_id="q2", question="How many \ud83d?")]})
-    loaded = load("realcqa", data, "test")
-    assert len(loaded.samples) == 1
-    assert kinds(loaded) == ["broken entry"]
-    loaded.problems[0].where.encode()
+@pytest.mark.parametrize("field", ["qa_id", "question", "answer", "taxonomy id"])
+def test_half_a_surrogate_pair_is_named_and_not_sent(realcqa: Make, block: Make, field: str) -> None:
+    broken = {**block(qa_id="q2", answer_type="String"), field: "How many \ud83d?"}
+    loaded = load("realcqa", realcqa({"PMC1_a": [block(), broken]}))
+    assert [sample.id for sample in loaded.samples] == ["PMC1_a/q1"]
+    assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [
+        ("broken entry", "qa/PMC1_a.json#1")
+    ]
 
 
-@pytest.mark.parametrize("content", [{"a": 1}, "text"])
+@pytest.mark.parametrize("content", [{"a": 1}, "text", None])
 def test_tallyqa_whose_file_is_no_list_is_refused(tallyqa: Make, content: object) -> None:
-    with pytest.raises(ReplayError, match=r"test\.json"):
-        load("tallyqa", tallyqa(content), "test")
+    with pytest.raises(ReplayError, match=r"test\.json does not begin with '\['"):
+        load("tallyqa", tallyqa(content))
+
+
+def test_tallyqa_whose_list_is_broken_from_its_start_is_refused_and_an_empty_one_is_empty(tallyqa: Make) -> None:
+    data = tallyqa([])
+    assert load("tallyqa", data) == Loaded((), ())
+    (data / "test.json").write_text(" [{broken")
+    with pytest.raises(ReplayError, match=r"test\.json cannot be read as JSON"):
+        load("tallyqa", data)
 
 
 @pytest.mark.parametrize("task", list(TASKS))
-def test_a_missing_folder_is_refused_by_name(task: str, tmp_path: Path) -> None:
-    with pytest.raises(ReplayError, match="nowhere"):
-        load(task, tmp_path / "nowhere", "test")
+@pytest.mark.parametrize("name", ["nowhere", "file"])
+def test_what_is_no_folder_is_refused_by_name(task: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ReplayError, match=f"{name} is not a folder"):
+        load(task, tmp_path / name)

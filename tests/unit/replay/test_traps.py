@@ -1,6 +1,6 @@
 """The mistakes of others' evaluations, one test each, that no other module's tests name already.
 
-The rest stands where it belongs: relaxed correctness and its numbers in ``test_scoring``, drawing from the head of the
+The rest stands where it belongs: relaxed correctness and its numbers in ``test_relaxed``, drawing from the head of the
 file and dropping after the draw in ``test_selection``, Chinese tokens in ``test_lens_and_latency``, ``²`` and ``②`` in
 ``test_counting``, missing charts and unknown types in ``test_tasks``.
 """

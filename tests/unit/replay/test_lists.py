@@ -1,0 +1,152 @@
+"""Lists in writing and their scores: where one is cut, and what order, duplicates and lengths cost."""
+
+import json
+import math
+from collections.abc import Callable
+from itertools import permutations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from clients.replay.scoring.lists import ranked_exact, ranked_ndcg, split, unranked_f1
+
+TREES = ("oak", "elm", "fir")
+WORTH = 3 + 2 / math.log2(3) + 1 / 2  # of TREES in their order: worth 3, 2, 1; discounts 1, log2 3, log2 4
+TWELVE = tuple("abcdefghijkl")
+
+
+@pytest.mark.parametrize(
+    ("text", "items"),
+    [
+        ("A, b ,C", ("a", "b", "c")),
+        ("a; b\nc", ("a", "b", "c")),
+        ("a,, b,", ("a", "b")),
+        ("two words, and three more", ("two words", "and three more")),
+        ("1,000, 2,500", ("1,000", "2,500")),
+        ("12,345,678,9", ("12,345,678", "9")),
+        ("1,2", ("1", "2")),
+        ("1,0000", ("1", "0000")),
+        ("1, 000", ("1", "000")),
+        ("a,100", ("a", "100")),
+        ("1,000a", ("1,000a",)),
+        ('["A", "b, c"]', ("a", "b", "c")),
+        (' [1, 2.5, "1,000"]', ("1", "2.5", "1,000")),
+        ("[broken", ("[broken",)),
+        ('{"a": 1}', ('{"a": 1}',)),
+        ("[]", ()),
+        ("", ()),
+        (" , ", ()),
+    ],
+)
+def test_a_list_is_cut_at_commas_but_not_inside_a_number(text: str, items: tuple[str, ...]) -> None:
+    assert split(text) == items
+
+
+def test_brackets_too_deep_for_json_are_text() -> None:
+    assert split("[" * 5000) == ("[" * 5000,)
+
+
+ITEMS = st.lists(
+    st.text("abYZ 019.é-", min_size=1).filter(str.strip) | st.integers(0, 10**10).map("{:,}".format), max_size=6
+)
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(ITEMS, st.sampled_from([", ", ";", "\n", " , "]))
+def test_what_was_joined_is_cut_where_it_was_joined(items: list[str], joint: str) -> None:
+    expected = tuple(item.strip().lower() for item in items)
+    assert split(joint.join(items)) == expected
+    assert split(json.dumps(items)) == expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "score"),
+    [("Oak, elm, fir", 1), ("elm, oak, fir", 0), ("oak, elm", 0), ("oak, elm, fir, fir", 0), ("", 0)],
+)
+def test_ranked_lists_want_the_order_and_every_item(answer: str, score: float) -> None:
+    assert ranked_exact(answer, TREES) == score
+
+
+@pytest.mark.parametrize(
+    ("answer", "worth"),
+    [
+        ("oak, elm, fir", WORTH),
+        ("elm, oak, fir", 2 + 3 / math.log2(3) + 1 / 2),
+        ("fir, elm, oak", 1 + 2 / math.log2(3) + 3 / 2),
+        ("oak", 3),
+        ("fir", 1),
+        ("birch, oak", 3 / math.log2(3)),
+        ("oak, oak, oak", 3),
+        ("oak, oak, elm", 3 + 2 / 2),
+        ("oak, elm, fir, ash, oak", WORTH),
+        ("birch", 0),
+        ("", 0),
+    ],
+)
+def test_the_first_of_a_ranked_list_is_worth_most_and_a_repeated_item_counts_once(answer: str, worth: float) -> None:
+    assert ranked_ndcg(answer, TREES) == pytest.approx(worth / WORTH)
+
+
+def test_an_item_twice_in_the_gold_list_has_its_first_place_s_worth() -> None:
+    gold = ("oak", "elm", "oak", "fir")  # worth 4, 3, and 1 for fir, whose ideal places are 1, 2 and 3
+    ideal = 4 + 3 / math.log2(3) + 1 / 2
+    assert ranked_ndcg("oak, elm, fir", gold) == pytest.approx(1)
+    assert ranked_ndcg("elm, oak", gold) == pytest.approx((3 + 4 / math.log2(3)) / ideal)
+
+
+def test_the_tenth_place_counts_and_the_eleventh_does_not() -> None:
+    def swapped(place: int) -> str:
+        return ", ".join((*TWELVE[: place - 1], TWELVE[place], TWELVE[place - 1], *TWELVE[place + 1 :]))
+
+    assert ranked_ndcg(swapped(11), TWELVE) == pytest.approx(1)
+    # worth 12 down to 1: the tenth place should hold 3 and holds 2
+    ideal = sum((12 - place) / math.log2(place + 2) for place in range(10))
+    assert ranked_ndcg(swapped(10), TWELVE) == pytest.approx(1 - (3 - 2) / math.log2(11) / ideal)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(st.lists(st.sampled_from(TWELVE), min_size=2, max_size=4, unique=True))
+def test_no_other_order_of_a_ranked_list_scores_as_much(gold: list[str]) -> None:
+    scores = {order: ranked_ndcg(", ".join(order), tuple(gold)) for order in permutations(gold)}
+    assert scores.pop(tuple(gold)) == pytest.approx(1)
+    assert all(0 < score < 0.999 for score in scores.values())
+
+
+def test_a_ranked_list_of_one_wants_equality() -> None:
+    assert ranked_ndcg("Oak", ("oak",)) == 1
+    assert ranked_ndcg("oak, elm", ("oak",)) == 0
+    assert ranked_ndcg("elm, oak", ("oak",)) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "score"),
+    [
+        ("fir, oak, elm", TREES, 1),
+        ("oak, elm", TREES, 2 * 2 / (2 + 3)),
+        ("oak, elm, fir, ash, yew", TREES, 2 * 3 / (5 + 3)),
+        ("oak, oak", ("oak", "elm"), 2 * 1 / (2 + 2)),
+        ("oak, elm, oak, elm", ("oak", "elm"), 2 * 2 / (4 + 2)),
+        ("oak, elm", ("oak", "oak", "elm"), 2 * 2 / (2 + 3)),
+        ("oak", ("oak",), 1),
+        ("ash", TREES, 0),
+        ("", TREES, 0),
+    ],
+)
+def test_unranked_lists_ignore_the_order_and_repeating_an_item_does_not_pay(
+    answer: str, gold: tuple[str, ...], score: float
+) -> None:
+    assert unranked_f1(answer, gold) == pytest.approx(score)
+
+
+def test_an_item_with_a_comma_counts_as_its_pieces_on_both_sides() -> None:
+    gold = ("Smith, J.", "oak", "elm")
+    assert ranked_exact("Smith, J., oak, elm", gold) == 1
+    assert ranked_ndcg("Smith, J., oak, elm", gold) == 1
+    assert unranked_f1("oak, elm, Smith, J.", gold) == 1
+
+
+@pytest.mark.parametrize("score", [ranked_exact, ranked_ndcg, unranked_f1])
+def test_a_list_without_items_wants_none(score: Callable[[str, tuple[str, ...]], float]) -> None:
+    assert score("", (",",)) == 1
+    assert score("oak", (",",)) == 0

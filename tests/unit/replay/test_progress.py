@@ -1,0 +1,64 @@
+"""How a run is going: lines now and then, counts, and a rate of this session alone."""
+
+import io
+import time
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from clients.replay.progress import progress
+
+Clock = Callable[[float], None]
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Sets the clock to so many seconds after the start, which is at 1000."""
+    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
+    return lambda seconds: monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + seconds)
+
+
+def lines(console: Console) -> list[str]:
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue().splitlines()
+
+
+@pytest.fixture
+def console() -> Console:
+    return Console(file=io.StringIO(), width=120)
+
+
+def test_a_line_every_ten_seconds_and_at_the_end(console: Console, at: Clock) -> None:
+    with progress(console, "tallyqa", total=8) as tick:
+        for seconds, failed in [(4, False), (9.9, True), (10, False), (19.9, False), (20, True)]:
+            at(seconds)
+            tick(failed=failed)
+        assert lines(console) == [
+            "tallyqa: 3/8, 0.3/s, 1 failed, 17 s left",
+            "tallyqa: 5/8, 0.2/s, 2 failed, 12 s left",
+        ]
+        for seconds in (21, 22, 25):
+            at(seconds)
+            tick(failed=False)
+    assert lines(console)[2:] == ["tallyqa: 8/8, 0.3/s, 2 failed, 0 s left"]
+
+
+def test_what_an_earlier_session_did_counts_as_done_but_not_for_the_rate(console: Console, at: Clock) -> None:
+    with progress(console, "realcqa", total=100, before=60) as tick:
+        for _ in range(4):
+            at(5)
+            tick(failed=False)
+        at(10)
+        tick(failed=False)
+    assert lines(console) == ["realcqa: 65/100, 0.5/s, 0 failed, 70 s left"]
+
+
+def test_a_terminal_shows_a_bar_with_the_same_figures(at: Clock) -> None:
+    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+    with progress(console, "tallyqa", total=10, before=2) as tick:
+        for seconds, failed in [(1, True), (2, False), (4, True)]:
+            at(seconds)
+            tick(failed=failed)
+    shown = "".join(lines(console))
+    assert [part for part in ("tallyqa", "5/10", "0.8/s", "2 failed") if part not in shown] == []
