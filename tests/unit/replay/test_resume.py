@@ -1,0 +1,235 @@
+"""A run that is killed and gone on with: what is left is what one undisturbed run leaves."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from clients.replay.client import AskOptions
+from clients.replay.errors import ReplayError
+from clients.replay.folder import RunFolder
+from clients.replay.record import RunStatus
+from clients.replay.resume import require_same_run
+from clients.replay.selection import Shard
+from tests.unit.replay.reading import columns_of, outcomes_of, read_outcomes, record_of
+
+if TYPE_CHECKING:
+    from tests.unit.replay.conftest import FakeService
+
+Make = Callable[..., Any]
+
+KILLS = 10
+SERVER = {"id": "m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"}
+SELECTION = record_of().selection.model_dump()
+OTHER_SELECTION = {
+    "split": "train",
+    "simple_only": True,
+    "max_answer": 5,
+    "question_types": ("count",),
+    "picture_share": 0.5,
+    "one_question_per_image": True,
+    "limit": 90,
+    "seed": 8,
+    "protocol": "lens-study",
+    "sha256": "ac",
+}
+
+
+@pytest.fixture
+def data(tallyqa: Make, tally: Make) -> Path:
+    """A hundred and twenty questions about forty pictures."""
+    folder = tallyqa([tally(number, image=f"VG_100K/{number % 40}.png") for number in range(120)])
+    assert isinstance(folder, Path)
+    return folder
+
+
+def command(data: Path, url: str, out: Path) -> list[str]:
+    options = ["--task", "tallyqa", "--data", str(data), "--url", url, "--out", str(out), "--resume"]
+    return [sys.executable, "-m", "clients.replay", "run", *options, "--concurrency", "3"]
+
+
+def kill_at_random(data: Path, url: str, out: Path, draw: random.Random) -> None:
+    """Start or go on, and kill it some time after its first new outcome, if it is not done by then."""
+    outcomes = out / "outcomes.jsonl"
+    before = outcomes.stat().st_size if outcomes.exists() else 0
+    process = subprocess.Popen(command(data, url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline_s = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline_s:
+        if outcomes.exists() and outcomes.stat().st_size > before:
+            break
+        time.sleep(0.002)
+    time.sleep(draw.uniform(0, 0.06))
+    process.send_signal(signal.SIGKILL)
+    process.wait(30)
+
+
+def test_killed_ten_times_and_gone_on_with_it_leaves_the_very_outcomes(data: Path, url: str, tmp_path: Path) -> None:
+    subprocess.run(command(data, url, tmp_path / "undisturbed"), check=True, capture_output=True)
+    draw = random.Random(4)
+    for _ in range(KILLS):
+        kill_at_random(data, url, tmp_path / "killed", draw)
+    assert len(read_outcomes(tmp_path / "killed" / "outcomes.jsonl").scored) < 120, "the kills came before the end"
+    subprocess.run(command(data, url, tmp_path / "killed"), check=True, capture_output=True)
+    assert outcomes_of(tmp_path / "killed") == outcomes_of(tmp_path / "undisturbed")
+    record = RunFolder(tmp_path / "killed").read_record()
+    assert (record.status, record.resumed) == (RunStatus.FINISHED, KILLS)
+
+
+@pytest.fixture
+def half(data: Path, do_run: Make, tmp_path: Path) -> Path:
+    """A run of which a kill left half, its last line cut short."""
+    do_run("tallyqa", data)
+    outcomes = tmp_path / "run" / "outcomes.jsonl"
+    lines = outcomes.read_bytes().splitlines(keepends=True)
+    outcomes.write_bytes(b"".join(lines[:60]) + lines[60][:50])
+    return tmp_path / "run"
+
+
+def test_only_what_is_missing_is_asked(half: Path, data: Path, do_run: Make, service: "FakeService") -> None:
+    service.asked.clear()
+    summary = do_run("tallyqa", data, resume=True)
+    assert (summary.before, summary.answered) == (60, 60)
+    assert len(service.asked) == 61, "the first question, and what was missing"
+    outcomes = read_outcomes(half / "outcomes.jsonl")
+    assert (len(outcomes.ids), max(outcomes.ids.values()), outcomes.torn) == (120, 1, 0)
+
+
+@given(number=st.integers(0, 7), part=st.floats(0, 1, exclude_max=True))
+@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_run_cut_at_any_byte_and_gone_on_with_is_the_run(
+    data: Path, do_run: Make, service: "FakeService", tmp_path: Path, number: int, part: float
+) -> None:
+    outcomes = tmp_path / "run" / "outcomes.jsonl"
+    if not outcomes.exists():
+        do_run("tallyqa", data, limit=8)
+    lines, whole = outcomes.read_bytes().splitlines(keepends=True), outcomes_of(tmp_path / "run")
+    outcomes.write_bytes(b"".join(lines[:number]) + lines[number][: int(part * len(lines[number]))])
+    service.asked.clear()
+    summary = do_run("tallyqa", data, limit=8, resume=True)
+    assert (summary.before, summary.answered, len(service.asked)) == (number, 8 - number, 9 - number)
+    assert outcomes_of(tmp_path / "run") == whole
+
+
+def test_resume_starts_a_run_where_there_is_none(data: Path, do_run: Make) -> None:
+    assert do_run("tallyqa", data, resume=True).answered == 120
+
+
+def test_resume_of_a_whole_run_asks_nothing_more(data: Path, do_run: Make, service: "FakeService") -> None:
+    do_run("tallyqa", data)
+    service.asked.clear()
+    assert do_run("tallyqa", data, resume=True).before == 120
+    assert len(service.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"limit": 7}, "limit was None, is 7"),
+        ({"shard": Shard(0, 2)}, "shard was None"),
+        ({"seed": 1}, "seed was 0, is 1"),
+        ({"options": AskOptions(max_new_tokens=9, retries=0)}, "max_new_tokens was None, is 9"),
+    ],
+)
+def test_another_run_is_not_gone_on_with(
+    half: Path, data: Path, do_run: Make, changes: dict[str, Any], words: str
+) -> None:
+    before = (half / "outcomes.jsonl").read_bytes()
+    with pytest.raises(ReplayError, match=words):
+        do_run("tallyqa", data, resume=True, **changes)
+    assert (half / "outcomes.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"task": "realcqa"}, "task was tallyqa, is realcqa"),
+        ({"lens": False}, "lens was True, is False"),
+        ({"max_patches": 65}, "max_patches was 64, is 65"),
+        ({"max_new_tokens": None}, "max_new_tokens was 20, is None"),
+        ({"prompt": "{question}!"}, "prompt was {question}, is {question}!"),
+        ({"shard": {"index": 0, "count": 2, "questions": 45}}, "shard was None, is "),
+        *(({"server": {**SERVER, name: "z"}}, "server was ") for name in SERVER),
+        *(({"selection": {**SELECTION, name: value}}, f"{name} was ") for name, value in OTHER_SELECTION.items()),
+    ],
+    ids=str,
+)
+def test_what_two_sessions_of_a_run_must_have_in_common(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ReplayError) as refused:
+        require_same_run(Path("there"), record_of(), record_of(**changes))
+    assert str(refused.value).startswith(f"there holds another run, so it cannot be gone on with: {words}")
+    assert str(refused.value).count(" was ") == 1, "what is alike is not told"
+
+
+def test_every_difference_is_told() -> None:
+    changes = {"selection": {**SELECTION, "seed": 8, "questions": 91}, "lens": False}
+    with pytest.raises(ReplayError, match=r"seed was 7, is 8; questions was 90, is 91; lens was True, is False\."):
+        require_same_run(Path("there"), record_of(), record_of(**changes))
+
+
+def test_a_run_may_be_gone_on_with_from_elsewhere_and_more_patiently() -> None:
+    elsewhere = {"url": "http://other", "machine": {"cpu": "d", "cores": 9, "system": "t"}, "versions": {}}
+    patiently = {"concurrency": 9, "timeout_s": 600, "retries": 9, "started": "2026-02-01T10:00:00Z", "ended": None}
+    require_same_run(Path("there"), record_of(), record_of(**elsewhere, **patiently, status="running", resumed=2))
+
+
+def test_a_session_leaves_the_record_and_the_kept_pictures_as_they_were(
+    tallyqa: Make, tally: Make, do_run: Make, tmp_path: Path
+) -> None:
+    data, run = tallyqa([tally(number, image=f"VG_100K/{number}.png") for number in range(60)]), tmp_path / "run"
+    do_run("tallyqa", data)
+    before, kept = RunFolder(run).read_record(), {path.name for path in (run / "pictures").iterdir()}
+    lines = (run / "outcomes.jsonl").read_bytes().splitlines(keepends=True)
+    (run / "outcomes.jsonl").write_bytes(b"".join(lines[:50]))
+    do_run("tallyqa", data, resume=True, concurrency=9)
+    record = RunFolder(run).read_record()
+    assert record == before.model_copy(update={"resumed": 1, "ended": record.ended})
+    assert before.ended is not None
+    assert record.ended is not None
+    assert record.ended > before.ended
+    assert {path.name for path in (run / "pictures").iterdir()} == kept, "the same 48 of 60"
+
+
+def test_a_changed_data_set_is_another_run(half: Path, data: Path, do_run: Make) -> None:
+    entries = json.loads((data / "test.json").read_text())
+    entries[77]["answer"] += 1
+    (data / "test.json").write_text(json.dumps(entries))
+    with pytest.raises(ReplayError, match="sha256 was"):
+        do_run("tallyqa", data, resume=True)
+    assert len(read_outcomes(half / "outcomes.jsonl").scored) == 60
+
+
+def test_failed_questions_are_asked_again_when_told_to_and_the_later_line_counts(
+    data: Path, do_run: Make, service: "FakeService", tmp_path: Path
+) -> None:
+    service.answers = {f"How many dogs {number}?": httpx.Response(500, text="oops") for number in range(5)}
+    assert do_run("tallyqa", data).failed == 5
+    service.answers = {}
+    skipped = do_run("tallyqa", data, resume=True)
+    assert (skipped.before, skipped.answered) == (120, 0), "a failure is an outcome"
+    again = do_run("tallyqa", data, resume=True, retry_failed=True)
+    assert (again.before, again.answered) == (115, 5)
+    run = columns_of(tmp_path / "run")
+    assert (run.n, run.failed) == (120, 0)
+
+
+def test_a_service_that_is_gone_stops_the_run(data: Path, do_run: Make, service: "FakeService", tmp_path: Path) -> None:
+    service.answers = {f"How many dogs {number}?": httpx.ConnectError("refused") for number in range(10, 120)}
+    with pytest.raises(ReplayError, match="service is gone"):
+        do_run("tallyqa", data, concurrency=1)
+    # a picture number n is asked 0 + n, 40 + n, 80 + n: until number 9, its first answer ends what was in a row
+    failed = len(read_outcomes(tmp_path / "run" / "outcomes.jsonl").failed)
+    assert failed == 10 * 2 + 50 - 2
+    assert RunFolder(tmp_path / "run").read_record().status is RunStatus.INTERRUPTED
+    service.answers = {}
+    do_run("tallyqa", data, resume=True, retry_failed=True)
+    assert columns_of(tmp_path / "run").n == 120
