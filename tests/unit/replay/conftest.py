@@ -163,6 +163,13 @@ def tally() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
+def pictures(tallyqa: Callable[..., Path], tally: Callable[..., dict[str, Any]]) -> Path:
+    """Six pictures with three questions each, listed question by question."""
+    entries = [tally(10 * n + q, image=f"VG_100K/{n}.png", answer=q) for q in range(3) for n in range(6)]
+    return tallyqa(entries)
+
+
+@pytest.fixture
 def do_run(tmp_path: Path, service: FakeService) -> Callable[..., RunSummary]:
     """Runs a task over a data folder against the fake service, into ``tmp_path / "run"``."""
 

@@ -88,6 +88,7 @@ def start(data: Path, url: str, out: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_cleanly(data: Path, url: str, tmp_path: Path) -> None:
     process = start(data, url, tmp_path / "run")
     process.send_signal(signal.SIGINT)
@@ -101,6 +102,7 @@ def test_ctrl_c_ends_it_cleanly(data: Path, url: str, tmp_path: Path) -> None:
     assert (outcomes.failed, outcomes.torn) == ((), 0)
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_what_was_answered(data: Path, url: str, tmp_path: Path) -> None:
     process = start(data, url, tmp_path / "run")
     process.kill()

@@ -73,6 +73,7 @@ def kill_at_random(data: Path, url: str, out: Path, draw: random.Random) -> None
     process.wait(30)
 
 
+@pytest.mark.slow
 def test_killed_ten_times_and_gone_on_with_it_leaves_the_very_outcomes(data: Path, url: str, tmp_path: Path) -> None:
     subprocess.run(command(data, url, tmp_path / "undisturbed"), check=True, capture_output=True)
     draw = random.Random(4)
