@@ -1,5 +1,6 @@
 """The demo's own steps: which replay goes to which service, and how it ends when something does not come up."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -47,7 +48,7 @@ def world(monkeypatch: pytest.MonkeyPatch) -> World:
     world = World()
     monkeypatch.setattr(demo, "running", world.running)
     monkeypatch.setattr(subprocess, "run", world.client)
-    monkeypatch.setattr(demo.signal, "signal", lambda *_: None)
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
     return world
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hypothesis import HealthCheck, Phase, settings
+
 from clients.replay.columns import RunColumns, read_columns
 from clients.replay.folder import RunFolder
 from clients.replay.index import SampleIndex
@@ -34,6 +36,13 @@ def read_outcomes(path: Path) -> Outcomes:
     return Outcomes(scored, tuple(outcome for outcome in outcomes if isinstance(outcome, Failed)), reader.torn)
 
 
+# tests of one folder; the smallest failing example is not looked for: whole runs are too slow for that
+EXAMPLES = settings(
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 MEASURED = {"latency_ms", "sent_at_s", "waited_ms", "attempts", "timing", "turn"}
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -18,7 +18,7 @@ from clients.replay.merge import merge
 from clients.replay.record import RunStatus
 from clients.replay.report import report_runs
 from clients.replay.selection import Shard
-from tests.unit.replay.reading import outcomes_of, record_of
+from tests.unit.replay.reading import EXAMPLES, outcomes_of, record_of
 
 if TYPE_CHECKING:
     from clients.replay.record import RunRecord
@@ -54,7 +54,7 @@ def three(tmp_path: Path) -> list[Path]:
         lambda parts: st.permutations(list(enumerate(parts)))
     )
 )
-@settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(EXAMPLES, max_examples=25)
 def test_shards_in_any_order_give_all_their_whole_lines_and_one_record(
     shards: list[tuple[int, tuple[list[bytes], bytes]]], tmp_path: Path
 ) -> None:
@@ -115,7 +115,7 @@ def test_a_merge_leaves_no_drafts_and_no_shard_changed(three: list[Path], tmp_pa
     ids=["killed", "stopped", "finished"],
 )
 def test_one_shard_that_did_not_finish_shows_in_the_whole(
-    place: int, changes: dict[str, object], status: RunStatus, *, ended: bool, tmp_path: Path
+    place: int, changes: dict[str, Any], status: RunStatus, *, ended: bool, tmp_path: Path
 ) -> None:
     shards = [shard(tmp_path / f"s{i}", i, b"", **(changes if i == place else {})) for i in range(3)]
     record = merge(shards, tmp_path / "merged")

@@ -6,6 +6,7 @@ import io
 import re
 from pathlib import Path
 
+import PIL
 import pytest
 from PIL import Image
 
@@ -115,4 +116,4 @@ def test_the_machine_is_named_by_its_processor(monkeypatch: pytest.MonkeyPatch, 
 def test_the_versions_of_what_the_client_hangs_on_are_named() -> None:
     versions = client_versions()
     assert set(versions) == {"python", "tallyglass", "httpx", "pydantic", "pillow"}
-    assert versions["pillow"] == Image.__version__
+    assert versions["pillow"] == PIL.__version__

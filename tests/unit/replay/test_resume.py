@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.replay.client import AskOptions
 from clients.replay.errors import ReplayError
 from clients.replay.folder import RunFolder
 from clients.replay.record import RunStatus
-from clients.replay.resume import require_same_run
 from clients.replay.selection import Shard
-from tests.unit.replay.reading import columns_of, outcomes_of, read_outcomes, record_of
+from tests.unit.replay.reading import EXAMPLES, columns_of, outcomes_of, read_outcomes
 
 if TYPE_CHECKING:
     from tests.unit.replay.conftest import FakeService
@@ -29,20 +28,6 @@ if TYPE_CHECKING:
 Make = Callable[..., Any]
 
 KILLS = 10
-SERVER = {"id": "m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"}
-SELECTION = record_of().selection.model_dump()
-OTHER_SELECTION = {
-    "split": "train",
-    "simple_only": True,
-    "max_answer": 5,
-    "question_types": ("count",),
-    "picture_share": 0.5,
-    "one_question_per_image": True,
-    "limit": 90,
-    "seed": 8,
-    "protocol": "lens-study",
-    "sha256": "ac",
-}
 
 
 @pytest.fixture
@@ -106,7 +91,7 @@ def test_only_what_is_missing_is_asked(half: Path, data: Path, do_run: Make, ser
 
 
 @given(number=st.integers(0, 7), part=st.floats(0, 1, exclude_max=True))
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(EXAMPLES, max_examples=12)
 def test_a_run_cut_at_any_byte_and_gone_on_with_is_the_run(
     data: Path, do_run: Make, service: "FakeService", tmp_path: Path, number: int, part: float
 ) -> None:
@@ -148,39 +133,6 @@ def test_another_run_is_not_gone_on_with(
     with pytest.raises(ReplayError, match=words):
         do_run("tallyqa", data, resume=True, **changes)
     assert (half / "outcomes.jsonl").read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"task": "realcqa"}, "task was tallyqa, is realcqa"),
-        ({"lens": False}, "lens was True, is False"),
-        ({"max_patches": 65}, "max_patches was 64, is 65"),
-        ({"max_new_tokens": None}, "max_new_tokens was 20, is None"),
-        ({"prompt": "{question}!"}, "prompt was {question}, is {question}!"),
-        ({"shard": {"index": 0, "count": 2, "questions": 45}}, "shard was None, is "),
-        *(({"server": {**SERVER, name: "z"}}, "server was ") for name in SERVER),
-        *(({"selection": {**SELECTION, name: value}}, f"{name} was ") for name, value in OTHER_SELECTION.items()),
-    ],
-    ids=str,
-)
-def test_what_two_sessions_of_a_run_must_have_in_common(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(ReplayError) as refused:
-        require_same_run(Path("there"), record_of(), record_of(**changes))
-    assert str(refused.value).startswith(f"there holds another run, so it cannot be gone on with: {words}")
-    assert str(refused.value).count(" was ") == 1, "what is alike is not told"
-
-
-def test_every_difference_is_told() -> None:
-    changes = {"selection": {**SELECTION, "seed": 8, "questions": 91}, "lens": False}
-    with pytest.raises(ReplayError, match=r"seed was 7, is 8; questions was 90, is 91; lens was True, is False\."):
-        require_same_run(Path("there"), record_of(), record_of(**changes))
-
-
-def test_a_run_may_be_gone_on_with_from_elsewhere_and_more_patiently() -> None:
-    elsewhere = {"url": "http://other", "machine": {"cpu": "d", "cores": 9, "system": "t"}, "versions": {}}
-    patiently = {"concurrency": 9, "timeout_s": 600, "retries": 9, "started": "2026-02-01T10:00:00Z", "ended": None}
-    require_same_run(Path("there"), record_of(), record_of(**elsewhere, **patiently, status="running", resumed=2))
 
 
 def test_a_session_leaves_the_record_and_the_kept_pictures_as_they_were(

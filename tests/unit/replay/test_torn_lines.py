@@ -6,21 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.replay.errors import ReplayError
 from clients.replay.gold import AnswerType
 from clients.replay.outcomes import Failed, Failure, FailureKind, OutcomeReader, OutcomeWriter
 from clients.replay.resume import cut_torn_line, ids_to_skip, whole_lines_bytes
-from tests.unit.replay.reading import read_outcomes
+from tests.unit.replay.reading import EXAMPLES, read_outcomes
 
 Make = Callable[..., Any]
 
 BLOCK_BYTES = 1 << 16  # the file is searched backwards in blocks of this size
-ONE_FILE = settings(
-    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
 
 def failed(name: str, message: str) -> Failed:
@@ -75,7 +72,7 @@ def test_a_torn_line_of_any_length_takes_no_other_with_it(whole: bytes, torn: in
     lines=st.lists(st.text("a三🐕\r\u2028", max_size=6), max_size=4),
     cut=st.integers(0, 99),
 )
-@ONE_FILE
+@settings(EXAMPLES, max_examples=50)
 def test_the_whole_lines_are_those_up_to_the_last_newline(
     head: int, lines: list[str], cut: int, tmp_path: Path
 ) -> None:
