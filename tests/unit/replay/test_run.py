@@ -215,8 +215,9 @@ def sixty(tallyqa: Make, tally: Make) -> Path:
 def test_fifty_connections_lost_in_a_row_end_the_run(
     sixty: Path, service: "FakeService", do_run: Make, tmp_path: Path, lost: int, *, gives_up: bool
 ) -> None:
-    trouble = {f"How many dogs {5 + number}?": httpx.ConnectError("refused") for number in range(lost)}
-    service.answers = {**trouble, "How many dogs 0?": httpx.Response(500)}
+    trouble = [*range(4), *range(5, 5 + lost)]
+    service.answers = {f"How many dogs {number}?": httpx.ConnectError("refused") for number in trouble}
+    service.answers["How many dogs 4?"] = httpx.Response(500)  # the row begins anew
     with pytest.raises(ReplayError, match=r"^50 connections in a row failed") if gives_up else nullcontext():
         do_run("tallyqa", sixty)
     outcomes = read_outcomes(tmp_path / "run" / "outcomes.jsonl")
