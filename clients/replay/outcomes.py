@@ -5,6 +5,7 @@ Whether an answer is right is not written: a report computes it, so a metric can
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -137,7 +138,8 @@ class OutcomeWriter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         """Close the file."""
-        self._file.close()
+        with suppress(OSError):  # every line was flushed: only one that could not be written is left, and was told of
+            self._file.close()
 
     def write(self, outcome: Scored | Failed) -> None:
         """Append one outcome.

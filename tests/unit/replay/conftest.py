@@ -15,6 +15,7 @@ from PIL import Image
 from rich.console import Console
 
 from clients.replay.client import AskOptions
+from clients.replay.outcomes import Scored
 from clients.replay.record import Criteria
 from clients.replay.run import RunConfig, RunSummary, run
 from clients.replay.tasks import TASKS
@@ -62,6 +63,7 @@ class FakeService:
     answers: dict[str, Any] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    delay_s: float = 0.001
     most_at_once: int = 0
     _now: int = 0
 
@@ -77,7 +79,7 @@ class FakeService:
         self.asked.append((request.headers["X-Image-Digest"], body["question"]))
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(self.delay_s)
         self._now -= 1
         answer = self.answers.get(body["question"], "?")
         if isinstance(answer, Exception):
@@ -161,6 +163,13 @@ def tally() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
+def pictures(tallyqa: Callable[..., Path], tally: Callable[..., dict[str, Any]]) -> Path:
+    """Six pictures with three questions each, listed question by question."""
+    entries = [tally(10 * n + q, image=f"VG_100K/{n}.png", answer=q) for q in range(3) for n in range(6)]
+    return tallyqa(entries)
+
+
+@pytest.fixture
 def do_run(tmp_path: Path, service: FakeService) -> Callable[..., RunSummary]:
     """Runs a task over a data folder against the fake service, into ``tmp_path / "run"``."""
 
@@ -184,6 +193,28 @@ def lens_reply() -> Callable[..., dict[str, Any]]:
 
     def make(answer: str, *layers: list[tuple[str, float]]) -> dict[str, Any]:
         return reply(answer, trace(*layers))
+
+    return make
+
+
+@pytest.fixture
+def scored() -> Callable[..., Scored]:
+    """Makes the outcome of an answered question, no two of its numbers alike; keywords replace fields."""
+
+    def make(sample_id: str = "s1", **fields: object) -> Scored:
+        told = {
+            "sample_id": sample_id,
+            "image": "a.png",
+            "question": "How many?",
+            "gold": "3",
+            "answer_type": "count",
+            "latency_ms": 51.5,
+            "answer": "4",
+            "finish_reason": "stop",
+            "usage": {"image_tokens": 11, "prompt_tokens": 12, "completion_tokens": 13},
+            "timing": {"queue_ms": 21, "preprocess_ms": 22, "inference_ms": 23, "total_ms": 66},
+        }
+        return Scored.model_validate({**told, **fields})
 
     return make
 

@@ -1,18 +1,21 @@
 """What a run or a data folder holds, all at once: for small ones, in tests."""
 
 import dataclasses
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hypothesis import HealthCheck, Phase, settings
+
 from clients.replay.columns import RunColumns, read_columns
 from clients.replay.folder import RunFolder
 from clients.replay.gold import AnswerType
 from clients.replay.index import SampleIndex
 from clients.replay.outcomes import Failed, OutcomeReader, OutcomeWriter, Scored
-from clients.replay.record import Load
+from clients.replay.record import Load, RunRecord
 from clients.replay.tasks import TASKS
 from clients.replay.tasks.sample import Problem, Sample, Split
 
@@ -34,6 +37,49 @@ def read_outcomes(path: Path) -> Outcomes:
     outcomes = [outcome for _, outcome in reader]
     scored = tuple(outcome for outcome in outcomes if isinstance(outcome, Scored))
     return Outcomes(scored, tuple(outcome for outcome in outcomes if isinstance(outcome, Failed)), reader.torn)
+
+
+# tests of one folder; the smallest failing example is not looked for: whole runs are too slow for that
+EXAMPLES = settings(
+    deadline=None,
+    derandomize=True,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+MEASURED = {"latency_ms", "sent_at_s", "waited_ms", "attempts", "timing", "turn"}
+
+
+def outcomes_of(run: Path) -> set[str]:
+    """A run's outcomes as a set, without what a clock measured."""
+    found = read_outcomes(run / "outcomes.jsonl")
+    outcomes: Sequence[Scored | Failed] = (*found.scored, *found.failed)
+    lines = [json.dumps(outcome.model_dump(mode="json", exclude=MEASURED), sort_keys=True) for outcome in outcomes]
+    assert len(set(lines)) == len(lines), "nothing is there twice"
+    return set(lines)
+
+
+def record_of(**changes: object) -> RunRecord:
+    """The record of a finished run, no two of its numbers alike; keywords replace fields."""
+    fields: dict[str, object] = {
+        "task": "tallyqa",
+        "data": "tallyqa",
+        "selection": {"split": "test", "seed": 7, "questions": 90, "pictures": 40, "sha256": "aa"},
+        "url": "http://127.0.0.1:9",
+        "concurrency": 3,
+        "lens": True,
+        "max_patches": 64,
+        "max_new_tokens": 20,
+        "prompt": "{question}",
+        "timeout_s": 60,
+        "retries": 5,
+        "server": {"id": "m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"},
+        "versions": {"python": "3"},
+        "machine": {"cpu": "c", "cores": 2, "system": "s"},
+        "started": "2026-01-01T10:00:00Z",
+        "ended": "2026-01-01T11:00:00Z",
+        "status": "finished",
+    }
+    return RunRecord.model_validate({**fields, **changes})
 
 
 @dataclass(frozen=True)

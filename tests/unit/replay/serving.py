@@ -56,7 +56,7 @@ class Server(http.server.ThreadingHTTPServer):
 def serving() -> Iterator[str]:
     """The service's address, while the block runs."""
     server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import time
 from collections.abc import Callable, Coroutine
 
 import httpx
@@ -12,8 +13,9 @@ import pytest
 from clients.replay.client import AnswerClient, AskOptions
 from clients.replay.errors import ReplayError
 from clients.replay.outcomes import Failure, FailureKind
-from clients.replay.pictures import Picture, blank_picture
-from services.common.schemas import AnswerResponse
+from clients.replay.pictures import Picture
+from clients.replay.retries import Attempts
+from services.common.schemas import AnswerResponse, ModelCard
 
 Handler = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 
@@ -27,6 +29,7 @@ REPLY = {
     "timing": {"queue_ms": 1, "preprocess_ms": 1, "inference_ms": 1, "total_ms": 3},
     "a_field_of_tomorrow": 1,
 }
+UNTIMED = {**REPLY, "timing": {"queue_ms": None, "preprocess_ms": 1, "inference_ms": 1, "total_ms": 3}}
 
 
 def ask(handler: Handler, options: AskOptions | None = None) -> AnswerResponse | Failure:
@@ -45,21 +48,32 @@ def test_the_request_is_the_contract_s() -> None:
         seen.append(request)
         return httpx.Response(200, json=REPLY)
 
-    answer = ask(handler, AskOptions(max_patches=64, lens=True))
-    assert isinstance(answer, AnswerResponse)
-    assert answer.answer == "3"
-    assert seen[0].url.path == "/v1/answer"
-    assert seen[0].headers["X-Image-Digest"] == hashlib.sha256(b"pixels").hexdigest()
-    assert json.loads(seen[0].content) == {
+    prompt = "{question} In short: {question}"
+    answer = ask(handler, AskOptions(max_patches=64, lens=True, max_new_tokens=20, prompt=prompt))
+    assert answer == AnswerResponse.model_validate(REPLY)
+    (request,) = seen
+    assert (request.method, request.url.path) == ("POST", "/v1/answer")
+    assert request.headers["X-Image-Digest"] == hashlib.sha256(b"pixels").hexdigest()
+    assert json.loads(request.content) == {
         "image": base64.b64encode(b"pixels").decode(),
-        "question": "How many?",
+        "question": "How many? In short: How many?",
         "max_patches": 64,
+        "max_new_tokens": 20,
         "lens": {"top_k": 5, "tokens": "first"},
     }
 
 
-def test_options_that_are_not_set_are_not_sent() -> None:
-    assert AskOptions().fields() == {}
+@pytest.mark.parametrize(
+    ("options", "fields"),
+    [
+        (AskOptions(), {}),
+        (AskOptions(max_patches=7), {"max_patches": 7}),
+        (AskOptions(max_new_tokens=8), {"max_new_tokens": 8}),
+        (AskOptions(lens=True), {"lens": {"top_k": 5, "tokens": "first"}}),
+    ],
+)
+def test_options_that_are_not_set_are_not_sent(options: AskOptions, fields: dict[str, object]) -> None:
+    assert options.fields() == fields
 
 
 def raising(error: Exception) -> Handler:
@@ -81,10 +95,25 @@ ENVELOPE = {"error": {"message": "queue full", "type": "server_error", "param": 
         (raising(httpx.ReadTimeout("slow")), FailureKind.TIMEOUT, None, None, "within 1 s"),
         (lambda _: httpx.Response(429, json=ENVELOPE), FailureKind.HTTP_STATUS, 429, "queue_full", "queue full"),
         (lambda _: httpx.Response(502, text="<html>"), FailureKind.HTTP_STATUS, 502, None, "<html>"),
+        (lambda _: httpx.Response(204), FailureKind.HTTP_STATUS, 204, None, ""),
+        (lambda _: httpx.Response(307, headers={"Location": "/x"}), FailureKind.HTTP_STATUS, 307, None, ""),
         (lambda _: httpx.Response(200, text="hello"), FailureKind.BAD_REPLY, 200, None, "JSON"),
-        (lambda _: httpx.Response(200, json={"answer": 3}), FailureKind.BAD_REPLY, 200, None, "id"),
+        (lambda _: httpx.Response(200, json={"answer": 3}), FailureKind.BAD_REPLY, 200, None, "id: Field"),
+        (lambda _: httpx.Response(200, json=UNTIMED), FailureKind.BAD_REPLY, 200, None, "timing.queue_ms: "),
     ],
-    ids=["refused", "hung-up", "wordless", "slow", "queue-full", "a-proxy-s-page", "no-json", "another-contract"],
+    ids=[
+        "refused",
+        "hung-up",
+        "wordless",
+        "slow",
+        "queue-full",
+        "a-proxy-s-page",
+        "empty",
+        "moved",
+        "no-json",
+        "another-contract",
+        "untimed",
+    ],
 )
 def test_every_accident_is_a_failure_of_its_own_kind(
     handler: Handler,
@@ -99,40 +128,120 @@ def test_every_accident_is_a_failure_of_its_own_kind(
     assert message in failure.message
 
 
+@pytest.mark.parametrize(("length", "told"), [(199, 199), (200, 200), (201, 200)])
+def test_of_a_page_that_is_not_ours_the_beginning_is_kept(length: int, told: int) -> None:
+    page = "".join(chr(ord("a") + place % 26) for place in range(length))
+    failure = ask(lambda _: httpx.Response(500, text=page, headers={"Retry-After": "9"}))
+    assert failure == Failure(kind=FailureKind.HTTP_STATUS, message=page[:told], status=500, retry_after_s=9)
+
+
 def test_the_time_limit_holds_for_the_whole_request() -> None:
     async def handler(_: httpx.Request) -> httpx.Response:
         await asyncio.sleep(30)
         return httpx.Response(200, json=REPLY)
 
     failure = ask(handler, AskOptions(timeout_s=0.05))
-    assert isinstance(failure, Failure)
-    assert failure.kind is FailureKind.TIMEOUT
+    assert failure == Failure(kind=FailureKind.TIMEOUT, message="no answer within 0.05 s")
+
+
+def test_a_moment_of_latency_is_a_thousandth_of_a_second_and_begins_with_the_sending() -> None:
+    received: list[float] = []
+
+    async def handler(_: httpx.Request) -> httpx.Response:
+        received.append(time.time())
+        await asyncio.sleep(0.05)
+        return httpx.Response(200, json=REPLY)
+
+    async def once() -> Attempts:
+        async with AnswerClient("http://127.0.0.1:9", AskOptions(), httpx.MockTransport(handler)) as client:
+            return await client.ask(Picture.of(b"pixels"), "How many?")
+
+    before_s, attempts = time.time(), asyncio.run(once())
+    assert before_s <= attempts.sent_at_s <= received[0]
+    assert 50 <= attempts.latency_ms <= (time.time() - before_s) * 1000
+
+
+def test_as_many_are_asked_at_once_as_there_are_workers() -> None:
+    """More than httpx's own hundred: to wait for a connection would count as latency."""
+    workers, body = 102, json.dumps(REPLY).encode()
+
+    async def together() -> list[AnswerResponse | Failure]:
+        here, everyone = 0, asyncio.Event()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal here
+            await reader.readuntil(b"}")
+            here += 1
+            if here == workers:
+                everyone.set()
+            await everyone.wait()
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body))
+            writer.close()
+
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+            async with AnswerClient(url, AskOptions(timeout_s=10, retries=0)) as client:
+                asked = [client.ask(Picture.of(b"pixels"), "How many?") for _ in range(workers)]
+                return [attempts.reply for attempts in await asyncio.gather(*asked)]
+
+    assert [reply for reply in asyncio.run(together()) if isinstance(reply, Failure)] == []
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host", "http://", "http://host:port"])
 def test_what_is_no_service_s_url_is_refused(url: str) -> None:
-    with pytest.raises(ReplayError, match="URL"):
+    with pytest.raises(ReplayError, match=r"is no .*URL"):
         AnswerClient(url, AskOptions())
 
 
+def card(url: str, transport: httpx.AsyncBaseTransport | None = None) -> ModelCard:
+    async def once() -> ModelCard:
+        async with AnswerClient(url, AskOptions(), transport) as client:
+            return await client.model_card()
+
+    return asyncio.run(once())
+
+
+def test_the_model_is_the_first_that_the_service_lists() -> None:
+    cards = [{"id": name, "variant": "fp32", "revision": "r", "manifest_sha256": "ab"} for name in ("one", "two")]
+    seen: list[httpx.Request] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request)
+        return httpx.Response(200, json={"data": cards})
+
+    assert card("https://host/prefix/", httpx.MockTransport(handler)).id == "one"
+    assert [(request.method, str(request.url)) for request in seen] == [("GET", "https://host/prefix/v1/models")]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_this_machine_s_own_services_are_not_asked_through_a_proxy(
+    host: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert card(url.replace("127.0.0.1", host)).id == "m"
+
+
+@pytest.mark.parametrize("address", ["http://service.example", "http://192.0.2.1:8001"])
+def test_others_are_asked_through_the_proxy_that_the_environment_names(
+    address: str, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert card(address).id == "m", "the proxy's own answer"
+
+
 @pytest.mark.parametrize(
-    "handler",
+    ("handler", "words"),
     [
-        raising(httpx.ConnectError("refused")),
-        lambda _: httpx.Response(404),
-        lambda _: httpx.Response(200, json={"data": []}),
-        lambda _: httpx.Response(200, text="hello"),
+        (raising(httpx.ConnectError("refused")), "answer as a service should: refused. Is it running?"),
+        (lambda _: httpx.Response(404), "answer as a service should: Client error '404 Not Found'"),
+        (lambda _: httpx.Response(200, json={"data": []}), "list its model under /v1/models."),
+        (lambda _: httpx.Response(200, text="hello"), "list its model under /v1/models."),
     ],
     ids=["refused", "not-found", "no-model", "no-json"],
 )
-def test_a_service_that_does_not_name_its_model_is_refused(handler: Handler) -> None:
-    async def once() -> None:
-        async with AnswerClient("http://127.0.0.1:9", AskOptions(), httpx.MockTransport(handler)) as client:
-            await client.model_card()
-
-    with pytest.raises(ReplayError, match=r"127\.0\.0\.1"):
-        asyncio.run(once())
-
-
-def test_the_blank_picture_is_a_picture() -> None:
-    assert base64.b64decode(blank_picture().base64).startswith(b"\x89PNG")
+def test_a_service_that_does_not_name_its_model_is_refused(handler: Handler, words: str) -> None:
+    with pytest.raises(ReplayError) as refused:
+        card("http://127.0.0.1:9", httpx.MockTransport(handler))
+    assert str(refused.value).startswith(f"http://127.0.0.1:9 does not {words}")

@@ -6,14 +6,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from typer.testing import CliRunner
 
 from clients.replay.__main__ import app
 from clients.replay.folder import RunFolder
-from clients.replay.record import RunStatus
+from clients.replay.record import Criteria, RunStatus
 from tests.unit.replay.reading import read_outcomes
 from tests.unit.replay.serving import Handler
 
@@ -43,19 +43,93 @@ def test_run_then_report(data: Path, url: str, tmp_path: Path) -> None:
     assert (tmp_path / "report" / "report.json").is_file()
 
 
+def test_every_option_reaches_the_run(data: Path, url: str, tmp_path: Path, asked: list[dict[str, Any]]) -> None:
+    options = {
+        "--concurrency": "3",
+        "--max-patches": "64",
+        "--max-new-tokens": "20",
+        "--timeout-s": "7.5",
+        "--retries": "4",
+        "--prompt": "{question} Now!",
+        "--seed": "9",
+        "--limit": "2",
+        "--shard": "1/2",
+        "--max-answer": "6",
+        "--question-type": "COUNT",
+        "--picture-share": "0.9",
+        "--split": "test",
+    }
+    flags = ["--simple-only", "--one-question-per-image", "--lens"]
+    given = [part for option in options.items() for part in option]
+    result = CliRunner().invoke(app, run_arguments(data, url, tmp_path / "run", *given, *flags))
+    assert result.exit_code == 0, result.output
+    record = RunFolder(tmp_path / "run").read_record()
+    assert (record.concurrency, record.max_patches, record.max_new_tokens, record.lens) == (3, 64, 20, True)
+    assert (record.timeout_s, record.retries, record.prompt, record.url) == (7.5, 4, "{question} Now!", url)
+    told = record.selection.model_dump(include=set(Criteria.model_fields), exclude={"protocol", "note"})
+    assert told == {
+        "split": "test",
+        "simple_only": True,
+        "max_answer": 6,
+        "question_types": ("count",),
+        "picture_share": 0.9,
+        "one_question_per_image": True,
+        "limit": 2,
+        "seed": 9,
+    }
+    assert record.shard is not None
+    assert (record.shard.index, record.shard.count) == (1, 2)
+    (_, body) = asked
+    assert (body["max_patches"], body["max_new_tokens"], body["question"][-5:]) == (64, 20, " Now!")
+
+
+def test_what_is_not_given_is_two_at_a_time_with_patience_and_without_a_lens(
+    data: Path, url: str, tmp_path: Path
+) -> None:
+    assert CliRunner().invoke(app, run_arguments(data, url, tmp_path / "run", "--limit", "1")).exit_code == 0
+    record = RunFolder(tmp_path / "run").read_record()
+    assert (record.concurrency, record.timeout_s, record.retries, record.prompt) == (2, 120, 5, "{question}")
+    assert (record.lens, record.max_patches, record.max_new_tokens, record.shard) == (False, None, None, None)
+    assert (
+        record.selection.model_dump(include=set(Criteria.model_fields)) == Criteria(split="test", limit=1).model_dump()
+    )
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
         ["run"],
+        ["merge"],
         ["report"],
         ["run", "--task", "chartqa", "--data", ".", "--url", "http://x", "--out", "o"],
         ["run", "--task", "tallyqa", "--data", ".", "--url", "http://x", "--out", "o", "--split", "dev"],
-        ["run", "--task", "tallyqa", "--data", ".", "--url", "http://x", "--out", "o", "--concurrency", "0"],
     ],
-    ids=["no-options", "no-runs", "unknown-task", "unknown-split", "no-workers"],
+    ids=["no-options", "no-shards", "no-runs", "unknown-task", "unknown-split"],
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "taken", "refused"),
+    [
+        ("--concurrency", ["1", "256"], ["0", "257"]),
+        ("--limit", ["1"], ["0"]),
+        ("--max-answer", ["0"], ["-1"]),
+        ("--picture-share", ["0", "1"], ["-0.1", "1.1"]),
+        ("--max-patches", ["1"], ["0"]),
+        ("--max-new-tokens", ["1"], ["0"]),
+        ("--timeout-s", ["0.1"], ["0"]),
+        ("--retries", ["0"], ["-1"]),
+    ],
+)
+def test_numbers_are_taken_up_to_their_bounds(
+    option: str, taken: list[str], refused: list[str], tmp_path: Path
+) -> None:
+    for values, code in ((taken, 1), (refused, 2)):  # 1: there is no such data set
+        for value in values:
+            arguments = run_arguments(tmp_path / "nowhere", "http://127.0.0.1:1", tmp_path / "run", option, value)
+            assert CliRunner().invoke(app, arguments).exit_code == code, value
 
 
 def test_what_cannot_be_done_is_exit_code_1_and_a_sentence(data: Path, url: str, tmp_path: Path) -> None:
@@ -78,6 +152,37 @@ def test_a_run_in_which_everything_fails_is_exit_code_1(
     assert "All 4 questions failed" in result.output
 
 
+def test_failed_questions_are_asked_again_on_resume_only_when_told_to(
+    data: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def outcome(*more: str) -> tuple[int, str]:
+        result = CliRunner().invoke(app, run_arguments(data, url, tmp_path / "run", "--limit", "4", *more))
+        return result.exit_code, result.output
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Handler, "status", 500)
+        outcome()
+    for more, code, words in (
+        ([], 1, "already holds a run"),
+        (["--retry-failed"], 1, "already holds a run"),
+        (["--resume"], 0, "0 answered, 0 failed (4 before), in "),
+        (["--resume", "--retry-failed"], 0, "4 answered, 0 failed, in "),
+        (["--resume", "--retry-failed"], 0, "0 answered, 0 failed (4 before), in "),
+    ):
+        ended, output = outcome(*more)
+        assert (ended, words in output) == (code, True), (more, output)
+
+
+def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("clients.replay.__main__.run", stopped)
+    result = CliRunner().invoke(app, run_arguments(tmp_path, "http://127.0.0.1:1", tmp_path / "run"))
+    assert result.exit_code == 130
+    assert f"What was answered is in {tmp_path / 'run'}" in result.output
+
+
 def start(data: Path, url: str, out: Path) -> subprocess.Popen[str]:
     """A run in a process of its own, some outcomes in."""
     command = [sys.executable, "-m", "clients.replay", *run_arguments(data, url, out, "--concurrency", "1")]
@@ -88,6 +193,7 @@ def start(data: Path, url: str, out: Path) -> subprocess.Popen[str]:
     return process
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_it_cleanly(data: Path, url: str, tmp_path: Path) -> None:
     process = start(data, url, tmp_path / "run")
     process.send_signal(signal.SIGINT)
@@ -101,6 +207,7 @@ def test_ctrl_c_ends_it_cleanly(data: Path, url: str, tmp_path: Path) -> None:
     assert (outcomes.failed, outcomes.torn) == ((), 0)
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_what_was_answered(data: Path, url: str, tmp_path: Path) -> None:
     process = start(data, url, tmp_path / "run")
     process.kill()

@@ -4,7 +4,8 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Callable
-from itertools import pairwise
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +17,13 @@ from clients.replay.client import AskOptions
 from clients.replay.errors import ReplayError
 from clients.replay.folder import RunFolder
 from clients.replay.index import SampleIndex
-from clients.replay.record import Criteria, RunStatus
+from clients.replay.machine import Machine, client_versions
+from clients.replay.pictures import blank_picture
+from clients.replay.record import Criteria, RunStatus, now
 from clients.replay.run import RunConfig, run
+from clients.replay.selection import Shard
 from clients.replay.tasks import TASKS
+from tests.unit.replay.conftest import MODEL_LIST
 from tests.unit.replay.reading import load, read_outcomes
 
 if TYPE_CHECKING:
@@ -26,62 +31,10 @@ if TYPE_CHECKING:
 
 Make = Callable[..., Any]
 
-REFUSAL = httpx.Response(415, json={"error": {"message": "not a picture", "type": "t", "code": "unsupported_image"}})
-
 
 def tally_config(data: Path, tmp_path: Path, concurrency: int) -> RunConfig:
     url, out = "http://127.0.0.1:9", tmp_path / "run"
     return RunConfig(TASKS["tallyqa"], data, url, out, Criteria(split="test"), concurrency, AskOptions(retries=0))
-
-
-@pytest.fixture
-def pictures(tallyqa: Make, tally: Make) -> Path:
-    """Six pictures with three questions each, listed question by question."""
-    entries = [tally(10 * n + q, image=f"VG_100K/{n}.png", answer=q) for q in range(3) for n in range(6)]
-    folder = tallyqa(entries)
-    assert isinstance(folder, Path)
-    return folder
-
-
-def test_questions_of_a_picture_are_asked_in_a_row(pictures: Path, service: "FakeService", do_run: Make) -> None:
-    do_run("tallyqa", pictures, concurrency=1)
-    asked = [digest for digest, _ in service.asked[1:]]  # the first is the warm-up
-    changes = sum(before != after for before, after in pairwise(asked))
-    assert len(asked) == 18
-    assert changes == 5, "each picture is left once"
-
-
-def test_a_picture_s_questions_keep_their_order_with_several_workers(
-    pictures: Path, service: "FakeService", do_run: Make
-) -> None:
-    do_run("tallyqa", pictures, concurrency=3)
-    by_digest: dict[str, list[str]] = {}
-    for digest, question in service.asked[1:]:
-        by_digest.setdefault(digest, []).append(question)
-    assert all(questions == sorted(questions) and len(questions) == 3 for questions in by_digest.values())
-    assert service.most_at_once == 3
-
-
-def test_failures_stay_apart_and_do_not_stop_the_run(
-    pictures: Path, service: "FakeService", do_run: Make, tmp_path: Path
-) -> None:
-    service.answers = {"How many dogs 0?": "0", "How many dogs 11?": REFUSAL, "How many dogs 22?": httpx.ReadError("x")}
-    summary = do_run("tallyqa", pictures)
-    outcomes = read_outcomes(tmp_path / "run" / "outcomes.jsonl")
-    assert (summary.answered, summary.failed) == (16, 2)
-    assert Counter(failed.failure.kind.value for failed in outcomes.failed) == {"http status": 1, "connection": 1}
-    assert {scored.answer for scored in outcomes.scored} == {"0", "?"}
-
-
-def test_the_lens_comes_back_with_the_outcome(
-    pictures: Path, service: "FakeService", do_run: Make, lens_reply: Make, tmp_path: Path
-) -> None:
-    service.answers = {"How many dogs 0?": lens_reply("0", [("a", 0.5)], [("0", 0.9)])}
-    do_run("tallyqa", pictures, options=AskOptions(lens=True))
-    outcomes = read_outcomes(tmp_path / "run" / "outcomes.jsonl")
-    (traced,) = (scored.lens for scored in outcomes.scored if scored.lens)
-    assert [layer.tokens[0] for layer in traced.layers] == ["a", "0"]
-    assert all(body["lens"] == {"top_k": 5, "tokens": "first"} for body in service.bodies)
 
 
 def test_run_json_says_what_it_takes_to_repeat_the_run(
@@ -89,15 +42,29 @@ def test_run_json_says_what_it_takes_to_repeat_the_run(
 ) -> None:
     entries = [*json.loads((pictures / "test.json").read_text()), tally(99, image="VG_100K/missing.png")]
     (pictures / "test.json").write_text(json.dumps(entries))
-    do_run("tallyqa", pictures, limit=5, seed=3)
+    options = AskOptions(max_patches=64, lens=True, timeout_s=7, max_new_tokens=20, prompt="{question}!", retries=2)
+    service.delay_s, began = 0.02, now()
+    summary = do_run("tallyqa", pictures, limit=5, seed=3, concurrency=4, options=options, shard=Shard(1, 2))
     record = RunFolder(tmp_path / "run").read_record()
     assert (record.task, record.data, record.status) == ("tallyqa", "tallyqa", RunStatus.FINISHED)
-    assert (record.selection.questions, record.selection.limit, record.selection.seed) == (5, 5, 3)
-    assert (record.server.id, record.server.variant) == ("m", "fp32")
+    selection = record.selection
+    assert (selection.questions, selection.limit, selection.seed, selection.eligible) == (5, 5, 3, 18)
+    assert record.shard is not None
+    assert (record.shard.index, record.shard.count, record.shard.questions) == (1, 2, summary.answered)
+    assert 0 < summary.answered < 5
+    assert (record.url, record.concurrency, record.lens, record.max_patches) == ("http://127.0.0.1:9", 4, True, 64)
+    assert (record.max_new_tokens, record.prompt, record.timeout_s, record.retries) == (20, "{question}!", 7, 2)
+    assert record.server.model_dump(include={"id", "variant", "revision", "manifest_sha256"}) == MODEL_LIST["data"][0]
     assert [problem.kind.value for problem in record.problems] == ["missing image"]
-    assert record.wall_s is not None
+    assert record.problem_counts == {"missing image": 1}
+    assert (record.versions, record.machine) == (client_versions(), Machine.this())
     assert record.warm_up is not None
-    assert service.asked[0][1] == record.warm_up.question
+    assert service.asked[0] == (blank_picture().sha256, f"{record.warm_up.question}!")
+    assert record.ended is not None
+    assert (record.started - began).total_seconds() * 1000 >= record.warm_up.latency_ms >= 20
+    assert record.wall_s is not None
+    assert 0.02 <= record.wall_s <= (now() - record.started).total_seconds()
+    assert 0.02 <= summary.wall_s <= record.wall_s
     assert str(tmp_path) not in (tmp_path / "run" / "run.json").read_text()
 
 
@@ -136,11 +103,19 @@ def test_a_folder_that_holds_a_run_is_refused(pictures: Path, service: "FakeServ
     assert len(service.asked) == asked, "and nobody was asked"
 
 
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        (httpx.Response(422, json={"error": {"message": "no lens here", "type": "t"}}), r"no lens here \(HTTP 422\)\."),
+        (httpx.ReadTimeout("slow"), r"no answer within 5 s\."),
+    ],
+    ids=["refused", "slow"],
+)
 def test_a_service_that_refuses_the_options_stops_the_run_before_it_starts(
-    pictures: Path, service: "FakeService", do_run: Make, tmp_path: Path
+    pictures: Path, service: "FakeService", do_run: Make, tmp_path: Path, trouble: object, words: str
 ) -> None:
-    service.answers = {"How many?": httpx.Response(422, json={"error": {"message": "no lens here", "type": "t"}})}
-    with pytest.raises(ReplayError, match="no lens here"):
+    service.answers = {"How many?": trouble}
+    with pytest.raises(ReplayError, match=rf"did not answer a first question: {words}"):
         do_run("tallyqa", pictures)
     assert not (tmp_path / "run").exists()
 
@@ -149,12 +124,6 @@ def test_a_folder_that_cannot_be_made_is_an_error_with_a_name(pictures: Path, do
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ReplayError, match="file"):
         do_run("tallyqa", pictures, out=tmp_path / "file" / "run")
-
-
-def test_what_is_no_picture_is_asked_about_all_the_same(pictures: Path, service: "FakeService", do_run: Make) -> None:
-    (pictures / "VG_100K" / "0.png").write_text("no picture")
-    assert do_run("tallyqa", pictures).answered == 18
-    assert len(service.asked) == 19
 
 
 def test_nothing_to_ask_is_said(tallyqa: Make, do_run: Make) -> None:
@@ -173,8 +142,14 @@ def test_a_picture_that_vanishes_during_the_run_is_a_failure_of_its_own(
     config = tally_config(pictures, tmp_path, concurrency=1)
     summary = asyncio.run(run(config, Console(quiet=True), httpx.MockTransport(handler)))
     outcomes = read_outcomes(tmp_path / "run" / "outcomes.jsonl")
-    assert summary.failed == 3
+    assert (summary.answered, summary.failed) == (15, 3)
+    assert [(failed.sample_id, failed.turn) for failed in outcomes.failed] == [("30", 0), ("31", 1), ("32", 2)]
     assert {failed.failure.kind.value for failed in outcomes.failed} == {"picture"}
+    assert {failed.failure.message for failed in outcomes.failed} == {"cannot be read: No such file or directory"}
+    assert {
+        (failed.attempts, failed.latency_ms, failed.waited_ms, failed.sent_at_s, failed.image_sha256)
+        for failed in outcomes.failed
+    } == {(0, 0, 0, None, None)}, "nobody was asked"
 
 
 def test_a_run_that_is_stopped_leaves_a_readable_folder(pictures: Path, service: "FakeService", tmp_path: Path) -> None:
@@ -209,6 +184,46 @@ def test_plain_lines_where_there_is_no_terminal(
     config = tally_config(pictures, tmp_path, concurrency=2)
     asyncio.run(run(config, Console(force_terminal=False), service.transport()))
     assert "tallyqa: 18/18" in capsys.readouterr().out
+
+
+def test_what_is_left_out_is_told(
+    pictures: Path, service: "FakeService", tmp_path: Path, tally: Make, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = [tally(900 + n, image="VG_100K/missing.png") for n in range(2)]
+    entries = [*json.loads((pictures / "test.json").read_text()), *missing, tally(0, answer=1)]
+    (pictures / "test.json").write_text(json.dumps(entries))
+    config = tally_config(pictures, tmp_path, concurrency=2)
+    criteria = Criteria(split="test", max_answer=1)
+    asyncio.run(run(replace(config, criteria=criteria), Console(), service.transport()))
+    told = capsys.readouterr().out
+    assert "left out: 2 with missing image (named in problems.jsonl)" in told
+    assert "left out: 1 with duplicate id" in told
+    assert "passed over: 6 that do not fit" in told
+    lines = (tmp_path / "run" / "problems.jsonl").read_text().splitlines()
+    assert len(lines) == 3
+
+
+@pytest.fixture
+def sixty(tallyqa: Make, tally: Make) -> Path:
+    """Sixty questions about one picture."""
+    folder = tallyqa([tally(number, image="VG_100K/1.png") for number in range(60)])
+    assert isinstance(folder, Path)
+    return folder
+
+
+@pytest.mark.parametrize(("lost", "gives_up"), [(49, False), (50, True), (51, True)])
+def test_fifty_connections_lost_in_a_row_end_the_run(
+    sixty: Path, service: "FakeService", do_run: Make, tmp_path: Path, lost: int, *, gives_up: bool
+) -> None:
+    trouble = [*range(4), *range(5, 5 + lost)]
+    service.answers = {f"How many dogs {number}?": httpx.ConnectError("refused") for number in trouble}
+    service.answers["How many dogs 4?"] = httpx.Response(500)  # the row begins anew
+    with pytest.raises(ReplayError, match=r"^50 connections in a row failed") if gives_up else nullcontext():
+        do_run("tallyqa", sixty)
+    outcomes = read_outcomes(tmp_path / "run" / "outcomes.jsonl")
+    assert len(outcomes.ids) == (55 if gives_up else 60)
+    status = RunFolder(tmp_path / "run").read_record().status
+    assert status is (RunStatus.INTERRUPTED if gives_up else RunStatus.FINISHED)
 
 
 def test_a_bar_on_a_terminal(

@@ -1,0 +1,113 @@
+"""The bench's made-up data are what they say they are, and its figures are held to their bars."""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from clients.replay.bench import measure
+from clients.replay.bench.figure import Figure, table, write_figures
+from clients.replay.bench.noop import ANSWER
+from clients.replay.bench.peak import peak_mib
+from clients.replay.bench.synthetic import LAYERS, write_realcqa, write_run, write_tallyqa
+from clients.replay.folder import RunFolder
+from services.common.schemas import AnswerResponse
+from tests.unit.replay.reading import columns_of, load, read_outcomes
+
+
+@pytest.mark.parametrize(("bar", "holds"), [(3.0, True), (2.999, False), (None, None)])
+def test_a_figure_is_the_median_held_to_at_most_its_bar(bar: float | None, holds: bool | None) -> None:  # noqa: FBT001 - a case
+    figure = Figure.of("time", [9, 1, 3.0001, 2, 40], "s", bar)
+    assert (figure.value, figure.low, figure.high, figure.n) == (3, 1, 40, 5)
+    assert (figure.bar, figure.holds, figure.unit) == (bar, holds, "s")
+    assert Figure.of("time", [1, 2], "s", n=700).n == 700
+
+
+def test_figures_are_written_whole_and_shown(tmp_path: Path) -> None:
+    figures = [Figure.of("time", [2], "s", 1), Figure.of("memory", [3, 5, 4], "MiB", 6), Figure.of("free", [7], "s")]
+    write_figures(tmp_path, figures)
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+    told = json.loads((tmp_path / "figures.json").read_text())
+    assert [(entry["figure"], entry["value"], entry["holds"]) for entry in told] == [
+        ("time", 2, False),
+        ("memory", 4, True),
+        ("free", 7, None),
+    ]
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(table(figures))
+    assert [
+        line.split() for line in shown.get().splitlines() if line.split()[:1] in (["time"], ["memory"], ["free"])
+    ] == [
+        ["time", "2", "s", "2", "2", "1", "1", "NO"],
+        ["memory", "4", "MiB", "3", "5", "6", "3", "yes"],
+        ["free", "7", "s", "7", "7", "1"],
+    ]
+
+
+@pytest.mark.parametrize(("task", "layers"), [("tallyqa", LAYERS), ("realcqa", None)])
+def test_a_made_up_run_reads_as_one(task: str, layers: int | None, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        write_run(tmp_path / name, task, 60, seed)
+    run = columns_of(tmp_path / "a")
+    assert (run.n, run.failed, run.torn) == (60, 0, 0)
+    assert RunFolder(tmp_path / "a").read_record().selection.questions == 60
+    outcomes = read_outcomes(tmp_path / "a" / "outcomes.jsonl").scored
+    assert {len(outcome.lens.layers) if outcome.lens else None for outcome in outcomes} == {layers}
+    same, other = ((tmp_path / name / "outcomes.jsonl").read_bytes() for name in "bc")
+    assert (tmp_path / "a" / "outcomes.jsonl").read_bytes() == same != other
+
+
+def test_made_up_splits_have_as_many_questions_and_pictures_as_asked_for(tmp_path: Path) -> None:
+    write_tallyqa(tmp_path / "tallyqa", 50, 4, seed=1)
+    loaded = load("tallyqa", tmp_path / "tallyqa", "train")
+    assert (len(loaded.samples), len({sample.image_key for sample in loaded.samples}), loaded.problems) == (50, 4, ())
+    write_realcqa(tmp_path / "realcqa", 5, 17)
+    loaded = load("realcqa", tmp_path / "realcqa")
+    assert (len(loaded.samples), loaded.problems) == (17, ())
+    assert sorted(Counter(sample.image_key for sample in loaded.samples).values()) == [3, 3, 3, 4, 4]
+
+
+def test_the_no_op_service_s_answer_is_the_contract_s() -> None:
+    lens = AnswerResponse.model_validate_json(ANSWER).lens
+    assert lens is not None
+    assert [layer.layer for layer in lens.steps[0].layers] == list(range(LAYERS))
+
+
+def test_the_overhead_is_what_a_replay_takes_more_than_bare_requests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare: list[tuple[str, bytes, int]] = []
+
+    def half_a_second_less(url: str, body: bytes, requests: int) -> float:
+        bare.append((url, body, requests))
+        return -0.5
+
+    monkeypatch.setattr(measure, "_bare_s", half_a_second_less)
+    (figure,) = measure.overhead(tmp_path, pairs=1, requests=4)
+    assert 500 / 4 < figure.value < 500 / 4 + 1000
+    assert (figure.unit, figure.bar, bare[0][2]) == ("ms", 5, 4)
+    assert len(json.loads(bare[0][1])["image"]) == 80_000, "60 kB in base64"
+
+
+def test_outcomes_that_differ_after_kills_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = {"undisturbed": ["a", "b", "c", "d"], "killed": ["a", "a", "b", "x"]}
+    monkeypatch.setattr(measure, "_kill_later", lambda *_: None)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
+    monkeypatch.setattr(measure, "_lines", lambda folder: lines[folder.name])
+    (figure,) = measure.kills(tmp_path, times=2, questions=9)
+    assert (figure.value, figure.holds, figure.n) == (4, False, 4), "c and d lost, x altered, a repeated"
+
+
+def test_the_peak_is_the_process_s_own_and_the_module_s_end_is_its_own(tmp_path: Path) -> None:
+    assert 10 < peak_mib() < 100_000
+    write_tallyqa(tmp_path, 50, 4, seed=1)
+    command: list[Any] = [sys.executable, "-m", "clients.replay.bench.peak", "clients.replay.bench.walk", "tallyqa"]
+    walked = subprocess.run([*command, tmp_path, "train"], capture_output=True, text=True, check=False)
+    assert walked.returncode == 0, walked.stderr
+    assert 10 < float(walked.stderr.split()[-1]) < 1000
