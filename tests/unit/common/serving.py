@@ -4,6 +4,7 @@ import asyncio
 import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,11 @@ from fastapi import FastAPI
 from litserve.utils import LitAPIStatus
 from pydantic_settings import SettingsConfigDict
 
-from services.common.chat import ChatRequest, MatchaChat, QwenVLChat
+from services.common.chat import MatchaChat, QwenVLChat
 from services.common.jobs import Job, Reply
+from services.common.metrics import Metrics
 from services.common.routes import Routes, Wire
 from services.common.schemas import (
-    AnswerRequest,
     AnswerResponse,
     MatchaRequest,
     ModelCard,
@@ -77,25 +78,36 @@ class Worker:
             self.response_buffer[job_id].response = (reply, self.status)
 
 
+@cache
+def _installed(wire: Wire) -> tuple[FastAPI, Routes]:
+    """Made once for all tests: FastAPI takes a good part of a second."""
+    app = FastAPI()
+    routes = Routes(Settings(), CARD, wire, Worker(), lambda: False)
+    routes.install(app)
+    return app, routes
+
+
 class Desk:
     """A service to send requests to."""
 
-    def __init__(self, answer: type[AnswerRequest], chat: type[ChatRequest], **settings: Any) -> None:
+    def __init__(self, wire: Wire, **settings: Any) -> None:
         self.worker = Worker()
         self.ready = True
-        self.app = FastAPI()
-        self.routes = Routes(Settings(**settings), CARD, Wire(answer, chat), self.worker, lambda: self.ready)
-        self.routes.install(self.app)
+        self.app, self.routes = _installed(wire)
+        self.routes.settings = Settings(**settings)
+        self.routes.queue = self.worker
+        self.routes.is_ready = lambda: self.ready
+        self.routes.metrics = Metrics()
 
     @classmethod
     def of_matcha(cls, **settings: Any) -> "Desk":
         """With MatCha's wire."""
-        return cls(MatchaRequest, MatchaChat, **settings)
+        return cls(Wire(MatchaRequest, MatchaChat), **settings)
 
     @classmethod
     def of_qwen_vl(cls, **settings: Any) -> "Desk":
         """With Qwen2-VL's wire."""
-        return cls(QwenVLRequest, QwenVLChat, **settings)
+        return cls(Wire(QwenVLRequest, QwenVLChat), **settings)
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """One request and its answer, as httpx has them."""

@@ -27,7 +27,7 @@ def mode(path: Path) -> int:
 
 
 def test_nothing_is_there_until_all_is_written(tmp_path: Path) -> None:
-    out = tmp_path / "deep" / "folder"
+    out = tmp_path / "very" / "deep" / "folder"
     with whole_folder(out) as fresh:
         (fresh / "weights").write_bytes(b"new")
         assert not out.exists()
