@@ -63,11 +63,11 @@ class Worker:
     jobs: list[Job[Any]] = field(default_factory=list)
     response_buffer: dict[str, Any] = field(default_factory=dict)
     response_queue_id: int = 7
+    request_queue: Any = None
 
-    @property
-    def request_queue(self) -> "Worker":
-        """Itself."""
-        return self
+    def __post_init__(self) -> None:
+        """It is its own queue."""
+        self.request_queue = self
 
     def put(self, entry: tuple[int, str, float, Job[WireRequest]]) -> None:
         """Take a job, and answer it at once."""

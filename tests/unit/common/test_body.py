@@ -112,7 +112,12 @@ def test_what_is_no_form_is_read_as_json(content_type: str | None) -> None:
     "content_type", [FORM, "Multipart/Form-Data; Boundary=cut", 'multipart/form-data; boundary="cut"']
 )
 def test_a_form_is_told_by_its_content_type_in_any_case(content_type: str) -> None:
-    fields = [("image", b"\x89PNG"), ("question", "How many?"), ("max_new_tokens", "7"), ("lens", '{"top_k": 3}')]
+    fields: list[tuple[str, str | bytes]] = [
+        ("image", b"\x89PNG"),
+        ("question", "How many?"),
+        ("max_new_tokens", "7"),
+        ("lens", '{"top_k": 3}'),
+    ]
     asked = read(QwenVLRequest, form(*fields), content_type=content_type)
     assert isinstance(asked, QwenVLRequest)
     assert (asked.image, asked.question, asked.max_new_tokens) == (b"\x89PNG", "How many?", 7)
@@ -178,7 +183,7 @@ def test_what_cannot_be_read_is_malformed(content_type: str, body: bytes, reason
 
 
 def test_16_fields_are_few_enough_to_be_read_one_by_one() -> None:
-    fields = [("image", b"A"), *[(f"field{at}", "x") for at in range(16)]]
+    fields: list[tuple[str, str | bytes]] = [("image", b"A"), *[(f"field{at}", "x") for at in range(16)]]
     with pytest.raises(InvalidRequestError) as caught:
         read(MatchaRequest, form(*fields), content_type=FORM)
     assert caught.value.param == "question"

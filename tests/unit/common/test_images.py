@@ -1,4 +1,5 @@
 import io
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -114,7 +115,8 @@ def test_a_transparent_colour_of_a_palette_becomes_white() -> None:
     assert pixels(encode(picture)).tolist() == [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
 
 
-TURNS = {
+Pixels = npt.NDArray[np.uint8]
+TURNS: dict[int, Callable[[Pixels], Pixels]] = {
     1: lambda upright: upright,
     2: np.fliplr,
     3: lambda upright: np.rot90(upright, 2),

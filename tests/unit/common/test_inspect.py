@@ -14,6 +14,11 @@ def digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()[:12]
 
 
+def told(facts: str) -> dict[str, str]:
+    lines = [line.split(":", 1) for line in facts.splitlines()]
+    return {name: value.strip() for name, value in lines}
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "weights").write_bytes(b"w" * (5 * MIB // 2))
@@ -35,7 +40,7 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_tells_what_it_is_and_that_it_is_whole(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     inspect([str(folder)])
     facts, files, whole = capsys.readouterr().out.split("\n\n")
-    assert dict(map(str.strip, line.split(":", 1)) for line in facts.splitlines()) == {
+    assert told(facts) == {
         "architecture": "Pix2StructForConditionalGeneration",
         "variant": "int8",
         "source": "some/model @ r7",
@@ -61,9 +66,8 @@ def test_what_a_folder_does_not_name_has_its_default(folder: Path, capsys: pytes
     )
     seal(folder, bare)
     inspect([str(folder)])
-    lines = [line.split(":", 1) for line in capsys.readouterr().out.split("\n\n")[0].splitlines()]
-    told = {name: value.strip() for name, value in lines}
-    assert (told["tokenizer from"], told["header font"], told["max_patches"]) == (
+    facts = told(capsys.readouterr().out.split("\n\n")[0])
+    assert (facts["tokenizer from"], facts["header font"], facts["max_patches"]) == (
         "source",
         "the one inside Pillow",
         "not set",
@@ -82,9 +86,9 @@ def test_a_folder_that_is_not_whole_ends_with_1_after_its_facts(
         inspect([str(folder)])
     assert str(ended.value.code).startswith("NOT as its manifest says: ")
     assert "weights" in str(ended.value.code)
-    told = capsys.readouterr().out
-    assert told.splitlines()[-1].split()[0] == ("0.25" if damage == "missing" else "2.75")
-    assert "files are as" not in told
+    said = capsys.readouterr().out
+    assert said.splitlines()[-1].split()[0] == ("0.25" if damage == "missing" else "2.75")
+    assert "files are as" not in said
 
 
 def test_a_folder_without_manifest_ends_with_1(tmp_path: Path) -> None:

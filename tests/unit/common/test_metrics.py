@@ -92,7 +92,7 @@ def test_a_refusal_is_counted_by_its_status_and_adds_no_times(path: str, status:
     if status == 500:
         desk.worker.status = LitAPIStatus.ERROR
     desk.worker.replies = (lambda: [DeadlineError("late")]) if status == 504 else desk.worker.replies
-    body = {400: {"content": b"{"}, 422: {"json": {**ROUTES[path], "best_of": 2}}}
+    body: dict[int, dict[str, Any]] = {400: {"content": b"{"}, 422: {"json": {**ROUTES[path], "best_of": 2}}}
     desk.send("POST", path, **body.get(status, {"json": ROUTES[path]}))
     told = desk.send("GET", "/metrics").text
     assert reading(told, "tallyglass_requests_total", route=path, status=str(status)) == 1
