@@ -95,7 +95,7 @@ def _validate(model: type[Model], fields: dict[str, Any], *, strict: bool) -> Mo
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> ServiceError:
     """The first thing that is wrong, in a sentence, with the name of the field."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         fields = list(model.model_fields)

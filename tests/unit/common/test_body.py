@@ -9,6 +9,7 @@ import pytest
 from fastapi import Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import create_model
 
 from services.common.body import read_request
 from services.common.chat import ChatRequest, QwenVLChat
@@ -231,6 +232,17 @@ def test_the_first_wrong_field_is_named(fields: dict[str, Any], param: str, mess
     error = refused(MatchaRequest, fields)
     assert isinstance(error, InvalidRequestError)
     assert (error.status, error.code, error.param, error.message) == (422, "invalid_value", param, message)
+
+
+@pytest.mark.parametrize("count", [12, 13])
+def test_a_list_of_twelve_fields_is_the_longest_that_is_told(count: int) -> None:
+    fields: dict[str, Any] = {f"field{at}": (int | None, None) for at in range(count)}
+    message = refused(create_model("Wide", __base__=WireRequest, **fields), {"other": 1}).message
+    assert message == (
+        f"'other' is not taken here; the fields are {', '.join(fields)}"
+        if count == 12
+        else "'other' is not taken here, see /docs"
+    )
 
 
 def test_a_long_list_of_fields_is_not_told() -> None:
