@@ -16,6 +16,9 @@ Model = TypeVar("Model", bound=BaseModel)
 _NESTED_FIELDS = frozenset({"lens"})
 """Fields that are objects: in a form, which holds only text, they are written as JSON."""
 
+_UNREADABLE = (ValueError, RecursionError)
+"""What ``json.loads`` raises on what is no JSON, no UTF-8, or nested deeper than Python goes."""
+
 _LISTED_FIELDS = 12
 """A longer list in an error would hide what it is about."""
 
@@ -28,12 +31,13 @@ async def read_request(request: Request, model: type[Model], max_bytes: int) -> 
         MalformedError: neither JSON nor a multipart form.
         InvalidRequestError: a field is missing, unknown or not acceptable; names the first one.
     """
-    if request.headers.get("content-type", "").startswith("multipart/form-data") and "image" in model.model_fields:
+    content_type = request.headers.get("content-type", "").lower()  # RFC 9110: in any case
+    if content_type.startswith("multipart/form-data") and "image" in model.model_fields:
         return _validate(model, await _read_form(request, max_bytes), strict=False)
     body = b"".join([chunk async for chunk in _bounded(request, max_bytes)])
     try:
         fields = json.loads(body)
-    except ValueError as error:  # of JSON and of UTF-8
+    except _UNREADABLE as error:
         message = f"the body is not JSON ({error}): send JSON, or a multipart form with a file 'image'"
         raise MalformedError(message) from error
     if not isinstance(fields, dict):
@@ -58,7 +62,7 @@ async def _read_form(request: Request, max_bytes: int) -> dict[str, Any]:
     try:
         parser = MultiPartParser(request.headers, _bounded(request, max_bytes), max_files=1, max_fields=16)
         form = await parser.parse()
-    except (MultiPartException, KeyError) as error:  # KeyError: a content type without a boundary
+    except MultiPartException as error:
         message = f"the multipart form cannot be read ({error})"
         raise MalformedError(message) from error
     try:
@@ -77,7 +81,7 @@ async def _read_form(request: Request, max_bytes: int) -> dict[str, Any]:
 def _nested(name: str, value: str) -> Any:  # noqa: ANN401 whatever JSON holds; the model checks it
     try:
         return json.loads(value)
-    except ValueError as error:
+    except _UNREADABLE as error:
         message = f"'{name}' must be JSON in a form ({error})"
         raise InvalidRequestError(message, name) from error
 
@@ -91,7 +95,7 @@ def _validate(model: type[Model], fields: dict[str, Any], *, strict: bool) -> Mo
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> ServiceError:
     """The first thing that is wrong, in a sentence, with the name of the field."""
-    first = error.errors(include_url=False, include_input=False)[0]
+    first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         fields = list(model.model_fields)

@@ -103,6 +103,7 @@ class StreamOptions(WireRequest):
 
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
 
 
 def _as_list(stop: object) -> object:
@@ -118,7 +119,7 @@ class ChatRequest(WireRequest):
     max_completion_tokens: int | None = Field(default=None, ge=1, le=MAX_NEW_TOKENS)
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    stop: Annotated[list[Stop] | None, BeforeValidator(_as_list), Field(max_length=MAX_STOPS)] = None
+    stop: Annotated[Stops | None, BeforeValidator(_as_list)] = None
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     logprobs: bool | None = None
     n: Annotated[Any, AfterValidator(_only(1))] = None

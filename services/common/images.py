@@ -47,7 +47,7 @@ def decode(data: bytes) -> Image.Image:
     """
     with _open(data) as picture:
         try:
-            upright = ImageOps.exif_transpose(picture)
+            upright = ImageOps.exif_transpose(_in_8_bits(picture))
             if not upright.has_transparency_data:
                 return upright.convert("RGB")
             rgba = upright.convert("RGBA")
@@ -71,6 +71,11 @@ def upright_size(data: bytes) -> tuple[int, int]:
             raise UnsupportedImageError(message, "image") from error
         width, height = picture.size
     return (height, width) if orientation in _TURNED_ON_ITS_SIDE else (width, height)
+
+
+def _in_8_bits(picture: Image.Image) -> Image.Image:
+    """Grey of 16 bits scaled to 8: Pillow's ``convert`` cuts it off at 255, so that nearly all of it is white."""
+    return picture.point(lambda grey: grey / 256).convert("L") if picture.mode == "I;16" else picture
 
 
 def _open(data: bytes) -> Image.Image:

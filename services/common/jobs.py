@@ -3,8 +3,6 @@
 An error is a value here, so that its status and message survive the way back and, in a batch, stay with their item.
 """
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -42,16 +40,3 @@ End = AnswerResponse | ServiceError
 """The last that comes of a job."""
 
 Reply = Delta | End
-
-
-def run(job: Job[Request], answer: Callable[[Job[Request]], AnswerResponse]) -> End:
-    """The answer with its queue time filled in, or the error that the request itself caused.
-
-    Anything else that is raised is a defect: it passes, is logged by the loop, and becomes a 500.
-    """
-    queue_ms = (time.monotonic() - job.enqueued_s) * 1000
-    try:
-        response = answer(job)
-    except ServiceError as error:
-        return error
-    return response.model_copy(update={"timing": response.timing.model_copy(update={"queue_ms": queue_ms})})

@@ -6,14 +6,17 @@ instead of answering nonsense. Written by whatever makes a folder (``services.tr
 
 import hashlib
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 MANIFEST_NAME: Final = "manifest.json"
 FORMAT: Final = 1
 
 Architecture = Literal["Pix2StructForConditionalGeneration", "Qwen2VLForConditionalGeneration"]
+
+FileName = Annotated[str, StringConstraints(pattern=r"^[^/\\]+$")]
+"""Of a file in the folder itself: nothing outside it is read because a manifest says so."""
 
 
 class ManifestError(Exception):
@@ -38,11 +41,13 @@ class Manifest(BaseModel):
     architecture: Architecture
     variant: str
     source: Source
-    header_font: str | None = Field(default=None, description="A file of the folder; null is the font inside Pillow.")
+    header_font: FileName | None = Field(
+        default=None, description="A file of the folder; null is the font inside Pillow."
+    )
     max_patches: int | None = Field(default=None, ge=1, description="Default of a request; null where it has none.")
     processor: Source | None = Field(default=None, description="Where tokenizer files came from, if not the source.")
     tools: dict[str, str] = Field(description="Versions that made the folder, by package.")
-    sha256: dict[str, str]
+    sha256: dict[FileName, str]
 
 
 def file_sha256(path: Path) -> str:

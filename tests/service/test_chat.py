@@ -279,8 +279,11 @@ def test_qwen_vl_puts_the_lens_on_the_choice(qwen: openai.OpenAI, png: bytes) ->
     assert lens["steps"][0]["layers"][1]["track"][0].keys() == {"token", "prob", "rank"}
     (grid,) = lens["image_tokens"]
     assert (grid["width_px"], grid["height_px"]) == (224, 160)
-    assert grid["cell_width_px"] * grid["columns"] == pytest.approx(224)
-    assert [len(row) for row in grid["layers"][0]["track"][0]["probs"]] == [grid["columns"]] * grid["rows"]
+    # smart_resize: both sides over sqrt(224 * 160 / 12,996), the model's most pixels, and down to multiples of 28
+    assert (grid["rows"], grid["columns"]) == (3, 4)
+    assert (grid["cell_width_px"], grid["cell_height_px"]) == (224 / 4, pytest.approx(160 / 3))
+    assert [len(row) for row in grid["layers"][0]["track"][0]["probs"]] == [4, 4, 4]
+    assert [len(row) for row in grid["layers"][1]["tokens"]] == [4, 4, 4]
     stream = qwen.chat.completions.create(model="any", messages=messages(png), extra_body=body, stream=True)
     last = list(stream)[-1]
     assert extra(last.choices[0])["lens"]["steps"][0]["token"] == lens["steps"][0]["token"]
@@ -307,7 +310,8 @@ def test_two_requests_for_a_new_picture_pay_for_it_once(qwen_vl: Service) -> Non
 
 def test_long_answers_end_at_their_length(qwen: openai.OpenAI, png: bytes) -> None:
     long = qwen.chat.completions.create(model="any", messages=messages(png), temperature=2.0, seed=1, max_tokens=512)
-    assert long.choices[0].finish_reason in {"stop", "length"}
+    assert long.usage is not None
+    assert long.choices[0].finish_reason == ("length" if long.usage.completion_tokens == 512 else "stop")
     text = "How many? " * 2500
     with pytest.raises(openai.UnprocessableEntityError) as refused:
         qwen.chat.completions.create(model="any", messages=messages(png, text), max_tokens=512)

@@ -67,6 +67,12 @@ def test_requests_begun_are_answered_before_the_end(tmp_path: Path, png: bytes) 
         for thread in threads:
             thread.join()
     assert [reply.status_code for reply in replies] == [200] * len(threads)
+    text = (tmp_path / "log").read_text()
+    logged = [line for line in map(json.loads, text.splitlines()) if line["message"] == "request"]
+    assert {line["id"] for line in logged} == {reply.headers["x-request-id"] for reply in replies}
+    assert [line["status"] for line in logged] == [200] * len(threads)
+    assert "How many" not in text
+    assert base64.b64encode(png).decode()[:32] not in text
 
 
 def test_the_worker_computes_in_huge_pages(service: Service) -> None:

@@ -1,0 +1,155 @@
+"""The routes of a service with a worker of our own behind them: no process, no port, no model."""
+
+import asyncio
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from litserve.utils import LitAPIStatus
+from pydantic_settings import SettingsConfigDict
+
+from services.common.chat import MatchaChat, QwenVLChat
+from services.common.jobs import Job, Reply
+from services.common.metrics import Metrics
+from services.common.routes import Routes, Wire
+from services.common.schemas import (
+    AnswerResponse,
+    MatchaRequest,
+    ModelCard,
+    QwenVLRequest,
+    Timing,
+    Usage,
+    WireRequest,
+)
+from services.common.settings import ServerSettings
+
+CARD = ModelCard(id="some/model", variant="int8", revision="r7", manifest_sha256="ab12")
+
+
+class Settings(ServerSettings):
+    """Read from nothing that a machine may hold."""
+
+    model_config = SettingsConfigDict(env_prefix="TALLYGLASS_TESTS_")
+
+    model_dir: Path = Path("unused")
+
+
+def response(text: str = "three apples", **changes: Any) -> AnswerResponse:
+    """An answer of which no two figures are alike, and no two times fall into one bucket."""
+    answer = AnswerResponse(
+        id="of-the-worker",
+        model=CARD.id,
+        variant=CARD.variant,
+        answer=text,
+        finish_reason="length",
+        usage=Usage(image_tokens=11, prompt_tokens=17, completion_tokens=5, cached_tokens=3),
+        timing=Timing(queue_ms=40, preprocess_ms=300, inference_ms=2000, total_ms=0),
+        cache="hit",
+    )
+    return answer.model_copy(update=changes)
+
+
+@dataclass
+class Worker:
+    """LitServe's queue and what is behind it: keeps each job, and answers it with what ``replies`` gives."""
+
+    replies: Callable[[], list[Reply]] = lambda: [response()]
+    status: str = LitAPIStatus.OK
+    jobs: list[Job[Any]] = field(default_factory=list)
+    response_buffer: dict[str, Any] = field(default_factory=dict)
+    response_queue_id: int = 7
+    request_queue: Any = None
+
+    def __post_init__(self) -> None:
+        """It is its own queue."""
+        self.request_queue = self
+
+    def put(self, entry: tuple[int, str, float, Job[WireRequest]]) -> None:
+        """Take a job, and answer it at once."""
+        sender, job_id, _, job = entry
+        assert sender == self.response_queue_id
+        self.jobs.append(job)
+        for reply in self.replies():
+            self.response_buffer[job_id].response = (reply, self.status)
+
+
+@cache
+def _installed(wire: Wire) -> tuple[FastAPI, Routes]:
+    """Made once for all tests: FastAPI takes a good part of a second."""
+    app = FastAPI()
+    routes = Routes(Settings(), CARD, wire, Worker(), lambda: False)
+    routes.install(app)
+    return app, routes
+
+
+class Desk:
+    """A service to send requests to."""
+
+    def __init__(self, wire: Wire, **settings: Any) -> None:
+        self.worker = Worker()
+        self.ready = True
+        self.app, self.routes = _installed(wire)
+        self.routes.settings = Settings(**settings)
+        self.routes.queue = self.worker
+        self.routes.is_ready = lambda: self.ready
+        self.routes.metrics = Metrics()
+
+    @classmethod
+    def of_matcha(cls, **settings: Any) -> "Desk":
+        """With MatCha's wire."""
+        return cls(Wire(MatchaRequest, MatchaChat), **settings)
+
+    @classmethod
+    def of_qwen_vl(cls, **settings: Any) -> "Desk":
+        """With Qwen2-VL's wire."""
+        return cls(Wire(QwenVLRequest, QwenVLChat), **settings)
+
+    def send(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """One request and its answer, as httpx has them."""
+
+        async def go() -> httpx.Response:
+            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
+            async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
+                return await client.request(method, path, **request)
+
+        return asyncio.run(go())
+
+    def answer(self, **fields: Any) -> httpx.Response:
+        """One question as JSON."""
+        return self.send("POST", "/v1/answer", json=fields)
+
+    def chat(self, *messages: dict[str, Any], **fields: Any) -> httpx.Response:
+        """One conversation."""
+        return self.send("POST", "/v1/chat/completions", json={"messages": list(messages), **fields})
+
+    def counted(self, name: str, **labels: str) -> float:
+        """A figure of ``/metrics``; 0 where there is none yet."""
+        return reading(self.send("GET", "/metrics").text, name, **labels)
+
+
+def reading(exposition: str, name: str, **labels: str) -> float:
+    """One figure of Prometheus' text format; 0 where it is not there."""
+    told = ",".join(f'{label}="{value}"' for label, value in labels.items())
+    start = f"{name}{{{told}}} " if labels else f"{name} "
+    return next((float(line.split()[-1]) for line in exposition.splitlines() if line.startswith(start)), 0.0)
+
+
+def b64(data: bytes) -> str:
+    """Bytes as JSON carries them."""
+    return base64.b64encode(data).decode()
+
+
+def turn(*parts: str | bytes, role: str = "user") -> dict[str, Any]:
+    """One message: texts, and pictures as bytes."""
+    content = [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{b64(part)}"}}
+        for part in parts
+    ]
+    return {"role": role, "content": content}

@@ -1,0 +1,263 @@
+"""A body is read within its bound, whatever pieces it comes in, and an error names the field it is about."""
+
+import asyncio
+import json
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from fastapi import Request
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import create_model
+
+from services.common.body import read_request
+from services.common.chat import ChatRequest, QwenVLChat
+from services.common.errors import InvalidRequestError, MalformedError, ServiceError, TooLargeError
+from services.common.schemas import MatchaRequest, QwenVLRequest, WireRequest
+
+JSON = "application/json"
+FORM = "multipart/form-data; boundary=cut"
+MANY = 1 << 20
+
+
+class Arriving:
+    """A request whose body comes in the given pieces; counts those that were asked for."""
+
+    def __init__(self, pieces: list[bytes], content_type: str | None = JSON, **headers: str) -> None:
+        self.taken = 0
+        self._pieces = iter(pieces)
+        self._left = len(pieces)
+        named = {**headers, **({} if content_type is None else {"content-type": content_type})}
+        raw = [(name.replace("_", "-").encode(), value.encode()) for name, value in named.items()]
+        self.request = Request({"type": "http", "method": "POST", "headers": raw}, self._receive)
+
+    async def _receive(self) -> dict[str, Any]:
+        self.taken += 1
+        self._left -= 1
+        return {"type": "http.request", "body": next(self._pieces, b""), "more_body": self._left > 0}
+
+
+def read(
+    model: type[WireRequest], *pieces: bytes, content_type: str | None = JSON, max_bytes: int = MANY, **headers: str
+) -> WireRequest:
+    return asyncio.run(read_request(Arriving(list(pieces), content_type, **headers).request, model, max_bytes))
+
+
+def form(*fields: tuple[str, str | bytes]) -> bytes:
+    """A multipart body; bytes are a file."""
+    parts = b""
+    for name, value in fields:
+        file = b'; filename="a.png"' if isinstance(value, bytes) else b""
+        content = value if isinstance(value, bytes) else value.encode()
+        parts += b'--cut\r\nContent-Disposition: form-data; name="%s"%s\r\n\r\n%s\r\n' % (name.encode(), file, content)
+    return parts + b"--cut--\r\n"
+
+
+def refused(model: type[WireRequest], fields: Any) -> ServiceError:  # noqa: ANN401 any JSON
+    with pytest.raises(ServiceError) as caught:
+        read(model, json.dumps(fields).encode())
+    return caught.value
+
+
+BODY = json.dumps({"image": "QUJD", "question": "How many bars?"}).encode()
+
+
+@given(st.lists(st.integers(0, len(BODY)), max_size=8), st.integers(-2, 2))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_the_bound_counts_all_bytes_in_whatever_pieces_they_come(cuts: list[int], spare: int) -> None:
+    ends = [0, *sorted(cuts), len(BODY)]
+    pieces = [BODY[start:end] for start, end in pairwise(ends)]
+    if spare < 0:
+        with pytest.raises(TooLargeError, match=f"larger than {len(BODY) + spare} bytes"):
+            read(MatchaRequest, *pieces, max_bytes=len(BODY) + spare)
+    else:
+        asked = read(MatchaRequest, *pieces, max_bytes=len(BODY) + spare)
+        assert asked == MatchaRequest(image=b"ABC", question="How many bars?")
+
+
+@pytest.mark.parametrize("content_type", [JSON, FORM])
+def test_what_is_too_large_is_not_read_to_its_end(content_type: str) -> None:
+    start = b"" if content_type == JSON else form(("image", b""))[: -len("\r\n--cut--\r\n")]
+    arriving = Arriving([start, *[b" " * 400] * 9], content_type)
+    with pytest.raises(TooLargeError):
+        asyncio.run(read_request(arriving.request, MatchaRequest, 1000))
+    assert arriving.taken == 1 + 3
+
+
+@pytest.mark.parametrize("spare", [-1, 0, 1])
+def test_the_bound_of_a_form_counts_its_boundaries_too(spare: int) -> None:
+    body = form(("image", b"ABC"), ("question", "How many?"))
+    pieces = [body[:50], body[50:]]
+    if spare < 0:
+        with pytest.raises(TooLargeError):
+            read(MatchaRequest, *pieces, content_type=FORM, max_bytes=len(body) + spare)
+    else:
+        read(MatchaRequest, *pieces, content_type=FORM, max_bytes=len(body) + spare)
+
+
+@pytest.mark.parametrize("said", ["1", "100000000"])
+def test_what_content_length_says_does_not_count(said: str) -> None:
+    asked = read(MatchaRequest, BODY, max_bytes=len(BODY), content_length=said)
+    assert asked.model_dump()["image"] == b"ABC"
+    with pytest.raises(TooLargeError):
+        read(MatchaRequest, BODY, max_bytes=len(BODY) - 1, content_length=said)
+
+
+@pytest.mark.parametrize("content_type", [JSON, "application/json; charset=utf-8", "text/plain", "", None])
+def test_what_is_no_form_is_read_as_json(content_type: str | None) -> None:
+    assert read(MatchaRequest, BODY, content_type=content_type).model_dump()["question"] == "How many bars?"
+
+
+@pytest.mark.parametrize(
+    "content_type", [FORM, "Multipart/Form-Data; Boundary=cut", 'multipart/form-data; boundary="cut"']
+)
+def test_a_form_is_told_by_its_content_type_in_any_case(content_type: str) -> None:
+    fields: list[tuple[str, str | bytes]] = [
+        ("image", b"\x89PNG"),
+        ("question", "How many?"),
+        ("max_new_tokens", "7"),
+        ("lens", '{"top_k": 3}'),
+    ]
+    asked = read(QwenVLRequest, form(*fields), content_type=content_type)
+    assert isinstance(asked, QwenVLRequest)
+    assert (asked.image, asked.question, asked.max_new_tokens) == (b"\x89PNG", "How many?", 7)
+    assert asked.lens is not None
+    assert asked.lens.top_k == 3
+
+
+def test_a_picture_in_a_form_may_be_text_in_base64() -> None:
+    asked = read(MatchaRequest, form(("image", "QUJD"), ("question", "How many?")), content_type=FORM)
+    assert asked == MatchaRequest(image=b"ABC", question="How many?")
+
+
+def test_a_file_too_large_for_memory_arrives_whole() -> None:
+    data = bytes(range(251)) * 4400  # more than the 1 MiB from which it is kept on disk
+    body = form(("image", data), ("question", "How many?"))
+    pieces = [body[at : at + 65_536] for at in range(0, len(body), 65_536)]
+    asked = read(MatchaRequest, *pieces, content_type=FORM, max_bytes=len(body))
+    assert asked.model_dump()["image"] == data
+
+
+def test_the_last_of_a_field_that_comes_twice_counts_as_in_json() -> None:
+    twice = form(("image", b"A"), ("question", "one?"), ("question", "two?"))
+    for asked in (
+        read(MatchaRequest, twice, content_type=FORM),
+        read(MatchaRequest, b'{"image": "QQ==", "question": "one?", "question": "two?"}'),
+    ):
+        assert asked == MatchaRequest(image=b"A", question="two?")
+
+
+QUOTED = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1, max_size=40)
+
+
+@given(QUOTED.filter(str.strip), st.binary(max_size=60).filter(lambda data: b"--cut" not in data), st.integers(1, 200))
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_a_form_carries_any_text_and_any_bytes(question: str, picture: bytes, size: int) -> None:
+    body = form(("image", picture), ("question", question), ("max_patches", str(size)))
+    pieces = [body[at : at + size] for at in range(0, len(body), size)]
+    asked = read(MatchaRequest, *pieces, content_type=FORM)
+    assert asked == MatchaRequest(image=picture, question=question, max_patches=size)
+
+
+BROKEN: dict[str, tuple[str, bytes, str]] = {
+    "no boundary": ("multipart/form-data", form(("image", b"A")), "form cannot be read"),
+    "no form": (FORM, b"How many?", "form cannot be read"),
+    "a field without a name": (FORM, form(("", "x")).replace(b'; name=""', b""), "form cannot be read"),
+    "two files": (FORM, form(("image", b"A"), ("image", b"B")), "Too many files"),
+    "17 fields": (FORM, form(*[(f"field{at}", "x") for at in range(17)]), "Too many fields"),
+    "half of JSON": (JSON, BODY[:-1], "the body is not JSON"),
+    "JSON of UTF-16": (JSON, b"\xff\xfe{\x00", "the body is not JSON"),
+    "nothing": (JSON, b"", "send JSON, or a multipart form with a file 'image'"),
+    "100,000 brackets": (JSON, b"[" * 100_000, "the body is not JSON"),
+    "a list": (JSON, b"[1]", "must be a JSON object with image and question"),
+    "null": (JSON, b"null", "must be a JSON object with image and question"),
+}
+
+
+@pytest.mark.parametrize(("content_type", "body", "reason"), BROKEN.values(), ids=BROKEN.keys())
+def test_what_cannot_be_read_is_malformed(content_type: str, body: bytes, reason: str) -> None:
+    with pytest.raises(MalformedError) as caught:
+        read(MatchaRequest, body, content_type=content_type)
+    assert reason in caught.value.message
+    assert (caught.value.status, caught.value.code, caught.value.param) == (400, "malformed_request", None)
+
+
+def test_16_fields_are_few_enough_to_be_read_one_by_one() -> None:
+    fields: list[tuple[str, str | bytes]] = [("image", b"A"), *[(f"field{at}", "x") for at in range(16)]]
+    with pytest.raises(InvalidRequestError) as caught:
+        read(MatchaRequest, form(*fields), content_type=FORM)
+    assert caught.value.param == "question"
+
+
+@pytest.mark.parametrize("text", ["{", "[" * 100_000, ""], ids=["half", "deep", "empty"])
+def test_a_lens_in_a_form_that_is_no_json_is_named(text: str) -> None:
+    with pytest.raises(InvalidRequestError, match="'lens' must be JSON in a form") as caught:
+        read(QwenVLRequest, form(("image", b"A"), ("question", "?"), ("lens", text)), content_type=FORM)
+    assert (caught.value.status, caught.value.param) == (422, "lens")
+
+
+def test_a_conversation_is_no_form() -> None:
+    with pytest.raises(MalformedError, match="not JSON"):
+        read(QwenVLChat, form(("messages", "[]")), content_type=FORM)
+    assert isinstance(
+        read(ChatRequest, b'{"messages": [{"role": "user", "content": "a"}]}', content_type=FORM), ChatRequest
+    )
+
+
+WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
+    "the picture": ({"question": "?"}, "image", "'image' is missing"),
+    "the question": ({"image": "QQ=="}, "question", "'question' is missing"),
+    "both": ({}, "image", "'image' is missing"),
+    "an unknown one": (
+        {"image": "QQ==", "question": "?", "top_k": 1},
+        "top_k",
+        "'top_k' is not taken here; the fields are image, question, max_new_tokens, max_patches",
+    ),
+    "a number as text": (
+        {"image": "QQ==", "question": "?", "max_patches": "7"},
+        "max_patches",
+        "'max_patches': Input should be a valid integer",
+    ),
+    "a remote one": (
+        {"image": "https://a.b/c", "question": "?"},
+        "image",
+        "'image': pictures are not fetched from addresses: send the bytes in base64, or as a data URL",
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "param", "message"), WRONG.values(), ids=WRONG.keys())
+def test_the_first_wrong_field_is_named(fields: dict[str, Any], param: str, message: str) -> None:
+    error = refused(MatchaRequest, fields)
+    assert isinstance(error, InvalidRequestError)
+    assert (error.status, error.code, error.param, error.message) == (422, "invalid_value", param, message)
+
+
+@pytest.mark.parametrize("count", [12, 13])
+def test_a_list_of_twelve_fields_is_the_longest_that_is_told(count: int) -> None:
+    fields: dict[str, Any] = {f"field{at}": (int | None, None) for at in range(count)}
+    message = refused(create_model("Wide", __base__=WireRequest, **fields), {"other": 1}).message
+    assert message == (
+        f"'other' is not taken here; the fields are {', '.join(fields)}"
+        if count == 12
+        else "'other' is not taken here, see /docs"
+    )
+
+
+def test_a_long_list_of_fields_is_not_told() -> None:
+    error = refused(QwenVLChat, {"messages": [{"role": "user", "content": "a"}], "best_of": 2})
+    assert (error.param, error.message) == ("best_of", "'best_of' is not taken here, see /docs")
+
+
+def test_a_field_inside_another_is_named_with_its_way() -> None:
+    lens = refused(QwenVLRequest, {"image": "QQ==", "question": "?", "lens": {"layer": 3}})
+    assert lens.param == "lens.layer"
+    assert "fields are" not in lens.message, "those of the request are not those of the lens"
+    role = refused(QwenVLChat, {"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]})
+    assert role.param == "messages.1.role"
+
+
+def test_a_check_of_several_fields_names_none() -> None:
+    error = refused(QwenVLChat, {"messages": [{"role": "user", "content": "a"}], "top_logprobs": 1})
+    assert (error.param, error.message) == (None, "'top_logprobs' needs 'logprobs': true")

@@ -1,0 +1,165 @@
+import json
+import time
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.common.chat_replies import DONE, Chunks, completion, cut_at_stop, error_event
+from services.common.errors import TooLargeError
+from services.common.jobs import Delta
+from services.common.schemas import LensTrace, Timing, TokenLogprob, TokenScore
+from tests.unit.common.serving import response
+
+LENS = LensTrace(num_layers=3, steps=[])
+ANSWER = response("three apples", lens=LENS, timing=Timing(queue_ms=1, preprocess_ms=2, inference_ms=3, total_ms=6))
+USAGE = {
+    "prompt_tokens": 17,
+    "completion_tokens": 5,
+    "total_tokens": 22,
+    "prompt_tokens_details": {"cached_tokens": 3, "image_tokens": 11},
+}
+TIMING = {"queue_ms": 1.0, "preprocess_ms": 2.0, "inference_ms": 3.0, "total_ms": 6.0}
+SCORE = TokenLogprob(
+    token="three",  # noqa: S106 of a model
+    logprob=-0.25,
+    bytes=[116],
+    top_logprobs=[TokenScore(token="3", logprob=-0.5, bytes=None)],  # noqa: S106 of a model
+)
+
+
+def events(data: bytes) -> list[Any]:
+    *parts, rest = data.split(b"\n\n")
+    assert rest == b""
+    return [json.loads(part.removeprefix(b"data: ")) for part in parts if part != b"data: [DONE]"]
+
+
+@pytest.mark.parametrize(
+    ("stops", "expected"),
+    [
+        (None, "one, two, three"),
+        ([], "one, two, three"),
+        (["four"], "one, two, three"),
+        (["two"], "one, "),
+        (["three", "two"], "one, "),
+        (["two", "three"], "one, "),
+        ([", t", "one"], ""),
+        (["e, two"], "on"),
+        (["three"], "one, two, "),
+        (["three!"], "one, two, three"),
+    ],
+)
+def test_an_answer_is_cut_before_the_first_stop_string(stops: list[str] | None, expected: str) -> None:
+    assert cut_at_stop("one, two, three", stops) == expected
+
+
+@given(st.text("ab", max_size=12), st.lists(st.text("ab", min_size=1, max_size=3), max_size=4))
+@settings(max_examples=80, deadline=None, derandomize=True)
+def test_a_cut_answer_is_the_longest_start_that_holds_no_stop_string(text: str, stops: list[str]) -> None:
+    def clean(start: str) -> bool:
+        return not any(stop in start for stop in stops)
+
+    cut = cut_at_stop(text, stops)
+    assert text.startswith(cut)
+    assert clean(cut)
+    if cut != text:
+        assert any(text.startswith(stop, len(cut)) for stop in stops)
+        assert not any(text.startswith(stop, at) for at in range(len(cut)) for stop in stops)
+
+
+@pytest.mark.parametrize("scores", [None, [], [SCORE]])
+def test_a_completion_is_openais_with_our_own_beside_it(scores: list[TokenLogprob] | None) -> None:
+    before = int(time.time())
+    told = completion(ANSWER, scores).model_dump(mode="json")
+    assert before <= told.pop("created") <= time.time()
+    score = {"token": "three", "logprob": -0.25, "bytes": [116]}
+    top = [{"token": "3", "logprob": -0.5, "bytes": None}]
+    content = [{**score, "top_logprobs": top}] if scores else []
+    assert told == {
+        "id": "of-the-worker",
+        "object": "chat.completion",
+        "model": "some/model",
+        "choices": [
+            {
+                "index": 0,
+                "message": {"role": "assistant", "content": "three apples", "refusal": None},
+                "logprobs": None if scores is None else {"content": content, "refusal": None},
+                "finish_reason": "length",
+                "lens": {"num_layers": 3, "steps": [], "image_tokens": None},
+            }
+        ],
+        "usage": USAGE,
+        "variant": "int8",
+        "timing": TIMING,
+        "cache": "hit",
+    }
+
+
+def made() -> Chunks:
+    return Chunks("chatcmpl-7", "some/model", "int8")
+
+
+def test_every_chunk_names_the_request_and_the_model() -> None:
+    before = int(time.time())
+    chunks = made()
+    sent = events(chunks.first() + chunks.delta(Delta("three")) + chunks.last(ANSWER, usage=True))
+    heads = [{name: chunk[name] for name in ("id", "object", "model", "variant")} for chunk in sent]
+    assert heads == [
+        {"id": "chatcmpl-7", "object": "chat.completion.chunk", "model": "some/model", "variant": "int8"}
+    ] * len(sent)
+    (created,) = {chunk["created"] for chunk in sent}
+    assert before <= created <= time.time()
+
+
+def choices(data: bytes) -> list[Any]:
+    return [chunk["choices"] for chunk in events(data)]
+
+
+def test_the_role_comes_first_and_the_end_last() -> None:
+    chunks = made()
+    assert choices(chunks.first()) == [[{"index": 0, "delta": {"role": "assistant", "content": ""}}]]
+    assert choices(chunks.delta(Delta("three"))) == [[{"index": 0, "delta": {"content": "three"}}]]
+    chunks.delta(Delta(" apples"))
+    last = chunks.last(ANSWER, usage=False)
+    (end,) = events(last)
+    assert end["choices"] == [
+        {"index": 0, "delta": {}, "finish_reason": "length", "lens": {"num_layers": 3, "steps": []}}
+    ]
+    assert (end["timing"], end["cache"]) == (TIMING, "hit")
+    assert "usage" not in end
+    assert last.endswith(b"\n\n" + DONE)
+    assert DONE == b"data: [DONE]\n\n"
+
+
+def test_the_sizes_come_in_a_chunk_of_their_own_if_asked_for() -> None:
+    *_, end, sizes = events(made().last(ANSWER, usage=True))
+    assert end["choices"][0]["finish_reason"] == "length"
+    assert "usage" not in end
+    assert (sizes["choices"], sizes["usage"]) == ([], USAGE)
+    assert "timing" not in sizes
+
+
+@pytest.mark.parametrize("pieces", [[], ["th"], ["three", " app"], ["three", " apples"], ["t", "", "hree apples"]])
+def test_the_end_brings_what_no_piece_has_brought(pieces: list[str]) -> None:
+    chunks = made()
+    sent = b"".join(chunks.delta(Delta(piece)) for piece in pieces) + chunks.last(ANSWER, usage=False)
+    deltas = [choice["delta"] for (choice,) in choices(sent)]
+    assert "".join(delta.get("content", "") for delta in deltas) == "three apples"
+    assert len(deltas) == len(pieces) + ("".join(pieces) != "three apples") + 1
+
+
+def test_a_piece_brings_the_scores_of_its_tokens() -> None:
+    (choice,) = choices(made().delta(Delta("three", [SCORE])))[0]
+    assert choice["delta"] == {"content": "three"}
+    top = [{"token": "3", "logprob": -0.5}]
+    assert choice["logprobs"] == {
+        "content": [{"token": "three", "logprob": -0.25, "bytes": [116], "top_logprobs": top}]
+    }
+
+
+def test_a_stream_that_breaks_off_ends_with_the_envelope() -> None:
+    assert error_event(TooLargeError("scale it down", "image")) == (
+        b'data: {"error":{"message":"scale it down","type":"invalid_request_error","param":"image",'
+        b'"code":"too_large"}}\n\n'
+    )

@@ -1,0 +1,340 @@
+"""What a request does to the worker, to its answer and to the figures, with a worker of our own behind the routes."""
+
+import asyncio
+import json
+import logging
+import re
+import time
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from services.common.errors import (
+    DeadlineError,
+    InternalError,
+    InvalidRequestError,
+    NotReadyError,
+    PromptTooLongError,
+    ServiceError,
+)
+from services.common.jobs import Delta
+from services.common.schemas import MatchaRequest, QwenVLRequest, TokenLogprob
+from tests.pictures import encode, png_header
+from tests.unit.common.serving import Desk, b64, response, turn
+
+SMALL = encode(Image.new("RGB", (7, 5)))
+LARGE = png_header(11, 5)
+ASKED = {"image": b64(SMALL), "question": "How many?"}
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk.of_qwen_vl(max_image_pixels=54)
+
+
+def logprob(token: str) -> TokenLogprob:
+    return TokenLogprob(token=token, logprob=-0.5, bytes=None, top_logprobs=[])
+
+
+def test_a_question_reaches_the_worker_as_it_was_asked(desk: Desk) -> None:
+    answer = desk.answer(**ASKED, max_new_tokens=3, min_pixels=1000, max_pixels=2000)
+    (job,) = desk.worker.jobs
+    expected = QwenVLRequest(image=SMALL, question="How many?", max_new_tokens=3, min_pixels=1000, max_pixels=2000)
+    assert job.request == expected
+    assert not job.in_pieces
+    assert answer.status_code == 200
+    sent = answer.json()
+    assert 0 < sent["timing"].pop("total_ms") < 10_000
+    whole = response().model_dump(mode="json")
+    del whole["timing"]["total_ms"]
+    assert sent == whole
+
+
+def test_a_deadline_counts_from_the_arrival() -> None:
+    desk = Desk.of_qwen_vl(timeout_s=7.5)
+    before_s = time.monotonic()
+    desk.answer(**ASKED)
+    (job,) = desk.worker.jobs
+    assert before_s + 7.5 <= job.deadline_s <= job.enqueued_s + 7.5 <= time.monotonic() + 7.5
+    assert job.timeout_s == 7.5
+
+
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_every_picture_of_a_conversation_is_checked(desk: Desk, at: int) -> None:
+    pictures = [SMALL, SMALL, SMALL]
+    pictures[at] = LARGE
+    refused = desk.chat(turn(pictures[0], "a", pictures[1]), turn("b", role="assistant"), turn(pictures[2], "c"))
+    assert refused.status_code == 413
+    assert refused.json()["error"]["code"] == "too_large"
+    assert desk.worker.jobs == []
+
+
+@pytest.mark.parametrize("pixels", [54, 55])
+def test_the_bounds_of_a_picture_are_those_of_the_settings(pixels: int) -> None:
+    assert Desk.of_matcha(max_image_pixels=pixels).answer(image=b64(LARGE), question="?").status_code == (
+        413 if pixels < 11 * 5 else 200
+    )
+
+
+@pytest.mark.parametrize(("size", "status"), [(1024, 200), (1025, 413)])
+def test_a_picture_has_a_bound_in_bytes(size: int, status: int) -> None:
+    picture = SMALL + b"\0" * (size - len(SMALL))
+    assert Desk.of_matcha(max_image_bytes=1024).answer(image=b64(picture), question="?").status_code == status
+    assert Desk.of_matcha(max_image_bytes=1024).chat(turn(picture, "?")).status_code == status
+
+
+@pytest.mark.parametrize(("size", "status"), [(2048, 200), (2049, 413)])
+@pytest.mark.parametrize("path", ["/v1/answer", "/v1/chat/completions"])
+def test_a_body_has_a_bound_in_bytes(path: str, size: int, status: int) -> None:
+    desk = Desk.of_matcha(max_body_bytes=2048)
+    fields: Any = ASKED if path == "/v1/answer" else {"messages": [turn(SMALL, "?")]}
+    body = json.dumps(fields).encode()
+    assert desk.send("POST", path, content=body + b" " * (size - len(body))).status_code == status
+
+
+ERRORS: dict[str, tuple[ServiceError, int, str]] = {
+    "a value": (InvalidRequestError("no", "max_patches"), 422, "invalid_value"),
+    "a long prompt": (PromptTooLongError("no", "messages"), 422, "context_length_exceeded"),
+    "too late": (DeadlineError("no"), 504, "deadline_exceeded"),
+    "not ready": (NotReadyError("no"), 503, "not_ready"),
+    "a defect": (InternalError("no"), 500, "internal_error"),
+}
+
+
+@pytest.mark.parametrize(("error", "status", "code"), ERRORS.values(), ids=ERRORS.keys())
+@pytest.mark.parametrize("path", ["/v1/answer", "/v1/chat/completions"])
+def test_an_error_of_the_worker_is_the_answer(
+    desk: Desk, path: str, error: ServiceError, status: int, code: str
+) -> None:
+    desk.worker.replies = lambda: [error]
+    fields: Any = ASKED if path == "/v1/answer" else {"messages": [turn("?")], "stream": True}
+    answer = desk.send("POST", path, json=fields)
+    assert answer.status_code == status
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    assert answer.json() == {"error": {"message": "no", "type": kind, "param": error.param, "code": code}}
+    assert answer.headers["x-request-id"] == desk.worker.jobs[0].id
+    assert desk.counted("tallyglass_requests_total", route=path, status=str(status)) == 1
+
+
+def test_a_defect_of_the_worker_names_the_request_and_keeps_its_words_to_the_log(desk: Desk) -> None:
+    desk.worker.status = "ERROR"
+    answer = desk.answer(**ASKED)
+    assert (answer.status_code, answer.json()["error"]["type"]) == (500, "server_error")
+    assert answer.headers["x-request-id"] in answer.json()["error"]["message"]
+
+
+def test_a_defect_in_a_handler_is_500_in_the_envelope(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> list[Any]:
+        message = "a secret"
+        raise RuntimeError(message)
+
+    desk.worker.replies = broken
+    answer = desk.answer(**ASKED)
+    assert answer.status_code == 500
+    error = answer.json()["error"]
+    assert (error["type"], error["code"], error["param"]) == ("server_error", "internal_error", None)
+    assert "a secret" not in answer.text
+    assert any(record.exc_info and "a secret" in str(record.exc_info[1]) for record in caplog.records)
+    assert desk.counted("tallyglass_requests_total", route="/v1/answer", status="500") == 1
+    assert desk.counted("tallyglass_requests_in_flight") == 0
+
+
+@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v2/answer", 404), ("GET", "/v1/answer", 405)])
+def test_no_such_route_is_told_in_the_envelope(desk: Desk, method: str, path: str, status: int) -> None:
+    answer = desk.send(method, path)
+    assert answer.status_code == status
+    error = answer.json()["error"]
+    assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "http_error", None)
+    assert answer.headers.get("allow") == ("POST" if status == 405 else None)
+
+
+def test_each_request_has_an_id_of_its_route_that_the_worker_and_the_answer_know(desk: Desk) -> None:
+    answers = [desk.answer(**ASKED), desk.answer(**ASKED), desk.chat(turn("?")), desk.chat(turn("?"), stream=True)]
+    ids = [answer.headers["x-request-id"] for answer in answers]
+    assert ids == [job.id for job in desk.worker.jobs]
+    assert len(set(ids)) == 4
+    prefixes = ["ans", "ans", "chatcmpl", "chatcmpl"]
+    for name, prefix in zip(ids, prefixes, strict=True):
+        assert re.fullmatch(prefix + "-[0-9a-f]{32}", name)
+    refused = desk.answer(image=b64(b"no picture"), question="?")
+    assert refused.headers["x-request-id"].startswith("ans-")
+
+
+def test_a_request_is_logged_with_its_id_status_and_time_and_nothing_of_its_content(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    answers = [
+        desk.answer(image=b64(SMALL), question="What is my diagnosis?"),
+        desk.answer(image=b64(SMALL), question="What is my diagnosis?", top_k=1),
+        desk.chat(turn(SMALL, "What is my diagnosis?"), stream=True),
+    ]
+    records = [record for record in caplog.records if record.getMessage() == "request"]
+    assert [vars(record)["status"] for record in records] == [200, 422, 200]
+    assert [vars(record)["id"] for record in records] == [answer.headers["x-request-id"] for answer in answers]
+    total_ms = answers[0].json()["timing"]["total_ms"]
+    assert total_ms - 0.1 <= vars(records[0])["total_ms"] < total_ms + 1000
+    said = " ".join(str(vars(record)) for record in caplog.records)
+    assert "diagnosis" not in said
+    assert b64(SMALL)[:16] not in said
+
+
+def test_readiness_follows_the_worker_and_liveness_does_not(desk: Desk) -> None:
+    assert desk.send("GET", "/ready").json() == {"status": "ready"}
+    desk.ready = False
+    refused = desk.send("GET", "/ready")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
+    live = desk.send("GET", "/live")
+    assert (live.status_code, live.json()) == (200, {"status": "live"})
+
+
+def test_the_model_is_the_one_that_answers(desk: Desk) -> None:
+    assert desk.send("GET", "/v1/models").json() == {
+        "object": "list",
+        "data": [
+            {
+                "id": "some/model",
+                "object": "model",
+                "created": 0,
+                "owned_by": "tallyglass",
+                "variant": "int8",
+                "revision": "r7",
+                "manifest_sha256": "ab12",
+            }
+        ],
+    }
+
+
+def test_matcha_is_asked_the_last_user_message_of_a_conversation() -> None:
+    desk = Desk.of_matcha()
+    other = encode(Image.new("RGB", (3, 9)))
+    desk.chat(turn(other, "Which?"), turn("None.", role="assistant"), turn(SMALL, "How many?"), max_tokens=9)
+    assert desk.worker.jobs[0].request == MatchaRequest(image=SMALL, question="How many?", max_new_tokens=9)
+
+
+PIECES = [Delta("three", [logprob("three")]), Delta(" apples", [logprob(" app"), logprob("les")])]
+
+
+def test_the_pieces_of_an_answer_are_scored_in_order_and_only_if_asked(desk: Desk) -> None:
+    desk.worker.replies = lambda: [*PIECES, response()]
+    choice = desk.chat(turn("?"), logprobs=True).json()["choices"][0]
+    assert [token["token"] for token in choice["logprobs"]["content"]] == ["three", " app", "les"]
+    assert choice["message"] == {"role": "assistant", "content": "three apples", "refusal": None}
+    assert desk.chat(turn("?")).json()["choices"][0]["logprobs"] is None
+    desk.worker.replies = lambda: [response()]
+    assert desk.chat(turn("?"), logprobs=True).json()["choices"][0]["logprobs"] == {"content": [], "refusal": None}
+    desk.chat(turn("?"), stream=True)
+    assert [job.in_pieces for job in desk.worker.jobs] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("stop", "content", "reason"),
+    [(None, "three apples", "length"), (["pear"], "three apples", "length"), (["ple", " a"], "three", "stop")],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_of_a_worker_that_knows_no_stop_strings_is_cut(
+    desk: Desk, stop: list[str] | None, content: str, reason: str, *, stream: bool
+) -> None:
+    answer = desk.chat(turn("?"), stop=stop, stream=stream)
+    if stream:
+        choices = [event["choices"][0] for event in events(answer.text)]
+        assert "".join(choice["delta"].get("content", "") for choice in choices) == content
+        assert choices[-1]["finish_reason"] == reason
+    else:
+        (choice,) = answer.json()["choices"]
+        assert (choice["message"]["content"], choice["finish_reason"]) == (content, reason)
+
+
+def events(stream: str) -> list[Any]:
+    *parts, rest = stream.split("\n\n")
+    assert rest == ""
+    return [json.loads(part.removeprefix("data: ")) for part in parts if part != "data: [DONE]"]
+
+
+def test_a_stream_brings_every_piece_once_and_ends_with_how_it_ended(desk: Desk) -> None:
+    desk.worker.replies = lambda: [*PIECES, response()]
+    answer = desk.chat(turn("?"), stream=True, stream_options={"include_usage": True})
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.text.endswith("\n\ndata: [DONE]\n\n")
+    chunks = events(answer.text)
+    assert {chunk["id"] for chunk in chunks} == {answer.headers["x-request-id"]}
+    assert [chunk["choices"][0]["delta"] for chunk in chunks[:-1]] == [
+        {"role": "assistant", "content": ""},
+        {"content": "three"},
+        {"content": " apples"},
+        {},
+    ]
+    assert [chunk["choices"][0].get("finish_reason") for chunk in chunks[:-1]] == [None, None, None, "length"]
+    assert chunks[-1]["choices"] == []
+    assert chunks[-1]["usage"]["total_tokens"] == 17 + 5
+    assert 0 < chunks[-2]["timing"]["total_ms"] < 10_000
+
+
+def test_a_stream_that_breaks_off_ends_with_the_error_and_is_counted_by_it(desk: Desk) -> None:
+    desk.worker.replies = lambda: [PIECES[0], DeadlineError("too late")]
+    answer = desk.chat(turn("?"), stream=True)
+    assert answer.status_code == 200, "it had begun"
+    assert "[DONE]" not in answer.text
+    assert events(answer.text)[-1] == {
+        "error": {"message": "too late", "type": "server_error", "code": "deadline_exceeded"}
+    }
+    assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="504") == 1
+    assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="200") == 0
+    assert desk.counted("tallyglass_request_seconds_count") == 0
+    assert desk.worker.response_buffer == {}
+
+
+def leave(desk: Desk, path: str, body: dict[str, Any], after: int) -> None:
+    """Send a request and hang up once ``after`` messages of the answer have come."""
+
+    async def go() -> None:
+        left = asyncio.Event()
+        incoming = iter([{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}])
+        come: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            message = next(incoming, None)
+            if message is None:
+                await left.wait()
+            return message or {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:  # noqa: ANN401 ASGI
+            come.append(message)
+            if len(come) >= after:
+                left.set()
+                await asyncio.sleep(0)
+
+        scope = {
+            "type": "http",
+            "asgi": {"version": "3.0"},
+            "http_version": "1.1",
+            "method": "POST",
+            "path": path,
+            "raw_path": path.encode(),
+            "query_string": b"",
+            "headers": [(b"content-type", b"application/json")],
+        }
+        async with asyncio.timeout(5):
+            await desk.app(scope, receive, send)
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize("after", [1, 3])
+def test_a_client_that_leaves_a_stream_is_forgotten_and_counted_as_gone(desk: Desk, after: int) -> None:
+    desk.worker.replies = lambda: [PIECES[0]]  # and no end
+    leave(desk, "/v1/chat/completions", {"messages": [turn("?")], "stream": True}, after)
+    assert desk.worker.response_buffer == {}
+    assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="499") == 1
+    assert desk.counted("tallyglass_requests_in_flight") == 0
+
+
+def test_no_end_in_time_is_504_and_what_comes_later_is_nobodys() -> None:
+    desk = Desk.of_qwen_vl(timeout_s=0.05)
+    desk.worker.replies = list
+    answer = desk.answer(**ASKED)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
+    assert answer.json()["error"]["message"].startswith("no answer within 0.05 s: ")
+    assert desk.worker.response_buffer == {}

@@ -1,0 +1,143 @@
+"""From a command line and an environment to settings, and from a folder to the card of its model."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from pydantic_settings import SettingsConfigDict
+
+from services.common.artifact import seal
+from services.common.launch import read_settings, verified_card
+from services.common.manifest import Manifest, Source, verify
+from services.common.processor import available_cores
+from services.common.settings import MODELS, ServerSettings
+
+
+class Settings(ServerSettings):
+    model_config = SettingsConfigDict(env_prefix="TALLY_", cli_kebab_case=True, cli_prog_name="tally")
+
+    model_dir: Path = Path("some/folder")
+    sizes: dict[str, int] = {}  # noqa: RUF012 pydantic copies it
+
+
+DEFAULTS: dict[str, Any] = {
+    "model_dir": Path("some/folder"),
+    "host": "127.0.0.1",
+    "port": 8000,
+    "timeout_s": 60.0,
+    "max_new_tokens": 64,
+    "max_body_bytes": 16 * 1024 * 1024,
+    "max_image_bytes": 10 * 1024 * 1024,
+    "max_image_pixels": 32_000_000,
+    "log_level": "info",
+    "sizes": {},
+}
+
+
+def test_nobody_outside_is_listened_to_and_everything_is_bounded_by_default() -> None:
+    assert read_settings(Settings, []).model_dump(exclude={"threads"}) == DEFAULTS
+    assert read_settings(Settings, []).threads == available_cores()
+
+
+def test_there_is_no_model_unless_a_service_names_one() -> None:
+    with pytest.raises(ValidationError, match="model_dir"):
+        ServerSettings()  # type: ignore[call-arg]  # that is the point
+    assert (MODELS / "tiny-matcha" / "manifest.json").is_file()
+
+
+BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
+    "host": (["127.0.0.1", "0.0.0.0", "::"], ["localhost", "", "192.168.1.1", "::1"]),  # noqa: S104 as offered
+    "port": ([1024, 65_535], [1023, 65_536, 80]),
+    "threads": ([1, 256], [0, 257]),
+    "timeout_s": ([0.001], [0, -1]),
+    "max_new_tokens": ([1, 512], [0, 513]),
+    "max_body_bytes": ([1024], [1023]),
+    "max_image_bytes": ([1024], [1023]),
+    "max_image_pixels": ([1], [0]),
+    "log_level": (["debug", "info", "warning", "error"], ["loud", "INFO"]),
+}
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_settings_are_taken_up_to_their_bounds(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    option = "--" + name.replace("_", "-")
+    taken, refused = BOUNDS[name]
+    for value in taken:
+        assert getattr(read_settings(Settings, [option, str(value)]), name) == value
+    for value in refused:
+        with pytest.raises(SystemExit) as ended:
+            read_settings(Settings, [option, str(value)])
+        assert ended.value.code == 2
+        first, line = capsys.readouterr().err.splitlines()
+        assert first == "wrong settings (see --help; each is also TALLY_NAME in the environment):"
+        assert line.startswith(f"  {name}: ")
+        assert line.endswith(f", not {str(value)!r}")
+
+
+def test_every_wrong_setting_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        read_settings(Settings, ["--port", "1", "--threads", "0", "--log-level", "loud"])
+    assert [line.split(":")[0].strip() for line in capsys.readouterr().err.splitlines()[1:]] == [
+        "port",
+        "threads",
+        "log_level",
+    ]
+
+
+def test_a_setting_that_cannot_be_read_at_all_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TALLY_SIZES", "{")
+    with pytest.raises(SystemExit) as ended:
+        read_settings(Settings, [])
+    assert ended.value.code == 2
+    assert "sizes" in capsys.readouterr().err.splitlines()[1]
+
+
+def test_the_command_line_goes_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLY_PORT", "2001")
+    monkeypatch.setenv("TALLY_TIMEOUT_S", "7.5")
+    monkeypatch.setenv("PORT", "2003")
+    settings = read_settings(Settings, ["--port", "2002"])
+    assert (settings.port, settings.timeout_s) == (2002, 7.5)
+    assert read_settings(Settings, []).port == 2001
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "weights").write_bytes(b"weights")
+    manifest = Manifest(
+        architecture="Pix2StructForConditionalGeneration",
+        variant="bf16",
+        source=Source(id="some/model", revision="r7"),
+        tools={},
+        sha256={},
+    )
+    seal(tmp_path, manifest)
+    return tmp_path
+
+
+def test_a_card_tells_what_is_served_and_from_which_manifest(folder: Path) -> None:
+    manifest, card = verified_card(folder, "Pix2StructForConditionalGeneration")
+    assert manifest.variant == "bf16"
+    digest = hashlib.sha256((folder / "manifest.json").read_bytes()).hexdigest()
+    assert (card.id, card.variant, card.revision, card.manifest_sha256) == ("some/model", "bf16", "r7", digest)
+    assert verified_card(folder, "Pix2StructForConditionalGeneration", "int8")[1].variant == "int8"
+
+
+def test_a_folder_that_is_served_unverified_says_so(folder: Path, tmp_path: Path) -> None:
+    stand_in = verify(folder, "Pix2StructForConditionalGeneration").model_copy(update={"variant": "onnx-fp32"})
+    (folder / "manifest.json").unlink()
+    manifest, card = verified_card(tmp_path, "Pix2StructForConditionalGeneration", unverified=stand_in)
+    assert manifest is stand_in
+    assert (card.variant, card.manifest_sha256) == ("onnx-fp32", "none")
+
+
+def test_a_folder_that_is_not_whole_is_not_served(folder: Path) -> None:
+    (folder / "weights").write_bytes(b"weight")
+    with pytest.raises(SystemExit, match=r"^cannot serve: .*weights differs from the sum"):
+        verified_card(folder, "Pix2StructForConditionalGeneration")
+    with pytest.raises(SystemExit, match=r"^cannot serve: .*needs a Qwen2VL"):
+        verified_card(folder, "Qwen2VLForConditionalGeneration")
