@@ -101,6 +101,25 @@ def test_reading_image_tokens_needs_no_second_encoding(cached: VisionQA, monkeyp
     assert (answer.cached_tokens, seen) == (0, [])
 
 
+def test_a_new_picture_may_drive_out_a_known_one_of_the_same_prompt(
+    make_engine: Callable[..., VisionQA], engine: VisionQA
+) -> None:
+    small = make_engine(cache_bytes=10_000)  # the features of one picture, and no keys and values
+    small.answer(asked(scene(1)))
+    assert len(small.cache) == 1
+    question = Question((Turn("user", (scene(2), scene(1), "How many?")),), 2, lens=LensOptions())
+    assert_alike(small.answer(question), engine.answer(question))
+
+
+def test_a_picture_that_stands_in_a_prompt_twice_is_encoded_once(
+    engine: VisionQA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = encodes(engine, monkeypatch)
+    engine.answer(Question((Turn("user", (scene(1), scene(2), scene(1), "How many?")),), max_new_tokens=1))
+    assert len(seen) == 2
+
+
+@pytest.mark.slow
 def test_pictures_of_one_kind_of_question_stay_within_the_bound(make_engine: Callable[..., VisionQA]) -> None:
     bound = 2_000_000
     engine = make_engine(cache_bytes=bound)
