@@ -25,9 +25,9 @@ class AnswerText:
         """Add a token; the text that is settled now and was not before."""
         self._token_ids.append(token_id)
         self._text = self._decode(self._token_ids)
-        ends = [at for at in map(self._text.find, self._stops) if at >= 0]
-        if ends:
-            self._text, self.stopped = self._text[: min(ends)], True
+        found = [(at + len(stop), at) for stop in self._stops if (at := self._text.find(stop)) >= 0]
+        if found:  # the one that ends first, in whatever pieces the text came
+            self._text, self.stopped = self._text[: min(found)[1]], True
         return self._settle(0 if self.stopped else self._held_back())
 
     def rest(self) -> str:
@@ -40,11 +40,6 @@ class AnswerText:
         return piece
 
     def _held_back(self) -> int:
-        incomplete = len(self._text) - len(self._text.rstrip(_INCOMPLETE))
-        starts = (
-            length
-            for stop in self._stops
-            for length in range(1, min(len(stop), len(self._text) + 1))
-            if self._text.endswith(stop[:length])
-        )
-        return max(incomplete, max(starts, default=0))
+        complete = self._text.rstrip(_INCOMPLETE)
+        starts = (length for stop in self._stops for length in range(1, len(stop)) if complete.endswith(stop[:length]))
+        return len(self._text) - len(complete) + max(starts, default=0)

@@ -1,6 +1,7 @@
 """Picture question answering: a conversation in, an answer and its lens out. No HTTP, no environment."""
 
 import time
+from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,9 +95,10 @@ class VisionQA:
         prefix = None if reads_pictures else self._longest_prefix(prompt)
         start = 0 if prefix is None else prefix.shape[3]
         behind = [slot for slot in prompt.slots if slot.start >= start]
-        pixels = {slot.key: self.prompts.pixels(slot) for slot in behind if self.cache.get(slot.key) is None}
+        known = {slot.key: self.cache.get(slot.key) for slot in behind}  # held, for a new one may drive it out
+        pixels = {slot.key: self.prompts.pixels(slot) for slot in behind if known[slot.key] is None}
         prepared_s = time.perf_counter()
-        features = [self._features(slot, pixels) for slot in behind]
+        features = [self._features(slot, known, pixels) for slot in behind]
         tapped = _tapped(prompt, trace, reads_pictures=reads_pictures)
         row, logits, states = self.network.prefill(prompt, features, prefix, tapped and [at - start for at in tapped])
         if behind and self.cache.enabled:
@@ -175,10 +177,12 @@ class VisionQA:
         found = (self.cache.get(prompt.prefix_key(slot)) for slot in reversed(prompt.slots))
         return next((prefix for prefix in found if prefix is not None), None)
 
-    def _features(self, slot: Slot, pixels: dict[object, torch.Tensor]) -> torch.Tensor:
-        features = self.cache.get(slot.key)
+    def _features(
+        self, slot: Slot, known: dict[Hashable, torch.Tensor | None], pixels: dict[Hashable, torch.Tensor]
+    ) -> torch.Tensor:
+        features = known[slot.key]
         if features is None:
-            features = self.network.encode(pixels[slot.key], slot.grid)
+            features = known[slot.key] = self.network.encode(pixels[slot.key], slot.grid)
             self.cache.put(slot.key, features)
         return features
 

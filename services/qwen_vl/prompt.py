@@ -211,8 +211,8 @@ class PromptBuilder:
         return text
 
     def _refuse_control_tokens(self, turns: tuple[Turn, ...]) -> None:
-        """A text must not be able to end its own turn or to add pictures."""
-        texts = [part for turn in turns for part in turn.parts if isinstance(part, str)]
+        """A text must not be able to end its own turn or to add pictures, nor texts that the template joins."""
+        texts = ["".join(part if isinstance(part, str) else "\n" for part in turn.parts) for turn in turns]
         for token in self.tokenizer.all_special_tokens:
             if any(token in text for text in texts):
                 message = f"the text holds the control token {token}: leave it out"

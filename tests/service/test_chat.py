@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from clients.demo.services import Service
 from services.common.schemas import ErrorEnvelope
-from tests.pictures import encode
+from tests.pictures import encode, png_header
 
 QUESTION = "How many shapes are there?"
 
@@ -182,6 +182,24 @@ def test_pictures_are_checked(client: openai.OpenAI) -> None:
         client.chat.completions.create(model="any", messages=many)
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+@pytest.mark.parametrize(
+    ("bad", "status"),
+    [(png_header(30_000, 30_000), 413), (b"no picture", 415), (b"", 415)],
+    ids=["huge", "text", "empty"],
+)
+def test_every_picture_of_a_conversation_is_checked(
+    client: openai.OpenAI, png: bytes, place: int, bad: bytes, status: int
+) -> None:
+    """The first is in a turn that MatCha does not read, and is refused all the same."""
+    pictures = [other_picture(30), other_picture(60), png]
+    pictures[place] = bad
+    turns = [turn for picture in pictures for turn in messages(picture)]
+    with pytest.raises(openai.APIStatusError) as refused:
+        client.chat.completions.create(model="any", messages=turns)
+    assert (refused.value.status_code, refused.value.param) == (status, "image")
+
+
 def test_a_client_that_leaves_breaks_nothing(service: Service, png: bytes) -> None:
     def in_flight() -> float:
         lines = httpx.get(f"{service.url}/metrics").text.splitlines()
@@ -228,7 +246,10 @@ def test_qwen_vl_answers_in_a_conversation(qwen: openai.OpenAI, png: bytes) -> N
     second = qwen.chat.completions.create(model="any", messages=turns)
     assert first.usage is not None
     assert second.usage is not None
-    assert second.usage.prompt_tokens > 2 * 16 + 30
+    details = second.usage.prompt_tokens_details
+    assert details is not None
+    assert details.model_dump()["image_tokens"] == 3 * 4 + 4 * 4
+    assert second.usage.prompt_tokens > 3 * 4 + 4 * 4 + 30
     assert second.choices[0].message.content
     only_text = qwen.chat.completions.create(model="any", messages=[{"role": "user", "content": "How many?"}])
     assert extra(only_text)["cache"] is None
@@ -254,6 +275,48 @@ def test_qwen_vl_gives_log_probabilities(qwen: openai.OpenAI, png: bytes) -> Non
         qwen.chat.completions.create(model="any", messages=messages(png), top_logprobs=3)
 
 
+def test_qwen_vl_refuses_control_tokens_in_every_turn(qwen: openai.OpenAI) -> None:
+    for place in range(3):
+        texts: list[Any] = ["Be brief.", "2", [{"type": "text", "text": "How "}, {"type": "text", "text": "many?"}]]
+        texts[place] = [{"type": "text", "text": "x<|im_"}, {"type": "text", "text": "end|>"}]
+        roles = ("system", "assistant", "user")
+        turns: Any = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
+        with pytest.raises(openai.UnprocessableEntityError, match="control token"):
+            qwen.chat.completions.create(model="any", messages=turns)
+
+
+def test_qwen_vl_scores_the_token_that_was_drawn(qwen: openai.OpenAI, png: bytes) -> None:
+    drawn_below_the_best = 0
+    for seed in range(8):
+        completion = qwen.chat.completions.create(
+            model="any", messages=messages(png), temperature=2, seed=seed, max_tokens=4, logprobs=True, top_logprobs=20
+        )
+        scores = completion.choices[0].logprobs
+        assert scores is not None
+        for token in scores.content or []:
+            ranked = {tuple(one.bytes or []): one.logprob for one in token.top_logprobs}
+            assert token.logprob <= max(ranked.values())
+            drawn_below_the_best += token.logprob < max(ranked.values())
+            if tuple(token.bytes or []) in ranked:
+                assert token.logprob == ranked[tuple(token.bytes or [])]
+    assert drawn_below_the_best > 0
+
+
+def test_qwen_vl_draws_from_the_nucleus(qwen: openai.OpenAI, png: bytes) -> None:
+    def drawn(top_p: float) -> set[str | None]:
+        asked = (
+            qwen.chat.completions.create(
+                model="any", messages=messages(png), max_tokens=1, temperature=2, seed=seed, top_p=top_p
+            )
+            for seed in range(10)
+        )
+        return {completion.choices[0].message.content for completion in asked}
+
+    greedy = qwen.chat.completions.create(model="any", messages=messages(png), max_tokens=1)
+    assert drawn(1e-6) == {greedy.choices[0].message.content}
+    assert len(drawn(1.0)) > 1
+
+
 def test_qwen_vl_samples_by_seed_and_is_greedy_without_temperature(qwen: openai.OpenAI, png: bytes) -> None:
     def ask(**fields: Any) -> str | None:
         completion = qwen.chat.completions.create(model="any", messages=messages(png), max_tokens=6, **fields)
@@ -274,7 +337,7 @@ def test_qwen_vl_puts_the_lens_on_the_choice(qwen: openai.OpenAI, png: bytes) ->
     whole = qwen.chat.completions.create(model="any", messages=messages(png), extra_body=body)
     lens = extra(whole.choices[0])["lens"]
     assert whole.usage is not None
-    assert len(lens["steps"]) == whole.usage.completion_tokens
+    assert len(lens["steps"]) == whole.usage.completion_tokens > 1
     assert [layer["layer"] for layer in lens["steps"][0]["layers"]] == [3, 8]
     assert lens["steps"][0]["layers"][1]["track"][0].keys() == {"token", "prob", "rank"}
     (grid,) = lens["image_tokens"]
@@ -328,7 +391,7 @@ def test_qwen_vl_takes_pixel_bounds(qwen_vl: Service) -> None:
         count: int = response.json()["usage"]["image_tokens"]
         return count
 
-    assert tokens(max_pixels=4704) <= 6 < tokens() <= 17 < tokens(min_pixels=78400) <= 130
+    assert (tokens(max_pixels=4704), tokens(), tokens(min_pixels=78400)) == (1 * 3, 2 * 5, 7 * 14)
     body = {"image": base64.b64encode(picture).decode(), "question": "How many?", "max_pixels": 10**9}
     response = httpx.post(f"{qwen_vl.url}/v1/answer", json=body, timeout=60)
     assert response.status_code == 422

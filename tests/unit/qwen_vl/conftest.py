@@ -7,6 +7,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from services.qwen_vl.engine import Limits, VisionQA
+from services.qwen_vl.prompt import Prompt, PromptBuilder
 from services.qwen_vl.values import Picture, Question, Turn
 from tests.pictures import encode
 
@@ -25,6 +26,29 @@ def scene(count: int, *, shade: int = 255) -> Picture:
 def asked(picture: Picture, text: str = "How many circles are there?", **options: object) -> Question:
     """One question about one picture."""
     return Question((Turn("user", (picture, text)),), **{"max_new_tokens": 4, **options})  # type: ignore[arg-type]
+
+
+def marked(cell: tuple[int, int] | None = None, size: tuple[int, int] = (200, 90)) -> Picture:
+    """A white picture of 2 rows and 6 columns of tokens, unless it has another size, with a red mark in one cell."""
+    picture = Image.new("RGB", size, "white")
+    if cell is not None:
+        width, height = size[0] / 6, size[1] / 2
+        left, top = cell[1] * width, cell[0] * height
+        box = (left + 0.15 * width, top + 0.15 * height, left + 0.85 * width, top + 0.85 * height)
+        ImageDraw.Draw(picture).rectangle(box, fill="red")
+    return Picture(encode(picture))
+
+
+def build(prompts: PromptBuilder, picture: Image.Image, text: str, **bounds: int) -> Prompt:
+    """The prompt of one question about one picture."""
+    turns = (Turn("user", (Picture(encode(picture)), text)),)
+    return prompts.build(Question(turns, max_new_tokens=1, min_pixels=bounds.get("low"), max_pixels=bounds.get("high")))
+
+
+@pytest.fixture(scope="session")
+def prompts() -> PromptBuilder:
+    """The embedded model's tokenizer and image processor."""
+    return PromptBuilder(FOLDER, max_pixels=1_003_520)
 
 
 @pytest.fixture(scope="session")

@@ -1,11 +1,10 @@
-"""An answer's text while it grows, and the picking of its tokens."""
+"""An answer's text while it grows, and where it stops."""
 
 import pytest
-import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.qwen_vl.answer_text import AnswerText
-from services.qwen_vl.sampling import Picker
-from services.qwen_vl.values import Sampling
 
 WORDS = ["one", " two", " th", "ree", " four"]
 
@@ -43,38 +42,74 @@ def test_what_only_began_like_a_stop_string_comes_out_at_the_end() -> None:
     assert (text.rest(), text.stopped) == ("", False)
 
 
+@pytest.mark.parametrize(
+    ("stops", "pieces"),
+    [
+        ((" thread",), ["one", " two", "", " three", " four"]),
+        (("o th", "three!"), ["one", " tw", ""]),
+        (("ree f", "r"), ["one", " two", " th", ""]),  # the one that ends first, not the longest
+        (("ree four", "e f"), ["on", "e two", " th", "", "re"]),
+        (("ee fo", "ree four"), ["on", "e two", " th", "", "r"]),
+        (("ree", "three"), ["one", " two", " ", ""]),  # of two that end together, the longest
+    ],
+    ids=str,
+)
+def test_what_may_be_a_stop_string_waits_until_it_is_one_or_not(stops: tuple[str, ...], pieces: list[str]) -> None:
+    text = AnswerText(text_of, stops)
+    sent = [text.push(one) for one in range(len(pieces))]
+    assert sent == pieces
+    assert text.rest() == ""
+
+
+def test_an_answer_that_could_be_either_of_two_stop_strings_waits_for_the_longer() -> None:
+    text = AnswerText(text_of, ("o zero", " two threw"))
+    assert [text.push(one) for one in range(4)] == ["one", "", "", " two three"]
+
+
+def test_only_the_start_of_a_stop_string_at_the_very_end_waits() -> None:
+    text = AnswerText(text_of, ("one t!",))
+    assert [text.push(one) for one in (0, 1, 0, 4)] == ["", "one tw", "o", "one four"]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    st.lists(st.sampled_from(["a", "b", "ab", "ba", "三", "aab"]), min_size=1, max_size=12),
+    st.lists(st.text("ab三", min_size=1, max_size=4), max_size=3),
+    st.data(),
+)
+def test_in_whatever_pieces_a_text_comes_it_ends_before_the_stop_string_that_ends_first(
+    words: list[str], stops: list[str], data: st.DataObject
+) -> None:
+    whole = "".join(words).encode()
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(whole)))) | {len(whole)})
+    tokens = [whole[start:end] for start, end in zip([0, *cuts], cuts, strict=False)]
+    text = AnswerText(lambda ids: b"".join(tokens[one] for one in ids).decode(errors="replace"), tuple(stops))
+    sent = ""
+    for number in range(len(tokens)):
+        sent += text.push(number)
+        assert "\ufffd" not in sent
+        assert not any(stop in sent for stop in stops)
+        if text.stopped:
+            break
+    read = whole.decode()
+    ends = [end for end in range(len(read) + 1) if any(read[:end].endswith(stop) for stop in stops)]
+    assert text.stopped == bool(ends)
+    cut = min(ends[0] - len(stop) for stop in stops if read[: ends[0]].endswith(stop)) if ends else None
+    assert sent + text.rest() == text.text == read[:cut]
+
+
 def test_a_character_is_sent_whole() -> None:
     text = AnswerText(bytes_of, ())
     assert [text.push(byte) for byte in "3三".encode()] == ["3", "", "", "三"]
+
+
+def test_the_start_of_a_stop_string_before_half_a_character_waits_as_well() -> None:
+    text = AnswerText(bytes_of, ("3三",))
+    assert [text.push(byte) for byte in "23三".encode()] == ["2", "", "", "", ""]
+    assert (text.text, text.stopped) == ("2", True)
 
 
 def test_a_character_that_never_ends_is_shown_as_broken() -> None:
     text = AnswerText(bytes_of, ())
     assert text.push("三".encode()[0]) == ""
     assert text.rest() == "\ufffd"
-
-
-LOGITS = torch.tensor([2.0, 1.0, 0.0, -1.0])
-
-
-def test_greedy_takes_the_best() -> None:
-    assert Picker(Sampling()).pick(LOGITS) == 0
-
-
-def test_draws_follow_temperature_and_seed() -> None:
-    picker = Picker(Sampling(temperature=0.5, seed=1))
-    draws = [picker.pick(LOGITS) for _ in range(4000)]
-    again = Picker(Sampling(temperature=0.5, seed=1))
-    assert draws == [again.pick(LOGITS) for _ in range(4000)]
-    shares = torch.bincount(torch.tensor(draws), minlength=4) / 4000
-    assert shares.tolist() == pytest.approx((LOGITS / 0.5).softmax(-1).tolist(), abs=0.02)
-
-
-@pytest.mark.parametrize(("top_p", "kept"), [(0.5, {0}), (0.8, {0, 1}), (1.0, {0, 1, 2, 3})])
-def test_the_nucleus_is_the_smallest_set_that_reaches_top_p(top_p: float, kept: set[int]) -> None:
-    picker = Picker(Sampling(temperature=1.0, top_p=top_p, seed=5))
-    assert {picker.pick(LOGITS) for _ in range(2000)} == kept
-
-
-def test_a_temperature_near_zero_is_greedy() -> None:
-    assert Picker(Sampling(temperature=1e-300, seed=0)).pick(LOGITS) == 0

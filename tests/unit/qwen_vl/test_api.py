@@ -1,21 +1,139 @@
-"""Jobs that come too late, at the worker's door: no model is needed to send them away."""
+"""Jobs at the worker's door: each gets its own replies, and what fails or comes too late fails alone."""
 
+import base64
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
-from services.common.errors import DeadlineError
-from services.common.jobs import Job
-from services.common.schemas import ModelCard, QwenVLRequest
+from services.common.chat import QwenVLChat
+from services.common.errors import DeadlineError, InvalidRequestError, UnsupportedImageError
+from services.common.jobs import Delta, Job, Reply
+from services.common.schemas import AnswerResponse, LensRequest, ModelCard, QwenVLRequest
 from services.qwen_vl.api import Asked, QwenVLAPI
+from services.qwen_vl.engine import Limits, VisionQA
 from services.qwen_vl.settings import QwenVLSettings
+from tests.unit.qwen_vl.conftest import asked, scene
+
+CARD = ModelCard(id="m", variant="fp32", revision="r", manifest_sha256="")
+
+
+def job(name: str, request: Asked, *, left_s: float = 60, in_pieces: bool = False) -> Job[Asked]:
+    now = time.monotonic()
+    return Job(name, request, now - 0.25, now + left_s, 60, in_pieces)
+
+
+def about(count: int, **options: Any) -> QwenVLRequest:
+    return QwenVLRequest(image=scene(count).data, question="How many circles are there?", **options)
+
+
+@pytest.fixture
+def api(monkeypatch: pytest.MonkeyPatch, engine: VisionQA) -> QwenVLAPI:
+    """One that has the tests' engine, in this process."""
+    monkeypatch.setattr("sys.argv", ["test"])
+    monkeypatch.setattr("services.qwen_vl.api.prepare_worker", lambda _: None)
+    monkeypatch.setattr("services.qwen_vl.engine.VisionQA", lambda *_: engine)
+    made = QwenVLAPI(QwenVLSettings(max_new_tokens=4), CARD)
+    made.setup("cpu")
+    return made
+
+
+def to_the_end(api: QwenVLAPI) -> dict[str, list[Reply]]:
+    replies: dict[str, list[Reply]] = {}
+    for _ in range(5):  # one more than the longest answer has tokens
+        for name, reply in api.step():
+            replies.setdefault(name, []).append(reply)
+    return replies
+
+
+def test_the_settings_reach_the_engine(monkeypatch: pytest.MonkeyPatch, engine: VisionQA) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr("sys.argv", ["test"])
+    monkeypatch.setattr("services.qwen_vl.api.prepare_worker", lambda settings: given.append(settings.port))
+    monkeypatch.setattr("services.qwen_vl.engine.VisionQA", lambda *values: given.extend(values) or engine)
+    settings = QwenVLSettings(
+        model_dir=Path("a"),
+        variant="nf4",
+        device="cuda",
+        threads=3,
+        port=8123,
+        max_pixels=4000,
+        max_prompt_tokens=500,
+        max_grid_readings=60,
+        cache_bytes=7,
+        max_new_tokens=1,
+        max_batch_size=5,
+    )
+    api = QwenVLAPI(settings, CARD)
+    api.setup("cpu")
+    assert given == [8123, Path("a"), "nf4", "cuda", 3, Limits(4000, 500, 60, 7)]
+    assert api.max_batch_size == 5
+    (reply,) = api.begin(job("short", about(3)))
+    assert isinstance(reply, AnswerResponse)
+    assert (reply.finish_reason, reply.usage.completion_tokens) == ("length", 1)
+
+
+def test_jobs_side_by_side_get_their_own_answers_and_a_bad_one_its_error(api: QwenVLAPI, engine: VisionQA) -> None:
+    counts = {"a": 2, "b": 5, "c": 3}
+    for name, count in counts.items():
+        assert list(api.begin(job(name, about(count)))) == []
+        (broken,) = api.begin(job("broken", QwenVLRequest(image=scene(1).data[:-200], question="?")))
+        assert isinstance(broken, UnsupportedImageError)
+        (refused,) = api.begin(job("lens", about(1, lens=LensRequest(layers=[99]))))
+        assert isinstance(refused, InvalidRequestError)
+    replies = to_the_end(api)
+    for name, count in counts.items():
+        (reply,) = replies.pop(name)
+        assert isinstance(reply, AnswerResponse)
+        assert (reply.id, reply.answer) == (name, engine.answer(asked(scene(count))).text.strip())
+        assert 250 <= reply.timing.queue_ms < 5000
+    assert replies == {}
+
+
+@pytest.mark.parametrize(("in_pieces", "logprobs"), [(True, False), (True, True), (False, False)])
+def test_pieces_come_as_they_are_written_if_they_are_wanted(api: QwenVLAPI, *, in_pieces: bool, logprobs: bool) -> None:
+    url = {"url": base64.b64encode(scene(4).data).decode()}
+    parts = [{"type": "image_url", "image_url": url}, {"type": "text", "text": "How many circles are there?"}]
+    fields: dict[str, Any] = {"messages": [{"role": "user", "content": parts}], "temperature": 2, "seed": 20}
+    chat = QwenVLChat(**fields, logprobs=logprobs)
+    first = list(api.begin(job("j", chat, in_pieces=in_pieces)))
+    *pieces, end = first + to_the_end(api).get("j", [])
+    assert isinstance(end, AnswerResponse)
+    assert all(isinstance(piece, Delta) for piece in pieces)
+    if in_pieces:
+        deltas = [piece for piece in pieces if isinstance(piece, Delta)]
+        assert "".join(delta.text for delta in deltas) == end.answer
+        assert len(deltas) > 1
+        scored = end.usage.completion_tokens - (end.finish_reason == "stop")
+        assert sum(len(delta.logprobs) for delta in deltas) == (scored if logprobs else 0)
+        assert all(delta.text or delta.logprobs for delta in deltas)
+    else:
+        assert pieces == []
+
+
+def test_a_job_whose_deadline_passes_while_it_is_written_is_let_go_alone(
+    api: QwenVLAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, left_s in (("quick", 600), ("late", 300)):
+        assert list(api.begin(job(name, about(2), left_s=left_s))) == []
+    now = time.monotonic()
+    monkeypatch.setattr("services.qwen_vl.api.time.monotonic", lambda: now + 400)
+    replies = to_the_end(api)
+    (late,) = replies["late"]
+    assert isinstance(late, DeadlineError)
+    assert isinstance(replies["quick"][-1], AnswerResponse)
+
+
+def test_after_a_defect_no_job_is_left(api: QwenVLAPI) -> None:
+    api.begin(job("a", about(2)))
+    api.drop_all()
+    assert list(api.step()) == []
 
 
 def test_a_job_whose_deadline_passed_in_the_queue_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["test"])
-    api = QwenVLAPI(QwenVLSettings(), ModelCard(id="m", variant="fp32", revision="r", manifest_sha256=""))
-    now = time.monotonic()
-    job: Job[Asked] = Job("late", QwenVLRequest(image=b"", question="?"), now - 2, deadline_s=now - 1, timeout_s=1)
-    (reply,) = api.begin(job)
+    api = QwenVLAPI(QwenVLSettings(), CARD)
+    (reply,) = api.begin(job("late", QwenVLRequest(image=b"", question="?"), left_s=-1))
     assert isinstance(reply, DeadlineError)
     assert list(api.step()) == []

@@ -1,48 +1,21 @@
 """The engine on the embedded model against plain transformers calls."""
 
-from collections.abc import Callable
-from typing import Any
-
 import pytest
 import torch
 from torch import nn
 from transformers import Qwen2VLForConditionalGeneration
 
-from services.common.errors import InvalidRequestError, PromptTooLongError, UnsupportedImageError
 from services.qwen_vl.check import LensMismatchError
 from services.qwen_vl.engine import Limits, VisionQA
 from services.qwen_vl.lens import Lens
 from services.qwen_vl.settings import Variant
-from services.qwen_vl.values import LensOptions, Picture, Question, Sampling, Turn
+from services.qwen_vl.values import LensOptions, Question, Sampling, Turn
 from services.torch_cpu.linear import PackedLinear
-from tests.unit.qwen_vl.conftest import FOLDER, asked, scene
+from tests.unit.qwen_vl.conftest import FOLDER, asked, marked, scene
+from tests.unit.qwen_vl.reading import plain_forward, plain_lens
 
 TEXTS = ["How many shapes are there?", "How many red shapes are there?", "图中有几个图形？"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-
-
-def plain_forward(model: Any, engine: VisionQA, question: Question, answer: list[int]) -> Any:  # noqa: ANN401
-    """What transformers computes of a prompt with the answer's tokens behind it, in one pass."""
-    prompt = engine.prompts.build(question)
-    ids = torch.cat([prompt.input_ids, torch.tensor([answer], dtype=torch.long)], dim=1)
-    kinds = torch.cat([prompt.mm_token_type_ids, torch.zeros(1, len(answer), dtype=torch.long)], dim=1)
-    with torch.inference_mode():
-        output = model(
-            input_ids=ids,
-            mm_token_type_ids=kinds,
-            pixel_values=torch.cat([engine.prompts.pixels(slot) for slot in prompt.slots]).to(model.dtype),
-            image_grid_thw=prompt.image_grid_thw,
-            output_hidden_states=True,
-        )
-    return prompt, output
-
-
-def plain_lens(model: Any, output: Any, position: int) -> list[torch.Tensor]:  # noqa: ANN401
-    """The definition written out: every layer's distribution at one position."""
-    norm, head = model.model.language_model.norm, model.lm_head
-    with torch.inference_mode():
-        inner = [head(norm(state[0, position])).float().softmax(-1) for state in output.hidden_states[:-1]]
-    return [*inner, output.logits[0, position].float().softmax(-1)]
 
 
 @pytest.mark.parametrize("variant", ["fp32", "bf16"])
@@ -76,11 +49,11 @@ def test_greedy_tokens_are_those_of_transformers_generate(engine: VisionQA) -> N
     model = Qwen2VLForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32).eval()
     turns = (
         Turn("system", ("Answer with a digit.",)),
-        Turn("user", (scene(2), "How many circles are there?")),
+        Turn("user", (marked((1, 4)), "How many shapes?", scene(2), "And here?")),
         Turn("assistant", ("2",)),
-        Turn("user", (scene(3), "How many red circles are there?")),
+        Turn("user", (marked(size=(90, 200)), "How many red circles are there?")),
     )
-    question = Question(turns, max_new_tokens=6)
+    question = Question(turns, max_new_tokens=6, top_logprobs=3)
     prompt = engine.prompts.build(question)
     expected = model.generate(
         input_ids=prompt.input_ids,
@@ -90,10 +63,22 @@ def test_greedy_tokens_are_those_of_transformers_generate(engine: VisionQA) -> N
         image_grid_thw=prompt.image_grid_thw,
         max_new_tokens=6,
         do_sample=False,
+        return_dict_in_generate=True,
+        output_logits=True,
     )
-    answer = engine.answer(question)
-    assert answer.token_ids == expected[0, prompt.tokens :].tolist()
-    assert answer.image_tokens == int(prompt.mm_token_type_ids.sum()) == 32
+    started = engine.begin(question)
+    while not started.ended:
+        started.pieces += engine.step([started])
+    answer = engine.finish(started)
+    assert answer.token_ids == expected.sequences[0, prompt.tokens :].tolist()
+    for piece, logits in zip(started.pieces[:-1], expected.logits, strict=False):
+        best = logits[0].log_softmax(-1).topk(3)
+        assert piece.scores is not None
+        assert piece.scores.top == [
+            (token_id, pytest.approx(value, abs=1e-4))
+            for token_id, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+        ]
+    assert (answer.image_tokens, answer.prompt_tokens) == (12 + 16 + 12, prompt.tokens)
 
 
 def test_a_lens_does_not_change_the_answer(engine: VisionQA) -> None:
@@ -147,13 +132,13 @@ def test_answers_and_lens_are_the_same_side_by_side(engine: VisionQA) -> None:
 
 def test_image_tokens_are_read_where_the_picture_stands(engine: VisionQA) -> None:
     model = Qwen2VLForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32).eval()
-    question = asked(scene(2), lens=LensOptions(layers=(5, 8), track=("2",), image_tokens=True))
+    question = asked(marked((1, 4)), lens=LensOptions(layers=(5, 8), track=("2",), image_tokens=True))
     answer = engine.answer(question)
     prompt, output = plain_forward(model, engine, question, [])
     assert answer.lens is not None
     assert answer.lens.grids is not None
     (grid,) = answer.lens.grids
-    assert (grid.width_px, grid.height_px, grid.rows, grid.columns) == (112, 112, 4, 4)
+    assert (grid.width_px, grid.height_px, grid.rows, grid.columns) == (200, 90, 2, 6)
     positions = prompt.mm_token_type_ids[0].nonzero()[:, 0].tolist()
     tracked = engine.prompts.single_token("2")
     for cell, position in enumerate(positions):
@@ -165,6 +150,21 @@ def test_image_tokens_are_read_where_the_picture_stands(engine: VisionQA) -> Non
             assert reading.tracked[0][0] == pytest.approx(float(layers[layer][tracked]), abs=1e-4)
 
 
+@pytest.mark.parametrize("cell", [(0, 0), (0, 5), (1, 0), (1, 2)], ids=str)
+def test_a_mark_shows_in_the_cell_where_it_was_drawn(engine: VisionQA, cell: tuple[int, int]) -> None:
+    lens = LensOptions(layers=(0,), track=tuple("0123456789"), image_tokens=True)
+    others = asked(scene(1)).turns
+    seen = []
+    for picture in (marked(), marked(cell)):
+        answer = engine.answer(Question((*others, Turn("user", (picture, "?"))), max_new_tokens=1, lens=lens))
+        assert answer.lens is not None
+        _, grid = answer.lens.grids or []
+        assert (grid.rows, grid.columns) == (2, 6)
+        seen.append(torch.tensor([[prob for prob, _ in reading.tracked] for reading in grid.layers[0]]).log())
+    change = (seen[1] - seen[0]).abs().sum(dim=1)
+    assert divmod(int(change.argmax()), 6) == cell
+
+
 def test_chosen_layers_are_those_of_the_whole_lens(engine: VisionQA) -> None:
     whole = engine.answer(asked(scene(3), lens=LensOptions())).lens
     some = engine.answer(asked(scene(3), lens=LensOptions(layers=(8, 2, 2)))).lens
@@ -174,38 +174,6 @@ def test_chosen_layers_are_those_of_the_whole_lens(engine: VisionQA) -> None:
     for layer, reading in zip(some.layers, some.steps[0].layers, strict=True):
         assert reading.token_ids == whole.steps[0].layers[layer].token_ids
         assert reading.probs == pytest.approx(whole.steps[0].layers[layer].probs, abs=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("options", "param", "told"),
-    [
-        ({"layers": (9,)}, "lens.layers", "0 \\(the embedding\\) to 8"),
-        ({"layers": (-1,)}, "lens.layers", "0 \\(the embedding\\) to 8"),
-        ({"track": ("12",)}, "lens.track", "2 tokens: '1', '2'"),
-    ],
-)
-def test_what_the_lens_cannot_read_is_refused(engine: VisionQA, options: dict[str, Any], param: str, told: str) -> None:
-    with pytest.raises(InvalidRequestError, match=told) as refused:
-        engine.begin(asked(scene(1), lens=LensOptions(**options)))
-    assert refused.value.param == param
-
-
-def test_bounds(make_engine: Callable[..., VisionQA]) -> None:
-    engine = make_engine(max_prompt_tokens=70, max_grid_readings=31)
-    with pytest.raises(InvalidRequestError, match="32 readings, at most 31"):
-        engine.begin(asked(scene(1), lens=LensOptions(layers=(1, 2), image_tokens=True)))
-    with pytest.raises(PromptTooLongError, match="16 of them for 1 pictures, at most 70"):
-        engine.begin(asked(scene(1), "How many circles are there? " * 8))
-    with pytest.raises(PromptTooLongError, match="for 4 pictures"):
-        engine.begin(Question((Turn("user", (*[scene(1)] * 4, "How many?")),), max_new_tokens=1))
-
-
-def test_a_broken_picture_is_refused_and_leaves_nothing(make_engine: Callable[..., VisionQA]) -> None:
-    engine = make_engine()
-    broken = Picture(scene(1).data[:-200])
-    with pytest.raises(UnsupportedImageError):
-        engine.begin(asked(broken))
-    assert len(engine.cache) == 0
 
 
 def test_an_answer_ends_at_its_length_and_at_stop_strings(engine: VisionQA) -> None:
@@ -229,12 +197,18 @@ def test_scores_are_the_models_own(engine: VisionQA) -> None:
     assert scores.token == scores.top[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["int8", "nf4"])
 def test_quantized_variants_answer_as_the_model_does(variant: Variant, engine: VisionQA) -> None:
     quantized = VisionQA(FOLDER, variant, "cpu", 1, Limits())
     layers = {type(block.self_attn.q_proj).__name__ for block in quantized.network.text.layers}
     assert layers == {{"int8": "Linear8bitLt", "nf4": "Linear4bit"}[variant]}
-    assert type(quantized.network.model.lm_head) in {nn.Linear, PackedLinear}
+    unquantized = {
+        type(module)
+        for block in quantized.network.model.model.visual.blocks
+        for module in (block.attn.qkv, block.mlp.fc1)
+    }
+    assert unquantized | {type(quantized.network.model.lm_head)} <= {nn.Linear, PackedLinear}
     same = [
         quantized.answer(asked(scene(count), text)).text == engine.answer(asked(scene(count), text)).text
         for count in range(1, 6)

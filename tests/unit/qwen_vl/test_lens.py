@@ -1,5 +1,7 @@
 """The lens against its definition written out, on models of random weights and other sizes."""
 
+import math
+
 import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -64,16 +66,19 @@ def test_chunks_change_nothing(rows: int) -> None:
 
 
 def test_sums_are_exact_over_a_vocabulary_that_bfloat16_would_lose() -> None:
-    """100,000 equal tokens beside one that is likelier: in bfloat16 the sum stops growing at 256."""
+    """100,000 equal tokens beside one that is likelier: in bfloat16 the sum stops growing at 256.
+
+    How far a sum in float32 is off depends on how many lanes the processor sums in.
+    """
     logits = torch.zeros(1, 100_001, dtype=torch.bfloat16)
     logits[0, 5] = 11.5
     (reading,) = measure(logits.float(), torch.tensor([5]), 1, torch.tensor([6]))
     exact = logits.double().softmax(-1)[0]
-    assert reading.answer_prob == pytest.approx(float(exact[5]), rel=1e-5)
+    assert reading.answer_prob == pytest.approx(float(exact[5]), rel=1e-3)
     ((prob, rank),) = reading.tracked
-    assert prob == pytest.approx(float(exact[6]), rel=1e-5)
+    assert prob == pytest.approx(float(exact[6]), rel=1e-3)
     assert rank == 1
-    assert reading.entropy == pytest.approx(float(torch.special.entr(exact).sum()), rel=1e-5)
+    assert reading.entropy == pytest.approx(float(torch.special.entr(exact).sum()), rel=1e-3)
 
 
 def test_of_equal_tokens_the_emitted_one_stands_first() -> None:
@@ -93,3 +98,53 @@ def test_more_tokens_than_the_vocabulary_has_are_all_of_them() -> None:
 def test_a_probability_of_zero_adds_nothing_to_the_entropy() -> None:
     (reading,) = measure(torch.tensor([[1e4, 0.0, 0.0]]), torch.tensor([0]), 3, NONE)
     assert reading.entropy == 0
+
+
+def test_the_entropy_is_in_nats_and_a_rank_counts_only_what_is_likelier() -> None:
+    probs = torch.tensor([[0.125, 0.5, 0.125, 0.25]])
+    (reading,) = measure(probs.log(), torch.tensor([2]), 2, torch.tensor([3, 0, 1]))
+    assert reading.entropy == pytest.approx(1.75 * math.log(2))  # 1.75 bits
+    assert (reading.token_ids, reading.probs) == ([1, 3], pytest.approx([0.5, 0.25]))
+    assert (reading.answer_prob, reading.answer_rank) == (pytest.approx(0.125), 2)
+    assert reading.tracked == [(pytest.approx(0.25), 1), (pytest.approx(0.125), 2), (pytest.approx(0.5), 0)]
+
+
+@pytest.mark.parametrize(("top_k", "first"), [(1, [3]), (2, [3, 1]), (3, [3, 1, 2])])
+def test_the_emitted_one_of_equal_tokens_takes_no_other_place(top_k: int, first: list[int]) -> None:
+    (reading,) = measure(torch.tensor([[1.0, 3.0, 2.0, 3.0, 0.0]]), torch.tensor([3]), top_k, NONE)
+    assert reading.token_ids == first
+    assert len(reading.probs) == top_k
+
+
+def test_each_row_is_measured_against_its_own_answer_whatever_is_measured_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    torch.manual_seed(1)
+    head, states, answers = torch.nn.Linear(6, 11, bias=False), torch.randn(7, 6), torch.tensor([3, 1, 4, 1, 5, 9, 2])
+    expected = head(states).softmax(-1)[torch.arange(7), answers].tolist()
+    for chunk, measured in [(1, 1), (33, 22), (44, 1000), (1000, 33)]:
+        monkeypatch.setattr("services.qwen_vl.lens._MEASURED_ELEMENTS", measured)
+        readings = Lens(torch.nn.Identity(), head, chunk_elements=chunk).read(states, answers, 1, NONE)
+        assert [reading.answer_prob for reading in readings] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("chunk", "products"), [(1, [1] * 7), (21, [1] * 7), (22, [2, 2, 2, 1]), (77, [7]), (76, [6, 1])]
+)
+def test_no_more_logits_are_held_than_were_allowed(chunk: int, products: list[int]) -> None:
+    head, rows = torch.nn.Linear(6, 11, bias=False), []
+    head.register_forward_hook(lambda _, __, logits: rows.append(len(logits)))
+    list(Lens(torch.nn.Identity(), head, chunk_elements=chunk).read(torch.randn(7, 6), torch.zeros(7).long(), 1, NONE))
+    assert rows == products
+
+
+def test_states_are_taken_only_while_they_are_wanted(model: Qwen2ForCausalLM) -> None:
+    tap, ids = StateTap(model.model.layers), torch.arange(9)[None]
+    with torch.inference_mode():
+        with tap.at([2]) as states:
+            model(ids)
+        assert [tuple(state.shape) for state in states] == [(1, 1, HIDDEN)] * (LAYERS + 1)
+        with tap.at(None) as none:
+            model(ids)
+        assert none == []
+        assert len(states) == LAYERS + 1, "the hooks of the first are gone"

@@ -2,10 +2,15 @@
 
 import pytest
 import torch
+from torch import nn
 from transformers.activations import QuickGELUActivation
 
-from services.qwen_vl.network import InPlaceQuickGELU, load
-from tests.unit.qwen_vl.conftest import FOLDER
+from services.qwen_vl.engine import VisionQA
+from services.qwen_vl.network import InPlaceQuickGELU, PatchProjection, Row, keys_and_values, load
+from services.qwen_vl.prompt import Prompt
+from services.qwen_vl.settings import Variant
+from services.qwen_vl.values import Question, Turn
+from tests.unit.qwen_vl.conftest import FOLDER, asked, marked, scene
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -19,3 +24,123 @@ def test_the_activation_is_that_of_transformers_to_the_bit(dtype: torch.dtype) -
 def test_the_vision_tower_has_it() -> None:
     model = load(FOLDER, "fp32", "cpu")
     assert all(isinstance(block.mlp.act, InPlaceQuickGELU) for block in model.model.visual.blocks)
+
+
+def test_the_patch_embedding_is_the_convolution_that_it_was() -> None:
+    torch.manual_seed(0)
+    conv = nn.Conv3d(3, 5, kernel_size=(2, 14, 14), stride=(2, 14, 14), bias=False)
+    patches = torch.randn(4, 1176)
+    expected = conv(patches.view(4, 3, 2, 14, 14)).view(4, 5)
+    assert torch.allclose(PatchProjection(conv)(patches), expected, atol=1e-5)
+    assert PatchProjection(conv.to(torch.bfloat16))(patches).dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(("variant", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
+def test_a_variant_computes_in_its_own_form(variant: Variant, dtype: torch.dtype) -> None:
+    model = load(FOLDER, variant, "cpu")
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    assert type(model.model.visual.patch_embed) is PatchProjection
+
+
+CONVERSATION = Question(
+    (
+        Turn("system", ("Be brief.",)),
+        Turn("user", (marked((1, 4)), "How many?", marked(size=(90, 200)), "And here?")),
+        Turn("assistant", ("2",)),
+        Turn("user", (scene(3), "The last?")),
+    ),
+    max_new_tokens=1,
+)
+
+
+def positions_by_the_rule(prompt: Prompt) -> list[list[int]]:
+    """Text counts on; a picture's tokens have its start, and their row and column from there; then the largest + 1."""
+    frames, rows, columns = [], [], []
+    following, at, slots = 0, 0, {slot.start: slot for slot in prompt.slots}
+    while at < prompt.tokens:
+        slot = slots.get(at)
+        height, width = (slot.grid[0] // 2, slot.grid[1] // 2) if slot else (1, 1)
+        for cell in range(height * width):
+            frames.append(following)
+            rows.append(following + cell // width)
+            columns.append(following + cell % width)
+        following += max(height, width)
+        at += height * width
+    return [frames, rows, columns]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [CONVERSATION, asked(marked()), Question((Turn("user", ("How many?",)),), 1)],
+    ids=["three", "one", "none"],
+)
+def test_positions_follow_the_rows_and_columns_of_every_picture(engine: VisionQA, question: Question) -> None:
+    prompt = engine.prompts.build(question)
+    positions = engine.network.positions(prompt)
+    assert positions[:, 0].tolist() == positions_by_the_rule(prompt)
+    row, _, states = read(engine, question)
+    assert row.position == int(positions.max()) + 1
+    assert states == []
+
+
+def read(
+    engine: VisionQA, question: Question, tapped: list[int] | None = None
+) -> tuple[Row, torch.Tensor, list[torch.Tensor]]:
+    prompt = engine.prompts.build(question)
+    with torch.inference_mode():
+        features = [engine.network.encode(engine.prompts.pixels(slot), slot.grid) for slot in prompt.slots]
+        return engine.network.prefill(prompt, features, None, tapped)
+
+
+@pytest.mark.parametrize("known", [0, 1, 2])
+def test_behind_a_prefix_a_prompt_goes_on_as_in_one_piece(engine: VisionQA, known: int) -> None:
+    prompt = engine.prompts.build(CONVERSATION)
+    last = prompt.tokens - 1
+    row, logits, states = read(engine, CONVERSATION, [last - 2, last])
+    end = prompt.slots[known].end
+    with torch.inference_mode():
+        prefix = keys_and_values(row.cache, end)
+        assert prefix.shape == (8, 2, 4, end, 32)
+        behind = prompt.slots[known + 1 :]
+        features = [engine.network.encode(engine.prompts.pixels(slot), slot.grid) for slot in behind]
+        ours, our_logits, our_states = engine.network.prefill(prompt, features, prefix, [last - 2 - end, last - end])
+    assert torch.allclose(our_logits, logits, atol=1e-3)
+    assert (ours.position, ours.cache.get_seq_length()) == (row.position, prompt.tokens)
+    for one, other in zip(our_states, states, strict=True):
+        assert one.shape == (1, 2, 128)
+        assert torch.allclose(one, other, atol=1e-3)
+
+
+def test_rows_of_other_lengths_go_on_side_by_side_as_each_alone(engine: VisionQA) -> None:
+    questions = [asked(scene(3)), CONVERSATION, Question((Turn("user", ("How many?",)),), 1)]
+    alone, together = ([read(engine, question)[0] for question in questions] for _ in range(2))
+    lengths = [row.cache.get_seq_length() for row in alone]
+    assert lengths[2] < lengths[0] < lengths[1]
+    for step, active in enumerate([(0, 1, 2), (0, 1, 2), (2, 0), (0,)]):
+        rows = [together[one] for one in active]
+        for one in active:
+            together[one].token_id = alone[one].token_id = 15 + 3 * one + step
+        with torch.inference_mode():
+            logits, states = engine.network.decode(rows, tap=True)
+            assert logits.shape == (len(active), 444)
+            assert [state.shape for state in states] == [(len(active), 1, 128)] * 9
+            for index, one in enumerate(active):
+                own_logits, own_states = engine.network.decode([alone[one]], tap=True)
+                assert torch.allclose(logits[index], own_logits[0], atol=1e-3)
+                assert all(torch.allclose(a[index], b[0], atol=1e-3) for a, b in zip(states, own_states, strict=True))
+                assert together[one].position == alone[one].position
+                assert together[one].cache.get_seq_length() == alone[one].cache.get_seq_length()
+
+
+def test_a_step_is_what_the_prompt_with_its_token_would_have_been(engine: VisionQA) -> None:
+    row, _, _ = read(engine, CONVERSATION)
+    prompt = engine.prompts.build(CONVERSATION)
+    row.token_id = 18
+    longer = torch.cat([prompt.input_ids, torch.tensor([[18]])], dim=1)
+    kinds = torch.cat([prompt.mm_token_type_ids, torch.zeros(1, 1, dtype=torch.long)], dim=1)
+    with torch.inference_mode():
+        features = [engine.network.encode(engine.prompts.pixels(slot), slot.grid) for slot in prompt.slots]
+        _, expected, _ = engine.network.prefill(Prompt(longer, kinds, prompt.slots), features, None, None)
+        logits, states = engine.network.decode([row], tap=False)
+    assert states == []
+    assert torch.allclose(logits[0], expected, atol=1e-3)

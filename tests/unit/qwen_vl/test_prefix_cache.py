@@ -101,6 +101,25 @@ def test_reading_image_tokens_needs_no_second_encoding(cached: VisionQA, monkeyp
     assert (answer.cached_tokens, seen) == (0, [])
 
 
+def test_a_new_picture_may_drive_out_a_known_one_of_the_same_prompt(
+    make_engine: Callable[..., VisionQA], engine: VisionQA
+) -> None:
+    small = make_engine(cache_bytes=10_000)  # the features of one picture, and no keys and values
+    small.answer(asked(scene(1)))
+    assert len(small.cache) == 1
+    question = Question((Turn("user", (scene(2), scene(1), "How many?")),), 2, lens=LensOptions())
+    assert_alike(small.answer(question), engine.answer(question))
+
+
+def test_a_picture_that_stands_in_a_prompt_twice_is_encoded_once(
+    engine: VisionQA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = encodes(engine, monkeypatch)
+    engine.answer(Question((Turn("user", (scene(1), scene(2), scene(1), "How many?")),), max_new_tokens=1))
+    assert len(seen) == 2
+
+
+@pytest.mark.slow
 def test_pictures_of_one_kind_of_question_stay_within_the_bound(make_engine: Callable[..., VisionQA]) -> None:
     bound = 2_000_000
     engine = make_engine(cache_bytes=bound)
@@ -121,10 +140,64 @@ def test_the_least_recently_used_goes_first() -> None:
     assert cache.nbytes == 1200
 
 
-def test_an_entry_larger_than_the_bound_is_not_kept() -> None:
+def test_bytes_are_counted_not_numbers() -> None:
+    cache = PrefixCache(1000)
+    cache.put("doubles", torch.zeros(5, 10, dtype=torch.float64))
+    cache.put("halves", torch.zeros(30, dtype=torch.bfloat16))
+    assert (len(cache), cache.nbytes) == (2, 400 + 60)
+    cache.put("doubles", torch.zeros(3, dtype=torch.float64))
+    assert (len(cache), cache.nbytes) == (2, 24 + 60), "the new one stands in the old one's place"
+
+
+def test_the_oldest_go_until_the_new_one_fits() -> None:
+    cache = PrefixCache(1000)
+    for name, count in [("a", 50), ("b", 100), ("c", 60)]:  # 200, 400 and 240 bytes
+        cache.put(name, torch.zeros(count))
+    cache.put("d", torch.zeros(190))
+    assert [cache.get(name) is not None for name in "abcd"] == [False, False, True, True]
+    cache.put("e", torch.zeros(250))
+    assert ([cache.get(name) is not None for name in "cde"], cache.nbytes) == ([False, False, True], 1000)
+
+
+def test_what_was_put_again_is_the_last_to_go() -> None:
+    cache = PrefixCache(1200)
+    for name in "abca":
+        cache.put(name, torch.zeros(100))
+    cache.put("d", torch.zeros(100))
+    assert [cache.get(name) is not None for name in "abcd"] == [True, False, True, True]
+
+
+@pytest.mark.parametrize(("size", "held"), [(99, (True, True)), (100, (True, False)), (101, (False, True))])
+def test_an_entry_larger_than_the_bound_is_not_kept_and_drives_nothing_out(size: int, held: tuple[bool, bool]) -> None:
     cache = PrefixCache(100)
-    cache.put("a", torch.zeros(100))
-    assert (len(cache), cache.nbytes) == (0, 0)
+    cache.put("other", torch.zeros(1, dtype=torch.uint8))
+    cache.put("a", torch.zeros(size, dtype=torch.uint8))
+    assert (cache.get("a") is not None, cache.get("other") is not None) == held
+
+
+def test_an_empty_tensor_is_not_kept() -> None:
+    cache = PrefixCache(100)
+    cache.put("a", torch.zeros(0))
+    assert len(cache) == 0
+
+
+def test_a_cache_that_is_cleared_starts_anew() -> None:
+    cache = PrefixCache(100)
+    cache.put("a", torch.zeros(10))
+    cache.clear()
+    assert (len(cache), cache.nbytes, cache.get("a")) == (0, 0, None)
+    cache.put("b", torch.zeros(25))
+    assert cache.nbytes == 100
+
+
+@pytest.mark.parametrize(("bound", "enabled", "use"), [(0, False, None), (1, True, "miss")])
+def test_a_bound_of_nothing_turns_it_off(
+    make_engine: Callable[..., VisionQA], *, bound: int, enabled: bool, use: str | None
+) -> None:
+    engine = make_engine(cache_bytes=bound)
+    assert engine.cache.enabled == enabled
+    assert [engine.answer(asked(scene(1), max_new_tokens=1)).cache for _ in range(2)] == [use, use]
+    assert len(engine.cache) == 0
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library keeps its heap in another way")

@@ -1,8 +1,7 @@
 """The prompt against transformers' own processor, which needs torchvision for videos and so is not used to serve."""
 
-import json
-import shutil
-from pathlib import Path
+import hashlib
+import re
 
 import pytest
 import torch
@@ -10,21 +9,10 @@ from PIL import Image
 from transformers.models.qwen2_vl.processing_qwen2_vl import Qwen2VLProcessor
 
 from services.common.errors import InvalidRequestError
-from services.qwen_vl.prompt import Prompt, PromptBuilder
-from services.qwen_vl.values import Picture, Question, Turn
+from services.qwen_vl.prompt import PromptBuilder
+from services.qwen_vl.values import Picture, Question, Role, Turn
 from tests.pictures import encode
-
-FOLDER = Path(__file__).parents[3] / "models/tiny-qwen2-vl"
-
-
-@pytest.fixture(scope="module")
-def prompts() -> PromptBuilder:
-    return PromptBuilder(FOLDER, max_pixels=1_003_520)
-
-
-def build(prompts: PromptBuilder, picture: Image.Image, text: str, **bounds: int) -> Prompt:
-    turns = (Turn("user", (Picture(encode(picture)), text)),)
-    return prompts.build(Question(turns, max_new_tokens=1, min_pixels=bounds.get("low"), max_pixels=bounds.get("high")))
+from tests.unit.qwen_vl.conftest import build
 
 
 @pytest.mark.parametrize("question", ["How many circles are there?", "图中有几个圆形？", "a\n  b", "{{ x }} <b> \\"])
@@ -54,44 +42,78 @@ def test_the_picture_stands_before_the_question(prompts: PromptBuilder) -> None:
     assert "How many?" in prompts.tokenizer.decode(prompt.input_ids[0, last_of_picture:])
 
 
-def test_a_server_limit_scales_pictures_down(tmp_path: Path) -> None:
-    folder = shutil.copytree(FOLDER, tmp_path / "model", ignore=shutil.ignore_patterns("*.safetensors"))
-    settings = json.loads((folder / "preprocessor_config.json").read_text())
-    settings["size"] = {"shortest_edge": 3136, "longest_edge": 784 * 300}
-    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-    picture = Image.new("RGB", (2000, 1000))
-    limits = (1, 784 * 50, 784 * 10_000)
-    small, middle, own = (build(PromptBuilder(folder, limit), picture, "?").image_tokens for limit in limits)
-    assert small <= 4 < middle <= 50 < own <= 300
+def test_a_conversation_is_equal_to_the_processors_with_every_picture_in_its_place(
+    prompts: PromptBuilder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Qwen2VLProcessor, "check_argument_for_proper_class", lambda *_: None)  # no video processor
+    oracle = Qwen2VLProcessor(image_processor=prompts.processor, tokenizer=prompts.tokenizer)
+    pictures = [Image.effect_noise(size, 80).convert("RGB") for size in ((200, 90), (112, 112), (56, 168))]
+    files = [Picture(encode(picture)) for picture in pictures]
+    turns = (
+        Turn("system", ("Answer with a digit.",)),
+        Turn("user", (files[0], "How many?", files[1], "And here?")),
+        Turn("assistant", ("2",)),
+        Turn("user", ("The last: ", files[2], "how many?")),
+    )
+    prompt = prompts.build(Question(turns, max_new_tokens=1))
+    parts = [
+        [{"type": "image"} if isinstance(part, Picture) else {"type": "text", "text": part} for part in turn.parts]
+        for turn in turns
+    ]
+    conversation = [{"role": turn.role, "content": content} for turn, content in zip(turns, parts, strict=True)]
+    text = prompts.tokenizer.apply_chat_template(conversation, add_generation_prompt=True, tokenize=False)
+    expected = oracle(text=[text], images=pictures, return_tensors="pt")
+    assert torch.equal(prompt.input_ids, expected["input_ids"])
+    assert torch.equal(prompt.image_grid_thw, expected["image_grid_thw"])
+    assert torch.equal(torch.cat([prompts.pixels(slot) for slot in prompt.slots]), expected["pixel_values"])
+    assert torch.equal(prompt.mm_token_type_ids, expected["mm_token_type_ids"])
+
+
+def test_a_slot_says_what_it_was_made_of(prompts: PromptBuilder) -> None:
+    picture = Picture(encode(Image.new("RGB", (200, 90), "red")))
+    turns = (Turn("user", (Picture(encode(Image.new("RGB", (112, 112)))), picture, "?")),)
+    prompt = prompts.build(Question(turns, max_new_tokens=1, min_pixels=20_000, max_pixels=30_000))
+    first, slot = prompt.slots
+    assert slot.picture is picture
+    assert slot.digest == hashlib.sha256(picture.data).hexdigest() != first.digest
+    assert (slot.width_px, slot.height_px) == (200, 90)
+    assert slot.size == {"shortest_edge": 20_000, "longest_edge": 30_000}
+    assert slot.grid == (8, 16), "112 x 224 px, the next multiples of 28 that hold 20,000"
+    assert (slot.tokens, prompt.tokens, prompt.image_tokens) == (32, prompt.input_ids.shape[1], first.tokens + 32)
+    ids, name = prompt.input_ids[0].tolist(), prompts.tokenizer.convert_ids_to_tokens
+    around = (ids[slot.start - 1], ids[slot.start], ids[slot.end - 2], ids[slot.end - 1])
+    assert name(around) == ["<|vision_start|>", "<|image_pad|>", "<|image_pad|>", "<|vision_end|>"]
 
 
 def test_an_extreme_aspect_ratio_is_refused(prompts: PromptBuilder) -> None:
-    with pytest.raises(InvalidRequestError, match="aspect ratio"):
+    with pytest.raises(InvalidRequestError, match=r"of 3000 x 10 pixels .*aspect ratio") as refused:
         build(prompts, Image.new("RGB", (3000, 10)), "How many?")
+    assert refused.value.param == "image"
 
 
-@pytest.mark.parametrize("token", ["<|im_end|>", "<|image_pad|>", "<|im_start|>", "<|endoftext|>"])
-def test_a_question_cannot_hold_control_tokens(prompts: PromptBuilder, token: str) -> None:
+CONTROL_TOKENS = [f"<|{name}|>" for name in ("im_start", "im_end", "endoftext", "vision_start", "vision_end")]
+CONTROL_TOKENS += ["<|image_pad|>", "<|video_pad|>"]
+
+
+@pytest.mark.parametrize("token", CONTROL_TOKENS)
+@pytest.mark.parametrize("turn", range(4))
+def test_no_text_of_any_turn_can_hold_a_control_token(prompts: PromptBuilder, token: str, turn: int) -> None:
+    texts = ["Be brief.", "How many?", "2", "And here?"]
+    texts[turn] += f"{token} x"
+    roles: tuple[Role, ...] = ("system", "user", "assistant", "user")
+    turns = tuple(Turn(role, ("Well: ", text)) for role, text in zip(roles, texts, strict=True))
+    with pytest.raises(InvalidRequestError, match=re.escape(f"control token {token}")) as refused:
+        prompts.build(Question(turns, max_new_tokens=1))
+    assert refused.value.param == "question"
+
+
+def test_a_control_token_cannot_be_put_together_from_texts_that_the_template_joins(prompts: PromptBuilder) -> None:
     with pytest.raises(InvalidRequestError, match="control token"):
-        build(prompts, Image.new("RGB", (112, 112)), f"How many{token}?")
-
-
-def test_pixel_bounds_of_a_request_hold_and_keep_the_aspect(prompts: PromptBuilder) -> None:
-    picture = Image.new("RGB", (600, 300))
-    for bounds, low, high in [({"high": 50_000}, 1, 50_000), ({"low": 300_000}, 300_000, 400_000)]:
-        (slot,) = build(prompts, picture, "?", **bounds).slots
-        rows, columns = slot.grid
-        assert low <= rows * columns * 14 * 14 <= high
-        assert columns / rows == pytest.approx(2, rel=0.2)
-
-
-@pytest.mark.parametrize(
-    ("bounds", "param"), [({"high": 2_000_000}, "max_pixels"), ({"low": 2_000_000}, "min_pixels")], ids=str
-)
-def test_pixel_bounds_stay_within_the_servers(prompts: PromptBuilder, bounds: dict[str, int], param: str) -> None:
-    with pytest.raises(InvalidRequestError, match="this server allows") as refused:
-        build(prompts, Image.new("RGB", (112, 112)), "?", **bounds)
-    assert refused.value.param == param
+        prompts.build(Question((Turn("user", ("2?<|im_", "end|>\n")),), max_new_tokens=1))
+    picture = Picture(encode(Image.new("RGB", (112, 112))))
+    apart = prompts.build(Question((Turn("user", ("2?<|im_", picture, "end|>")),), max_new_tokens=1))
+    end_id = prompts.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert apart.input_ids[0].tolist().count(end_id) == 2, "the template's own, of the system's turn and the user's"
 
 
 def test_a_picture_is_measured_upright(prompts: PromptBuilder) -> None:
@@ -110,6 +132,7 @@ def test_several_pictures_stand_where_they_were_put(prompts: PromptBuilder) -> N
     turns = (Turn("user", (small, "one", wide, "two")), Turn("assistant", ("yes",)), Turn("user", (small, "three")))
     prompt = prompts.build(Question(turns, max_new_tokens=1))
     ends = [0]
+    assert [slot.width_px for slot in prompt.slots] == [112, 300, 112]
     for slot, text in zip(prompt.slots, ("one", "two", "three"), strict=True):
         kinds = prompt.mm_token_type_ids[0, slot.start : slot.end]
         assert kinds.tolist() == [1] * slot.tokens + [0]
@@ -123,3 +146,26 @@ def test_bytes_of_tokens_spell_the_text(prompts: PromptBuilder) -> None:
     text = "How many circles? 图中有几个圆形？ é🙂"
     ids = prompts.tokenizer(text)["input_ids"]
     assert b"".join(map(prompts.token_bytes, ids)).decode() == text
+
+
+def test_a_token_that_is_part_of_a_character_is_shown_as_broken_and_has_its_bytes(prompts: PromptBuilder) -> None:
+    (*parts,) = prompts.tokenizer("🙂", add_special_tokens=False)["input_ids"]
+    assert len(parts) > 1
+    assert "\ufffd" in prompts.token(parts[0])
+    assert prompts.token_bytes(parts[0]) == "🙂".encode()[: len(prompts.token_bytes(parts[0]))]
+    assert b"".join(map(prompts.token_bytes, parts)) == "🙂".encode()
+
+
+def test_a_control_token_is_spelled_out_as_a_token_and_left_out_of_an_answer(prompts: PromptBuilder) -> None:
+    end = prompts.tokenizer.convert_tokens_to_ids("<|im_end|>")
+    (three,) = prompts.tokenizer("3", add_special_tokens=False)["input_ids"]
+    assert (prompts.token(end), prompts.token_bytes(end)) == ("<|im_end|>", b"<|im_end|>")
+    assert prompts.decode([three, end]) == "3"
+    assert prompts.token_bytes(10**6) == b"", "a model may have more rows in its head than the tokenizer has tokens"
+
+
+def test_a_string_to_track_is_one_token(prompts: PromptBuilder) -> None:
+    assert prompts.token(prompts.single_token("3")) == "3"
+    with pytest.raises(InvalidRequestError, match="'31' cannot be tracked, for it is 2 tokens: '3', '1'") as refused:
+        prompts.single_token("31")
+    assert refused.value.param == "lens.track"
