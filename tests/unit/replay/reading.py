@@ -1,5 +1,6 @@
 """What a run or a data folder holds, all at once: for small ones, in tests."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,9 +8,10 @@ from pathlib import Path
 
 from clients.replay.columns import RunColumns, read_columns
 from clients.replay.folder import RunFolder
+from clients.replay.gold import Gold
 from clients.replay.index import SampleIndex
 from clients.replay.outcomes import Failed, OutcomeReader, OutcomeWriter, Scored
-from clients.replay.record import Load
+from clients.replay.record import Load, RunRecord
 from clients.replay.tasks import TASKS
 from clients.replay.tasks.sample import Problem, Sample, Split
 
@@ -59,3 +61,45 @@ def columns_of(path: Path) -> RunColumns:
     """The columns of a run folder."""
     record = RunFolder(path).read_record()
     return read_columns(path, TASKS[record.task], record.load)
+
+
+_NUMBERS = itertools.count()
+
+
+def answered(answer: str = "3", gold: Gold = "3", image: str = "a.png", **changes: object) -> Scored:
+    """An answer to a counting question of its own; keywords replace fields."""
+    fields: dict[str, object] = {
+        "sample_id": f"s{next(_NUMBERS)}",
+        "image": image,
+        "question": "How many?",
+        "gold": gold,
+        "answer_type": "count",
+        "latency_ms": 10.0,
+        "answer": answer,
+        "finish_reason": "stop",
+        "usage": {"image_tokens": 1, "prompt_tokens": 2, "completion_tokens": 3},
+        "timing": {"queue_ms": 1, "preprocess_ms": 2, "inference_ms": 5, "total_ms": 9},
+        **changes,
+    }
+    return Scored.model_validate(fields)
+
+
+def record_of(task: str = "tallyqa", **changes: object) -> RunRecord:
+    """The record of a run that ended; keywords replace fields."""
+    fields: dict[str, object] = {
+        "task": task,
+        "data": "data",
+        "selection": {"split": "test", "questions": 9, "pictures": 4, "sha256": "5e1ec7ed"},
+        "url": "http://127.0.0.1:9",
+        "concurrency": 2,
+        "lens": False,
+        "timeout_s": 60,
+        "server": {"id": "org/m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"},
+        "versions": {"python": "3"},
+        "machine": {"cpu": "c", "cores": 2, "system": "Linux"},
+        "started": "2026-01-02T03:04:05Z",
+        "ended": "2026-01-02T03:05:05Z",
+        "status": "finished",
+        **changes,
+    }
+    return RunRecord.model_validate(fields)

@@ -50,56 +50,6 @@ def answers(right: list[bool], per_picture: int = 1, latency_ms: float = 100.0, 
     ]
 
 
-def test_the_cluster_bootstrap_agrees_with_scipy_s_over_pictures() -> None:
-    draw = np.random.default_rng(5)
-    pictures = np.repeat(np.arange(60), draw.integers(1, 6, 60)).astype(np.int32)
-    difficulty = draw.uniform(0.2, 0.9, 60)
-    scores = (draw.random(len(pictures)) < difficulty[pictures]).astype(np.float64)
-    bootstrap = ClusterBootstrap(pictures, seed=0, resamples=4000)
-    totals = bootstrap.totals([scores, np.ones(len(scores))])
-    ours = interval(totals[:, 0] / totals[:, 1])
-    per_picture = (np.bincount(pictures, scores), np.bincount(pictures))
-    theirs = stats.bootstrap(
-        per_picture,
-        lambda right, n, axis: right.sum(axis) / n.sum(axis),
-        paired=True,
-        vectorized=True,
-        n_resamples=4000,
-        method="percentile",
-        rng=np.random.default_rng(1),
-    ).confidence_interval
-    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.012)
-
-
-def test_questions_of_one_picture_do_not_make_the_interval_narrower() -> None:
-    scores = np.array([1.0, 0.0] * 20)
-
-    def width(clusters: list[int], values: np.ndarray[Any, np.dtype[np.float64]]) -> float:
-        totals = ClusterBootstrap(np.array(clusters, np.int32), 0).totals([values, np.ones(len(values))])
-        low, high = interval(totals[:, 0] / totals[:, 1])
-        return high - low
-
-    each = width(list(range(40)), scores)
-    tenfold = width([n for n in range(40) for _ in range(10)], np.repeat(scores, 10))
-    assert tenfold == pytest.approx(each, abs=0.03)
-    assert width(list(range(400)), np.repeat(scores, 10)) < each / 2
-
-
-@pytest.mark.parametrize(("value", "right"), [(1.0, 12), (0.0, 0)])
-def test_where_resampling_cannot_vary_the_exact_interval_stands_in(value: float, right: int) -> None:
-    exact = stats.binomtest(right, 12).proportion_ci(method="exact")
-    assert share_interval(np.full(9, value), value, 12) == pytest.approx((exact.low, exact.high))
-
-
-def test_quantiles_of_resamples_agree_with_scipy_s() -> None:
-    values = np.random.default_rng(2).lognormal(4, 0.5, 300)
-    bootstrap = ClusterBootstrap(np.arange(300, dtype=np.int32), seed=0, resamples=3000)
-    ours = interval(bootstrap.quantiles(values, np.array([0.5]))[:, 0])
-    theirs = stats.bootstrap((values,), np.median, n_resamples=3000, method="percentile", rng=np.random.default_rng(3))
-    limits = theirs.confidence_interval
-    assert ours == pytest.approx((limits.low, limits.high), rel=0.03)
-
-
 def compared(tmp_path: Path, first: list[Scored], *others: list[Scored]) -> tuple[Comparison, ...]:
     runs = []
     for number, outcomes in enumerate((first, *others)):
