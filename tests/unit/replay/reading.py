@@ -1,6 +1,8 @@
 """What a run or a data folder holds, all at once: for small ones, in tests."""
 
+import html
 import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -103,3 +105,30 @@ def record_of(task: str = "tallyqa", **changes: object) -> RunRecord:
         **changes,
     }
     return RunRecord.model_validate(fields)
+
+
+def write_run(folder: Path, outcomes: Sequence[Scored | Failed], record: RunRecord) -> Path:
+    """A run folder that holds these outcomes."""
+    folder.mkdir()
+    (folder / "run.json").write_text(record.model_dump_json(), encoding="utf-8")
+    with OutcomeWriter(folder / "outcomes.jsonl") as writer:
+        for outcome in outcomes:
+            writer.write(outcome)
+    return folder
+
+
+def failed(kind: str = "http status", sample_id: str = "f", **failure: object) -> Failed:
+    """A question without an answer; keywords say why."""
+    asked = answered(sample_id=sample_id).model_dump(exclude={"outcome"})
+    return Failed.model_validate({**asked, "failure": {"kind": kind, "message": "m", **failure}})
+
+
+def table_rows(page: str) -> list[list[str]]:
+    """The rows of all tables of a page, as the texts of their cells."""
+    rows = re.findall(r"<tr[ >].*?</tr>", page, flags=re.DOTALL)
+    return [[text_of(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL)] for row in rows]
+
+
+def text_of(part: str) -> str:
+    """The text of a piece of a page, its spaces evened out."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", part)).split())

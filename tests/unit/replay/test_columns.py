@@ -5,15 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.replay.outcomes import Failed, OutcomeReader, Scored
+from clients.replay.outcomes import OutcomeReader, Scored
 from clients.replay.pictures import kept_path
 from clients.replay.record import Load
-from tests.unit.replay.reading import answered, columns
-
-
-def failed(kind: str = "http status", sample_id: str = "f", **failure: object) -> Failed:
-    asked = answered(sample_id=sample_id).model_dump(exclude={"outcome"})
-    return Failed.model_validate({**asked, "failure": {"kind": kind, "message": "m", **failure}})
+from tests.unit.replay.reading import answered, columns, failed
 
 
 def test_every_number_stands_under_its_own_name(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -73,7 +74,7 @@ def cells(axes: Axes) -> dict[tuple[float, float], float]:
     return {(box.get_y() + 0.5, box.get_x() + 0.5): box.get_alpha() / 0.75 for box in boxes if box.get_alpha()}
 
 
-def ticks(axis: Any) -> list[str]:
+def ticks(axis: Axis) -> list[str]:
     return [label.get_text() for label in axis.get_ticklabels()]
 
 
@@ -186,16 +187,20 @@ def test_each_difference_stands_in_its_metric_s_row_with_its_interval(drawn: dic
     assert (b, c) == ("B (n = 7)", "C (n = 9)")
     assert (b_points.get_xdata().tolist(), b_points.get_ydata().tolist()) == ([-0.1, 0.2], [-0.25, 0.75])
     assert (c_points.get_xdata().tolist(), c_points.get_ydata().tolist()) == ([0.0, 0.5], [0.25, 1.25])
-    assert b_reach[:, :, 0].tolist() == pytest.approx([[-0.3, 0.05], [0.1, 0.4]])
-    assert c_reach[:, :, 0].tolist() == pytest.approx([[-0.2, 0.2], [0.5, 0.6]])
+    assert b_reach[:, :, 0] == pytest.approx(np.array([[-0.3, 0.05], [0.1, 0.4]]))
+    assert c_reach[:, :, 0] == pytest.approx(np.array([[-0.2, 0.2], [0.5, 0.6]]))
 
 
 def test_a_drawing_takes_its_colours_and_font_from_the_page_and_keeps_its_ids_apart() -> None:
-    drawing = svg("mine-1", "Some <title>", lambda axes: axes.plot([0, 1], [0, 1], color=SERIES[1]))  # type: ignore[arg-type,return-value]
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=SERIES[1])
+
+    drawing = svg("mine-1", "Some title", draw)
+    assert 'aria-label="Some title"' in drawing
     assert "var(--series-2)" in drawing
     assert "currentColor" in drawing
     assert not any(f"#0000{n:02d}" in drawing for n in (1, 2, 3, 11, 12, 13, 14, 15))
     assert 'id="mine-1-' in drawing
     assert drawing.count('id="') == drawing.count('id="mine-1-')
     assert drawing.count("url(#") == drawing.count("url(#mine-1-") > 0
-    assert drawing == svg("mine-1", "Some <title>", lambda axes: axes.plot([0, 1], [0, 1], color=SERIES[1]))  # type: ignore[arg-type,return-value]
+    assert drawing == svg("mine-1", "Some title", draw)

@@ -1,6 +1,7 @@
 """Figures per layer, against numbers worked out by hand and definitions written out."""
 
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from tests.unit.replay.reading import answered, columns
 Layers = list[tuple[str, ...]]
 
 
-def traced(gold: str, layers: Layers | None, entropies: list[float] | None = None, **changes: object) -> Scored:
+def traced(gold: str, layers: Layers | None, entropies: Sequence[float] | None = None, **changes: object) -> Scored:
     """An answer whose layers' best tokens are given, and their entropies (if not, layer number i has i)."""
     traces = [
         {
@@ -113,7 +114,7 @@ def test_figures_are_over_the_traces_rows_wherever_they_stand(tmp_path: Path) ->
     """What has no trace, another type or a later line stands between them; two images have unlike numbers of traces."""
     outcomes = [
         answered("9", "9", image="b.png"),
-        traced("5", [("4",)], sample_id="again", image="b.png"),
+        traced("5", [("4",)], [100], sample_id="again", image="b.png"),
         traced("2", [("2",)], image="a.png"),
         traced("7", [("7",)], image="a.png", answer_type="numerical"),
         answered("9", "9", image="a.png"),
@@ -121,7 +122,7 @@ def test_figures_are_over_the_traces_rows_wherever_they_stand(tmp_path: Path) ->
         traced("2", [("三",)], image="a.png"),
         traced("2", [("二",)], image="a.png"),
         answered("9", "9", image="a.png"),
-        traced("5", [("5",)], sample_id="again", image="b.png"),
+        traced("5", [("5",)], [10], sample_id="again", image="b.png"),
     ]
     found = figures(tmp_path, outcomes)
     (layer,) = found.layers
@@ -131,7 +132,7 @@ def test_figures_are_over_the_traces_rows_wherever_they_stand(tmp_path: Path) ->
         (5, 1, (1,)),
         (7, 1, (0,)),
     ]
-    assert (layer.accuracy_latin, layer.accuracy_any) == (2 / 5, 3 / 5)
+    assert (layer.accuracy_latin, layer.accuracy_any, layer.entropy) == (2 / 5, 3 / 5, 2)
     # of two images, a quarter of the resamples hold one alone, another quarter the other
     assert layer.accuracy_latin_interval == pytest.approx((1 / 3, 1 / 2))
     assert layer.accuracy_any_interval == pytest.approx((1 / 2, 2 / 3))
@@ -158,11 +159,11 @@ def test_the_share_of_han_script_counts_each_trace_once_for_any_of_the_first_tok
         traced("3", [("三", "四", "a"), ("a", "b", "五")]),
         traced("3", [("a", "个", "个"), ("a", "b", "c")]),
         traced("3", [("a", "b", "c"), ("二", "b", "c")]),
-        traced("3", [("a", "b", "c"), ("a",)]),
+        traced("3", [("a", "b", "c"), ("五",)]),
     ]
     found = figures(tmp_path, traces)
     assert found.top_k == 3
-    assert [layer.han_share for layer in found.layers] == [(0.25, 0.5, 0.5), (0.25, 0.25, 0.5)]
+    assert [layer.han_share for layer in found.layers] == [(0.25, 0.5, 0.5), (0.5, 0.5, 0.75)]
 
 
 def test_entropy_is_the_mean_between_its_quartiles(tmp_path: Path) -> None:

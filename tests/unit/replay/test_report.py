@@ -11,7 +11,7 @@ import pytest
 
 from clients.replay.client import AskOptions
 from clients.replay.errors import ReplayError
-from clients.replay.report import report_runs, summary_table
+from clients.replay.report import report_runs
 
 if TYPE_CHECKING:
     from tests.unit.replay.conftest import FakeService
@@ -153,6 +153,7 @@ def test_the_page_shows_what_the_reader_needs(chart_run: Path, lens_run: Path, t
 def test_ids_stay_unique_with_two_lens_runs(lens_run: Path, tmp_path: Path) -> None:
     report_runs([lens_run, lens_run], tmp_path / "report", seed=0)
     ids = re.findall(r'id="([^"]+)"', (tmp_path / "report" / "index.html").read_text(encoding="utf-8"))
+    assert len(ids) > 100, "seven drawings each"
     assert len(set(ids)) == len(ids)
 
 
@@ -199,7 +200,6 @@ def test_a_run_without_an_answer_has_a_report(chart_run: Path, tmp_path: Path) -
     (chart_run / "outcomes.jsonl").write_bytes(b"")
     (report,) = report_runs([chart_run], tmp_path / "report", seed=0)
     assert report.overall is None
-    assert summary_table([report]).row_count == 1
     assert "Nothing was answered" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
 
 
