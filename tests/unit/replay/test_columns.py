@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.replay.outcomes import OutcomeReader, Scored
+from clients.replay.outcomes import Failed, OutcomeReader, Scored
 from clients.replay.pictures import kept_path
 from clients.replay.record import Load
 from tests.unit.replay.reading import answered, columns, failed
@@ -42,7 +42,7 @@ def test_every_number_stands_under_its_own_name(tmp_path: Path) -> None:
 
 
 def test_of_two_lines_of_one_question_the_later_counts(tmp_path: Path) -> None:
-    outcomes = [
+    outcomes: list[Scored | Failed] = [
         answered("4", sample_id="twice", image="old.png", finish_reason="length", cache="hit"),
         answered("5", "5", sample_id="once", image="z.png"),
         failed(sample_id="lost at first"),
@@ -67,7 +67,7 @@ def test_of_two_lines_of_one_question_the_later_counts(tmp_path: Path) -> None:
 
 
 def test_in_a_load_test_every_line_counts_also_of_one_question(tmp_path: Path) -> None:
-    outcomes = [answered("4", sample_id="s"), answered("3", sample_id="s"), failed(), failed()]
+    outcomes: list[Scored | Failed] = [answered("4", sample_id="s"), answered("3", sample_id="s"), failed(), failed()]
     found = columns(tmp_path, outcomes, load=Load())
     assert (found.n, found.failed) == (2, 2)
     assert found.scores["count_accuracy"].tolist() == [0, 1]
@@ -111,7 +111,7 @@ def test_only_counting_questions_have_a_count(tmp_path: Path) -> None:
 
 
 def test_failures_are_counted_by_kind_status_and_code_the_commonest_first(tmp_path: Path) -> None:
-    outcomes = [
+    outcomes: list[Scored | Failed] = [
         failed("timeout", "a", message="60 s"),
         failed("http status", "b", status=503, code="not_ready", message="first"),
         failed("http status", "c", status=503, code="not_ready", message="second"),

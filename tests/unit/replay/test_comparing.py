@@ -12,11 +12,12 @@ from typer.testing import CliRunner
 
 from clients.replay.__main__ import app
 from clients.replay.errors import ReplayError
+from clients.replay.outcomes import Failed, Scored
 from clients.replay.report import compare_figures, compare_runs
 from tests.unit.replay.reading import answered, failed, record_of, table_rows, text_of, write_run
 
 SIMPLE, COMPLEX = {"complexity": "simple"}, {"complexity": "complex"}
-OUTCOMES = {
+OUTCOMES: dict[str, list[Scored | Failed]] = {
     "A": [
         answered("4", "3", "a.png", sample_id="2", latency_ms=200, sent_at_s=10.1, labels=SIMPLE),
         answered("3", "3", "a.png", sample_id="1", latency_ms=100, sent_at_s=10.0, labels=SIMPLE),

@@ -1,6 +1,7 @@
 """The figures of one run: by group, beside their baseline, with intervals over images; worked out by hand."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,7 +135,7 @@ def test_the_seed_decides_every_interval(tmp_path: Path) -> None:
 def test_a_run_s_record_says_what_is_missing_and_by_when_an_answer_is_due(tmp_path: Path) -> None:
     shard = {"index": 1, "count": 3, "questions": 5}
     record = record_of(shard=shard, load={"deadline_ms": 100})
-    due = {"sent_at_s": 10.0, "intended_at_s": 10.0, "finish_reason": "length"}
+    due: dict[str, Any] = {"sent_at_s": 10.0, "intended_at_s": 10.0, "finish_reason": "length"}
     sent = [answered(latency_ms=ms, **due) for ms in (50, 100, 200)]
     found = compute("run", record, columns(tmp_path, sent, load=record.load), seed=0)
     assert (found.unasked, found.truncated, found.torn_lines) == (2, 3, 0)

@@ -1,6 +1,7 @@
 """The sentence about two runs: it says no more than its intervals and tests do."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def told(
     *,
     pictures: int = 30,
     unpaired: int = 0,
-    **changes: object,
+    **changes: Any,
 ) -> str:
     """The sentence about run B against run A; keywords change B's record."""
     differences = (OTHER_METRIC, difference)

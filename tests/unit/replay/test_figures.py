@@ -71,7 +71,8 @@ def bands(axes: Axes) -> dict[str, list[tuple[float, float]]]:
 def cells(axes: Axes) -> dict[tuple[float, float], float]:
     """The strength of each cell that is not empty, by row and column."""
     boxes = (patch for patch in axes.patches if isinstance(patch, Rectangle))
-    return {(box.get_y() + 0.5, box.get_x() + 0.5): box.get_alpha() / 0.75 for box in boxes if box.get_alpha()}
+    strengths = {(box.get_y() + 0.5, box.get_x() + 0.5): (box.get_alpha() or 0) / 0.75 for box in boxes}
+    return {place: strength for place, strength in strengths.items() if strength}
 
 
 def ticks(axis: Axis) -> list[str]:
@@ -85,7 +86,7 @@ def test_accuracy_has_a_curve_and_a_band_per_reading(drawn: dict[str, Axes]) -> 
     assert curves["any script"] == [0.2, 0.6, 0.9]
     assert curves["digits, English"] == [0.1, 0.4, 0.7]
     assert curves["majority baseline"] == [0.35, 0.35]
-    assert list(axes.get_lines()[0].get_xdata()) == [0, 1, 2]
+    assert np.asarray(axes.get_lines()[0].get_xdata()).tolist() == [0, 1, 2]
     any_script, latin = bands(axes).values()
     assert any_script == [(0.12, 0.28), (0.55, 0.65), (0.85, 0.95)]
     assert latin == [(0.05, 0.15), (0.3, 0.5), (0.6, 0.8)]
@@ -146,7 +147,8 @@ def test_each_part_of_the_latency_has_its_own_curve(drawn: dict[str, Axes], tmp_
     ]
     figures.latency_ecdf(columns(tmp_path, outcomes), 0)
     axes = drawn["Latency (n = 3)"]
-    reach = {str(line.get_label()): (min(line.get_xdata()), max(line.get_xdata())) for line in axes.get_lines()}
+    durations_ms = {str(line.get_label()): np.asarray(line.get_xdata(), float) for line in axes.get_lines()}
+    reach = {part: (values.min(), values.max()) for part, values in durations_ms.items()}
     assert reach == {"client": (100, 300), "inference": (50, 150), "queue": (10, 30)}
     assert lines(axes)["client"] == pytest.approx([0, 1 / 3, 2 / 3, 1])
 

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tests.unit.replay.reading import answered, columns
 Layers = list[tuple[str, ...]]
 
 
-def traced(gold: str, layers: Layers | None, entropies: Sequence[float] | None = None, **changes: object) -> Scored:
+def traced(gold: str, layers: Layers | None, entropies: Sequence[float] | None = None, **changes: Any) -> Scored:
     """An answer whose layers' best tokens are given, and their entropies (if not, layer number i has i)."""
     traces = [
         {
@@ -105,9 +106,10 @@ def test_without_a_trace_there_are_no_figures(tmp_path: Path, layers: list[tuple
 
 
 def test_traces_of_another_depth_are_left_out_and_counted(tmp_path: Path) -> None:
-    traces = [traced("3", [("3",), ("3",)]), traced("3", [("4",)])]
-    found = figures(tmp_path, traces)
-    assert (found.n, len(found.layers), found.other) == (1, 2, 1)
+    depths: list[Layers] = [[("3",), ("3",)], [("4",)], [("4",), ("4",), ("4",)], [("3",), ("4",)]]
+    found = figures(tmp_path, [traced("3", layers) for layers in depths])
+    assert (found.n, len(found.layers), found.other) == (2, 2, 2)
+    assert [layer.accuracy_any for layer in found.layers] == [1, 0.5]
 
 
 def test_figures_are_over_the_traces_rows_wherever_they_stand(tmp_path: Path) -> None:
