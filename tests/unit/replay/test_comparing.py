@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from markupsafe import Markup
 from typer.testing import CliRunner
 
 from clients.replay.__main__ import app
 from clients.replay.errors import ReplayError
 from clients.replay.outcomes import Failed, Scored
-from clients.replay.report import compare_figures, compare_runs
+from clients.replay.report import compare_runs
 from tests.unit.replay.reading import answered, failed, record_of, table_rows, text_of, write_run
 
 SIMPLE, COMPLEX = {"complexity": "simple"}, {"complexity": "complex"}
@@ -121,12 +120,6 @@ def test_the_file_holds_what_the_page_shows(content: dict[str, Any], page: str) 
     assert paired.startswith("B may answer better than A, but the tests do not agree (accuracy +66.7 points")
     assert alone.startswith("alone shares no question with A, so nothing can be paired")
     assert all(text in text_of(page) for text in (paired, alone))
-
-
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Drawing takes most of the time."""
-    monkeypatch.setattr(compare_figures, "svg", lambda *_: Markup())
 
 
 @pytest.mark.usefixtures("undrawn")

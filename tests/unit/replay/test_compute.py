@@ -82,6 +82,15 @@ def test_each_type_has_its_own_questions_images_and_baseline(report: RunReport) 
     assert score(yes_no, "exact_match") == pytest.approx((0, *exact_interval(0, 1), 1))
 
 
+def test_the_baseline_is_scored_by_each_question_s_own_type(tmp_path: Path) -> None:
+    """Said every time, 100 is near enough to the number 101, but is not the title 101."""
+    golds = (("100", NUMBER), ("101", STRING), ("100", NUMBER), ("101", NUMBER), ("100", NUMBER))
+    outcomes = [asked(n, "?", gold, "a", "structure", **kind) for n, (gold, kind) in enumerate(golds)]
+    found = compute("run", record_of("realcqa"), columns(tmp_path, outcomes, "realcqa"), seed=0)
+    assert score(found.overall, "by_type_rule")[3] == 4 / 5
+    assert score(found.overall, "exact_match")[3] == 3 / 5
+
+
 def test_groups_come_in_the_task_s_order_and_one_alone_has_no_table(report: RunReport) -> None:
     assert [entry.key for entry in report.tables] == ["answer_type", "kind"]
     assert [(row.group, row.n) for row in table(report, "kind").rows] == [("structure", 3), ("retrieval", 6)]
@@ -111,6 +120,7 @@ def test_counts_come_by_size_and_have_no_baseline_within_one_count(tmp_path: Pat
     labels = [{"complexity": name, "script": "Latin"} for name in ("simple", "complex", "complex", "simple", "complex")]
     outcomes = [answered(*pair, labels=own) for pair, own in zip(pairs, labels, strict=True)]
     found = compute("run", record_of(), columns(tmp_path, outcomes), seed=0)
+    assert [entry.key for entry in found.tables] == ["gold", "complexity"], "all are of one script"
     by_count = table(found, "gold").rows
     assert [(row.group, row.n, row.majority) for row in by_count] == [("2", 3, None), ("9", 1, None), ("10", 1, None)]
     assert [score(row, "count_accuracy")[::3] for row in by_count] == [(2 / 3, None), (0, None), (1, None)]
