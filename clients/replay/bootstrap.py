@@ -21,26 +21,26 @@ Interval = tuple[float, float]
 
 
 class ClusterBootstrap:
-    """Resamples of the clusters that ``clusters`` (n,) names by numbers; the same for the same seed."""
+    """Resamples of the ``count`` clusters that ``clusters`` (n,) names by numbers; the same for the same seed."""
 
     def __init__(self, clusters: NDArray[np.int32], seed: int, resamples: int = RESAMPLES) -> None:
         names, self.clusters = np.unique(clusters, return_inverse=True)
         self._seed = seed
         self._resamples = resamples
-        self._count = int(names.size)
+        self.count = int(names.size)
 
     @cached_property
     def _weights(self) -> NDArray[np.uint8]:
         """How often each resample holds each cluster, (resamples, clusters); more than 255 times is out of reach."""
         draw = np.random.default_rng(self._seed)
-        weights = np.empty((self._resamples, self._count), np.uint8)
+        weights = np.empty((self._resamples, self.count), np.uint8)
         for row in weights:
-            row[:] = np.bincount(draw.integers(self._count, size=self._count), minlength=self._count)
+            row[:] = np.bincount(draw.integers(self.count, size=self.count), minlength=self.count)
         return weights
 
     def totals(self, columns: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
         """The sum of each column (n,) in each resample, (resamples, columns)."""
-        sums = [np.bincount(self.clusters, weights=column, minlength=self._count) for column in columns]
+        sums = [np.bincount(self.clusters, weights=column, minlength=self.count) for column in columns]
         per_cluster = np.stack(sums, axis=1)
         batches = (self._weights[start : start + _BATCH] for start in range(0, self._resamples, _BATCH))
         return np.concatenate([batch.astype(np.float64) @ per_cluster for batch in batches])
@@ -72,10 +72,12 @@ def interval(statistics: NDArray[np.float64], level: float = LEVEL) -> Interval:
 def share_interval(statistics: NDArray[np.float64], value: float, clusters: int) -> Interval:
     """The interval of a mean of scores from 0 to 1 over ``clusters`` pictures.
 
-    Where every score is 0, or every one 1, resampling cannot vary: then the exact (Clopper-Pearson) interval of as many
-    trials as there are pictures stands in, which has a closed form there.
+    Where every score is 0, or every one 1, resampling cannot vary: then the exact interval stands in.
     """
-    if value in {0.0, 1.0}:
-        reach = 1 - ((1 - LEVEL) / 2) ** (1 / clusters)
-        return (0.0, reach) if value == 0 else (1 - reach, 1.0)
-    return interval(statistics)
+    return exact_interval(value, clusters) if value in {0.0, 1.0} else interval(statistics)
+
+
+def exact_interval(value: float, trials: int, level: float = LEVEL) -> Interval:
+    """The Clopper-Pearson interval of a share of 0 or 1 of so many trials, which has a closed form there."""
+    reach = 1 - ((1 - level) / 2) ** (1 / trials)
+    return (0.0, reach) if value == 0 else (1 - reach, 1.0)

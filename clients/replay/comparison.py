@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.replay.bootstrap import LEVEL, ClusterBootstrap, Interval, interval
+from clients.replay.bootstrap import LEVEL, ClusterBootstrap, Interval, exact_interval, interval
 from clients.replay.columns import NO_COUNT, RunColumns
 from clients.replay.errors import ReplayError
 from clients.replay.tasks.task import Task
@@ -124,7 +124,7 @@ def _compare(task: Task, runs: tuple[Run, Run], rows: Rows, seed: int, together:
         reference=reference.name,
         other=other.name,
         n=len(rows[0]),
-        pictures=bootstrap.clusters_of(np.ones(len(rows[0]), np.bool_)),
+        pictures=bootstrap.count,
         unpaired=left.n + right.n - 2 * len(rows[0]),
         together=together,
         verdict=_mcnemar(verdicts[0], verdicts[1], together),
@@ -150,10 +150,22 @@ def _means(
 ) -> list[Difference]:
     pairs = [(left.scores[metric.name][rows[0]], right.scores[metric.name][rows[1]]) for metric in task.metrics]
     totals = bootstrap.totals([np.ones(len(rows[0])), *(theirs - ours for ours, theirs in pairs)])
+    statistics = totals[:, 1:] / totals[:, :1]
     return [
-        _difference(metric.name, float(ours.mean()), float(theirs.mean()), totals[:, 1 + place] / totals[:, 0], level)
+        _difference(
+            metric.name,
+            float(ours.mean()),
+            float(theirs.mean()),
+            interval(statistics[:, place], level) if (ours != theirs).any() else _unvaried(bootstrap, level),
+        )
         for place, (metric, (ours, theirs)) in enumerate(zip(task.metrics, pairs, strict=True))
     ]
+
+
+def _unvaried(bootstrap: ClusterBootstrap, level: float) -> Interval:
+    """The interval of a mean difference where no question differs, so that resampling cannot vary."""
+    _, reach = exact_interval(0, bootstrap.count, level)  # of the share of pictures that differ
+    return -reach, reach
 
 
 def _rmse(
@@ -164,16 +176,16 @@ def _rmse(
     read = ((wanted != NO_COUNT) & (ours != NO_COUNT) & (theirs != NO_COUNT)).astype(np.float64)
     if not read.any():
         return []
-    squares = [read * (given - wanted) ** 2 for given in (ours, theirs)]
+    squares = [read * (given - wanted).astype(np.float64) ** 2 for given in (ours, theirs)]
     totals = bootstrap.totals([read, *squares])
     with np.errstate(invalid="ignore"):  # a resample may hold no such question
         errors = np.sqrt(totals[:, 1:] / totals[:, :1])
     own = [float(np.sqrt(column.sum() / read.sum())) for column in squares]
-    return [_difference("rmse", own[0], own[1], errors[:, 1] - errors[:, 0], level)]
+    return [_difference("rmse", own[0], own[1], interval(errors[:, 1] - errors[:, 0], level))]
 
 
-def _difference(metric: str, ours: float, theirs: float, statistics: NDArray[np.float64], level: float) -> Difference:
-    return Difference(metric, ours, theirs, theirs - ours, *interval(statistics, level))
+def _difference(metric: str, ours: float, theirs: float, limits: Interval) -> Difference:
+    return Difference(metric, ours, theirs, theirs - ours, *limits)
 
 
 def _ratios(

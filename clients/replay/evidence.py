@@ -33,14 +33,16 @@ def signed(value: float, digits: int = 1) -> str:
 
 
 def _quality(comparison: Comparison, difference: Difference, headline: Metric) -> str:
-    other, reference, tested = comparison.other, comparison.reference, comparison.verdict.p < ALPHA
+    other, reference, verdict = comparison.other, comparison.reference, comparison.verdict
+    tested = verdict.p < ALPHA
     points, low, high = (100 * value for value in (difference.difference, difference.low, difference.high))
     word = "better" if points > 0 else "worse"
     basis = (
         f"{headline.label.lower()} {signed(points)} points, {signed(low)} to {signed(high)}, over {comparison.n} "
-        f"questions about {comparison.pictures} pictures; McNemar {p_value(comparison.verdict.p)}"
+        f"questions about {comparison.pictures} pictures; McNemar {p_value(verdict.p)}"
     )
-    if difference.shown and tested:
+    # a headline that goes by another rule than right or wrong may point the other way
+    if difference.shown and tested and (points > 0) == (verdict.only_other > verdict.only_reference):
         return f"{other} answers {word} than {reference} ({basis})"
     if difference.shown or tested:
         return f"{other} may answer {word} than {reference}, but the tests do not agree ({basis})"

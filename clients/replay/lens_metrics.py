@@ -138,8 +138,7 @@ def _by_answer(right: NDArray[np.bool_], wanted: NDArray[np.int64]) -> tuple[Ans
 def _intervals(right: NDArray[np.bool_], bootstrap: ClusterBootstrap) -> list[Interval]:
     ones = np.ones(len(right))
     totals = bootstrap.totals([ones, *right.T.astype(np.float64)])
-    clusters = bootstrap.clusters_of(ones > 0)
     return [
-        share_interval(totals[:, 1 + column] / totals[:, 0], float(right[:, column].mean()), clusters)
+        share_interval(totals[:, 1 + column] / totals[:, 0], float(right[:, column].mean()), bootstrap.count)
         for column in range(right.shape[1])
     ]

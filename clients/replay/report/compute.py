@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.replay.bootstrap import ClusterBootstrap, Interval, interval, share_interval
+from clients.replay.bootstrap import ClusterBootstrap, Interval, share_interval
 from clients.replay.columns import FailureCount, RunColumns, read_columns
 from clients.replay.counts import CountFigures, count_figures
 from clients.replay.errors import ReplayError
@@ -160,19 +160,14 @@ class _Scorer:
             return None
         means = np.nanmean(np.stack(self._means(list(groups.values()))), axis=0)
         rows = self._rows(grouping, groups)
-        scores = tuple(
-            Score(
-                metric.name,
-                float(np.mean([row.scores[place].value for row in rows])),
-                *interval(means[:, place]),
-                float(np.mean([row.scores[place].baseline or 0.0 for row in rows])),
-            )
-            for place, metric in enumerate(self._task.metrics)
-        )
-        return Row(f"mean over {len(rows)} types", "", self._columns.n, self._bootstrap_pictures(), None, scores)
-
-    def _bootstrap_pictures(self) -> int:
-        return self._bootstrap.clusters_of(np.ones(self._columns.n, np.bool_))
+        fewest = min(row.pictures for row in rows)  # where resampling cannot vary, the mean is as sure as that type
+        scores = []
+        for place, metric in enumerate(self._task.metrics):
+            value = float(np.mean([row.scores[place].value for row in rows]))
+            limits = share_interval(means[:, place], value, fewest)
+            against = float(np.mean([row.scores[place].baseline or 0.0 for row in rows]))
+            scores.append(Score(metric.name, value, *limits, against))
+        return Row(f"mean over {len(rows)} types", "", self._columns.n, self._bootstrap.count, None, tuple(scores))
 
     def _groups(self, grouping: Grouping) -> dict[str, NDArray[np.bool_]]:
         coded = self._columns.groups[grouping.key]

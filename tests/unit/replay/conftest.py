@@ -11,12 +11,14 @@ from typing import Any
 
 import httpx
 import pytest
+from markupsafe import Markup
 from PIL import Image
 from rich.console import Console
 
 from clients.replay.client import AskOptions
 from clients.replay.outcomes import Scored
 from clients.replay.record import Criteria
+from clients.replay.report import compare_figures, figures
 from clients.replay.run import RunConfig, RunSummary, run
 from clients.replay.tasks import TASKS
 from tests.unit.replay.serving import Handler, serving
@@ -239,3 +241,10 @@ def asked(url: str, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def digest_of() -> Callable[[Path], str]:
     """The digest of a file, as the client sends it."""
     return lambda path: hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves the drawings out of reports and comparisons: they take most of the time."""
+    for module in (figures, compare_figures):
+        monkeypatch.setattr(module, "svg", lambda *_: Markup())

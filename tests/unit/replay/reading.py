@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import html
+import itertools
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +15,8 @@ from hypothesis import HealthCheck, Phase, settings
 
 from clients.replay.columns import RunColumns, read_columns
 from clients.replay.folder import RunFolder
-from clients.replay.gold import AnswerType
+from clients.replay.gold import AnswerType, Gold
+
 from clients.replay.index import SampleIndex
 from clients.replay.outcomes import Failed, OutcomeReader, OutcomeWriter, Scored
 from clients.replay.record import Load, RunRecord
@@ -119,3 +123,70 @@ def question(name: str, picture: str, **fields: Any) -> Sample:
 def ids(index: SampleIndex) -> list[str]:
     """The questions that are left, in the order they would be asked."""
     return [sample.id for sample in index.samples()]
+_NUMBERS = itertools.count()
+
+
+def answered(answer: str = "3", gold: Gold = "3", image: str = "a.png", **changes: object) -> Scored:
+    """An answer to a counting question of its own; keywords replace fields."""
+    fields: dict[str, object] = {
+        "sample_id": f"s{next(_NUMBERS)}",
+        "image": image,
+        "question": "How many?",
+        "gold": gold,
+        "answer_type": "count",
+        "latency_ms": 10.0,
+        "answer": answer,
+        "finish_reason": "stop",
+        "usage": {"image_tokens": 1, "prompt_tokens": 2, "completion_tokens": 3},
+        "timing": {"queue_ms": 1, "preprocess_ms": 2, "inference_ms": 5, "total_ms": 9},
+        **changes,
+    }
+    return Scored.model_validate(fields)
+
+
+def record_of(task: str = "tallyqa", **changes: object) -> RunRecord:
+    """The record of a run that ended; keywords replace fields."""
+    fields: dict[str, object] = {
+        "task": task,
+        "data": "data",
+        "selection": {"split": "test", "questions": 9, "pictures": 4, "sha256": "5e1ec7ed"},
+        "url": "http://127.0.0.1:9",
+        "concurrency": 2,
+        "lens": False,
+        "timeout_s": 60,
+        "server": {"id": "org/m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"},
+        "versions": {"python": "3"},
+        "machine": {"cpu": "c", "cores": 2, "system": "Linux"},
+        "started": "2026-01-02T03:04:05Z",
+        "ended": "2026-01-02T03:05:05Z",
+        "status": "finished",
+        **changes,
+    }
+    return RunRecord.model_validate(fields)
+
+
+def write_run(folder: Path, outcomes: Sequence[Scored | Failed], record: RunRecord) -> Path:
+    """A run folder that holds these outcomes."""
+    folder.mkdir()
+    (folder / "run.json").write_text(record.model_dump_json(), encoding="utf-8")
+    with OutcomeWriter(folder / "outcomes.jsonl") as writer:
+        for outcome in outcomes:
+            writer.write(outcome)
+    return folder
+
+
+def failed(kind: str = "http status", sample_id: str = "f", **failure: object) -> Failed:
+    """A question without an answer; keywords say why."""
+    asked = answered(sample_id=sample_id).model_dump(exclude={"outcome"})
+    return Failed.model_validate({**asked, "failure": {"kind": kind, "message": "m", **failure}})
+
+
+def table_rows(page: str) -> list[list[str]]:
+    """The rows of all tables of a page, as the texts of their cells."""
+    rows = re.findall(r"<tr[ >].*?</tr>", page, flags=re.DOTALL)
+    return [[text_of(cell) for cell in re.findall(r"<t[hd][^>]*>(.*?)</t[hd]>", row, flags=re.DOTALL)] for row in rows]
+
+
+def text_of(part: str) -> str:
+    """The text of a piece of a page, its spaces evened out."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", part)).split())

@@ -1,4 +1,4 @@
-"""How far counts are off: root mean square error, its baseline and interval, and the confusion of counts."""
+"""How far counts are off, against figures worked out by hand."""
 
 from pathlib import Path
 
@@ -7,85 +7,86 @@ import pytest
 
 from clients.replay.counts import CountFigures, count_figures
 from clients.replay.outcomes import Scored
-from tests.unit.replay.reading import columns
+from tests.unit.replay.reading import answered, columns
 
 
-def outcome(number: int, gold: str, answer: str, picture: str, answer_type: str = "count") -> Scored:
-    return Scored.model_validate(
-        {
-            "sample_id": str(number),
-            "image": picture,
-            "question": "How many?",
-            "gold": gold,
-            "answer_type": answer_type,
-            "latency_ms": 100,
-            "answer": answer,
-            "finish_reason": "stop",
-            "usage": {"image_tokens": 1, "prompt_tokens": 1, "completion_tokens": 1},
-            "timing": {"queue_ms": 1, "preprocess_ms": 1, "inference_ms": 5, "total_ms": 9},
-        }
-    )
-
-
-def figures(folder: Path, *pairs: tuple[str, str], per_picture: int = 1, seed: int = 0) -> CountFigures:
-    """Of gold and answer, so many in a row about one picture."""
-    made = [outcome(number, *pair, f"{number // per_picture}.png") for number, pair in enumerate(pairs)]
-    found = count_figures(columns(folder, made), seed)
+def figures(folder: Path, outcomes: list[Scored]) -> CountFigures:
+    found = count_figures(columns(folder, outcomes), seed=0)
     assert found is not None
     return found
 
 
-def test_errors_are_squared_whatever_their_sign_and_answers_without_a_number_have_none(tmp_path: Path) -> None:
-    found = figures(tmp_path, ("3", "three"), ("7", "5"), ("2", "两"), ("1", "7"), ("9", "many"), ("2", ""))
+def test_the_root_mean_square_error_is_over_the_answers_that_spell_a_number(tmp_path: Path) -> None:
+    """Errors 2, 0, 1, 4; two answers spell none, and one question is not about a count."""
+    outcomes = [
+        *(answered(answer, gold) for answer, gold in (("5", "3"), ("3", "3"), ("四", "5"), ("9", "5"))),
+        *(answered(answer, "7") for answer in ("many", "seven dogs")),
+        answered("90", "1", answer_type="numerical"),
+    ]
+    found = figures(tmp_path, outcomes)
     assert (found.n, found.unread) == (4, 2)
-    assert found.rmse == pytest.approx(np.sqrt((4 + 36) / 4))
-    # 2 is the commonest gold count, counting those whose answer spells no number
-    assert found.rmse_baseline == pytest.approx(np.sqrt((1 + 25 + 0 + 1 + 49 + 0) / 6))
+    assert found.rmse == pytest.approx(np.sqrt((4 + 0 + 1 + 16) / 4))
 
 
-def test_the_confusion_has_a_row_for_each_gold_count_and_a_last_column_for_all_else(tmp_path: Path) -> None:
+def test_its_interval_resamples_images(tmp_path: Path) -> None:
+    """Of two images, a quarter of the resamples hold one alone, another quarter the other."""
+    near = [answered(answer, "3", image="near.png") for answer in ("4", "2", "5")]
+    far = [answered(answer, "3", image="far.png") for answer in ("6", "3", "none at all")]
+    found = figures(tmp_path, [near[0], *far, *near[1:]])
+    assert found.rmse_interval == pytest.approx((np.sqrt((1 + 1 + 4) / 3), np.sqrt((9 + 0) / 2)))
+
+
+def test_its_baseline_says_the_commonest_gold_count_every_time(tmp_path: Path) -> None:
+    """The commonest is 2, though none of its answers spells a number; 4 and 9 are off by 2 and 7."""
+    outcomes = [
+        answered(answer, gold)
+        for answer, gold in (("?", "2"), ("4", "4"), ("?", "2"), ("9", "9"), ("?", "2"), ("8", "9"))
+    ]
+    assert figures(tmp_path, outcomes).rmse_baseline == pytest.approx(np.sqrt((0 * 3 + 4 + 49 * 2) / 6))
+
+
+def test_of_two_gold_counts_as_common_the_smaller_is_the_baseline(tmp_path: Path) -> None:
+    outcomes = [answered("5", gold) for gold in ("9", "2", "9", "2", "3")]
+    assert figures(tmp_path, outcomes).rmse_baseline == pytest.approx(np.sqrt((49 * 2 + 1) / 5))
+
+
+def test_an_absurdly_large_count_is_as_far_off_as_it_says(tmp_path: Path) -> None:
+    assert figures(tmp_path, [answered(f"{10**10}", "0")]).rmse == pytest.approx(1e10)
+
+
+def test_the_confusion_has_a_row_per_gold_count_and_a_last_column_for_other_answers(tmp_path: Path) -> None:
     pairs = [
-        ("0", "0"),
-        ("2", "5"),
-        ("2", "5"),
-        ("5", "2"),
+        ("3", "2"),
+        ("2", "2"),
+        ("2", "2"),
+        ("0", "15"),
         ("15", "15"),
-        ("15", "16"),
-        ("0", "none at all"),
-        ("16", "3"),
+        ("16", "15"),
+        ("?", "15"),
+        ("15", "0"),
+        ("4", "16"),
     ]
-    found = figures(tmp_path, *pairs)
-    filled = {(gold, given): n for gold, row in enumerate(found.confusion) for given, n in enumerate(row) if n}
-    assert filled == {(0, 0): 1, (2, 5): 2, (5, 2): 1, (15, 15): 1, (15, 16): 1, (0, 16): 1}
-    assert (len(found.confusion), {len(row) for row in found.confusion}) == (16, {17})
-    assert (found.n, found.unread) == (7, 1)
+    confusion = figures(tmp_path, [answered(answer, gold) for answer, gold in pairs]).confusion
+    cells = {(gold, given): n for gold, row in enumerate(confusion) for given, n in enumerate(row) if n}
+    assert cells == {(2, 3): 1, (2, 2): 2, (15, 0): 1, (15, 15): 1, (15, 16): 2, (0, 15): 1}
+    assert (len(confusion), {len(row) for row in confusion}) == (16, {17})
 
 
-def test_only_counting_questions_are_counted(tmp_path: Path) -> None:
-    made = [
-        outcome(1, "3", "5", "a.png"),
-        outcome(2, "3", "9", "b.png", "numerical"),
-        outcome(3, "yes", "1", "b.png", "binary"),
-    ]
-    found = count_figures(columns(tmp_path, made), seed=0)
-    assert found is not None
-    assert (found.n, found.unread, found.rmse) == (1, 0, 2)
+@pytest.mark.parametrize("outcome", [answered("many"), answered("3", "3", answer_type="numerical")])
+def test_without_a_count_there_are_no_figures(tmp_path: Path, outcome: Scored) -> None:
+    assert count_figures(columns(tmp_path, [outcome]), seed=0) is None
 
 
-@pytest.mark.parametrize("pairs", [[], [("3", "many"), ("2", "few")]], ids=["no-questions", "no-numbers"])
-def test_without_a_count_there_are_no_figures(tmp_path: Path, pairs: list[tuple[str, str]]) -> None:
-    made = [outcome(number, *pair, "a.png") for number, pair in enumerate(pairs)]
-    assert count_figures(columns(tmp_path, made), seed=0) is None
+def test_its_interval_is_as_wide_as_the_images_are_few_and_depends_on_the_seed(tmp_path: Path) -> None:
+    errors = [place**2 % 7 for place in range(40) for _ in range(5)]
 
+    def interval(per_image: int, seed: int = 0) -> tuple[float, float]:
+        outcomes = [answered(str(3 + error), image=f"{at // per_image}.png") for at, error in enumerate(errors)]
+        found = count_figures(columns(tmp_path, outcomes), seed)
+        assert found is not None
+        return found.rmse_interval
 
-def test_the_interval_is_over_pictures_around_the_error_and_depends_on_the_seed(tmp_path: Path) -> None:
-    errors = [picture**2 % 7 for picture in range(40)]
-    pairs = [("3", str(3 + error)) for error in errors for _ in range(5)]
-    apart, together = figures(tmp_path, *pairs), figures(tmp_path, *pairs, per_picture=5)
-    again, other = figures(tmp_path, *pairs, per_picture=5), figures(tmp_path, *pairs, per_picture=5, seed=1)
-    low, high = together.rmse_interval
-    assert together.rmse == pytest.approx(np.sqrt(np.mean(np.square(errors))))
-    assert low < together.rmse < high
-    # five questions of a picture err alike, so there are a fifth as many independent ones
-    assert (high - low) / (apart.rmse_interval[1] - apart.rmse_interval[0]) == pytest.approx(np.sqrt(5), rel=0.15)
-    assert together.rmse_interval == again.rmse_interval != other.rmse_interval
+    (low, high), (apart_low, apart_high) = interval(5), interval(1)
+    # five questions of an image err alike, so there are a fifth as many independent ones
+    assert (high - low) / (apart_high - apart_low) == pytest.approx(np.sqrt(5), rel=0.15)
+    assert interval(5) == (low, high) != interval(5, seed=1)
