@@ -10,7 +10,7 @@ import torch
 from services.matcha.backends import Hardware
 from services.matcha.backends.torch_backend import TorchBackend
 from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
-from services.matcha.settings import SERVED_FROM, VARIANTS, MatchaSettings, Variant, VariantError, chosen_variant
+from services.matcha.settings import VARIANTS, Variant
 
 Artifact = Callable[[str], Path]
 Questions = list[tuple[ChartQuestion, str]]
@@ -62,28 +62,6 @@ def test_it_answers_as_fp32_does(engine: ChartQA, artifact: Artifact, bundled_qu
     golds = [gold for question, gold in bundled_questions if question.max_patches == 90]
     assert sum(one == other for one, other in zip(given, expected, strict=True)) >= len(asked) - 1
     assert sum(one == gold for one, gold in zip(given, golds, strict=True)) >= 0.75 * len(golds)
-
-
-class TestChoice:
-    @pytest.mark.parametrize("held", ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino-int8"])
-    def test_the_folders_own_variant_is_the_default(self, held: str) -> None:
-        assert chosen_variant(MatchaSettings(force_bf16=True), held) == held
-
-    @pytest.mark.parametrize(("variant", "held"), [(v, h) for v in VARIANTS for h in ("fp32", "onnx-fp32", "int8")])
-    def test_a_folder_of_another_kind_is_refused(self, variant: Variant, held: str) -> None:
-        settings = MatchaSettings(variant=variant, force_bf16=True)
-        if held in SERVED_FROM[variant]:
-            assert chosen_variant(settings, held) == variant
-        else:
-            with pytest.raises(VariantError, match="prepare one as"):
-                chosen_variant(settings, held)
-
-    def test_bf16_is_refused_where_it_is_slow_unless_forced(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("services.matcha.settings.computes_in_bf16", lambda: False)
-        with pytest.raises(VariantError, match="--force-bf16"):
-            chosen_variant(MatchaSettings(variant="bf16"), "fp32")
-        assert chosen_variant(MatchaSettings(variant="bf16", force_bf16=True), "fp32") == "bf16"
-        assert chosen_variant(MatchaSettings(variant="bf16", device="cuda"), "fp32") == "bf16"
 
 
 def test_rows_beyond_256_are_not_rounded_in_bf16(artifact: Artifact) -> None:
