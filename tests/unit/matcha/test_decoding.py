@@ -21,12 +21,12 @@ VISION = {"seq_len": 40, "num_attention_heads": 4, "d_kv": 6}
 NEXT, FIRST, CROSS, ENCODER = "decoder_with_past_model", "decoder_model", "cross_attention_model", "encoder_model"
 
 
-def marks(numbers: list[int], own: bool, length: int) -> dict[str, NDArray[np.float32]]:
+def marks(numbers: list[int], attention: str, length: int) -> dict[str, NDArray[np.float32]]:
     """Keys and values (B, heads, length, width) that differ by picture, layer, attention, kind, and position."""
-    attention, found = "decoder" if own else "encoder", {}
+    found = {}
     for layer in range(LAYERS):
         for kind in ("key", "value"):
-            base = 100 * layer + 20 * own + 10 * (kind == "key")
+            base = 100 * layer + 20 * (attention == "decoder") + 10 * (kind == "key")
             rows = [np.full((HEADS, length, WIDTH), 1000 * number + base, dtype=np.float32) for number in numbers]
             found[f"{layer}.{attention}.{kind}"] = np.stack(rows) + np.arange(length, dtype=np.float32)[:, None] / 100
     return found
@@ -46,6 +46,7 @@ class Toy:
     loaded: list[str] = field(default_factory=list)
     ran: list[tuple[str, int]] = field(default_factory=list)
     shapes: list[tuple[int, int]] = field(default_factory=list)
+    patches: dict[int, int] = field(default_factory=dict)
 
     def __call__(self, path: Path) -> "ToyGraph":
         self.loaded.append(path.name)
@@ -74,11 +75,12 @@ class ToyGraph:
         assert mask.dtype == np.int64
         assert mask.tolist() == patches[:, 0].astype(bool).tolist()  # row ids: real patches, and nothing else
         self.toy.shapes.append((len(mask), int(mask.sum())))
+        self.toy.patches[int(patches[0, 2])] = int(mask.sum())
         return {"last_hidden_state": patches[None, :, 2:3]}
 
     def _cross_attention(self, inputs: Arrays) -> Arrays:
         (states,) = inputs["encoder_hidden_states"]
-        return named("present", marks([int(states[0, 0])], own=False, length=len(states)))
+        return named("present", marks([int(states[0, 0])], attention="encoder", length=len(states)))
 
     def _decoder(self, inputs: Arrays) -> Arrays:
         assert inputs["input_ids"].tolist() == [[START]]
@@ -88,7 +90,7 @@ class ToyGraph:
         seen = self._cross_attention(inputs)
         return {
             "logits": self.toy.logits([number], 0),
-            **named("present", marks([number], own=True, length=1)),
+            **named("present", marks([number], attention="decoder", length=1)),
             **seen,
         }
 
@@ -97,12 +99,15 @@ class ToyGraph:
         numbers = [int(each) // 1000 for each in inputs["past_key_values.0.encoder.key"][:, 0, 0, 0]]
         step = inputs["past_key_values.0.decoder.key"].shape[2]
         self.toy.ran.append((self.name, len(numbers)))
-        for name, state in named("past_key_values", marks(numbers, own=True, length=step)).items():
+        for row, number in zip(mask, numbers, strict=True):
+            real = self.toy.patches[number]
+            assert row.tolist() == [1] * real + [0] * (len(row) - real)
+        for name, state in named("past_key_values", marks(numbers, attention="decoder", length=step)).items():
             assert np.array_equal(inputs[name], state), name
-        for name, state in named("past_key_values", marks(numbers, own=False, length=mask.shape[1])).items():
-            real = mask[:, None, :, None].astype(bool)
-            assert np.array_equal(np.where(real, inputs[name], 0), np.where(real, state, 0)), name
-            assert not np.where(real, 0, inputs[name]).any() or self.toy.fixed_patches, name
+        for name, state in named("past_key_values", marks(numbers, attention="encoder", length=mask.shape[1])).items():
+            kept = mask[:, None, :, None].astype(bool)
+            assert np.array_equal(np.where(kept, inputs[name], 0), np.where(kept, state, 0)), name
+            assert not np.where(kept, 0, inputs[name]).any() or self.toy.fixed_patches, name
         before = self.toy.logits(numbers, step - 1)[:, 0].argmax(axis=1) if step else [START]
         for (given_id,), number, token in zip(inputs["input_ids"], numbers, before, strict=True):
             ended = step >= self.toy.limits.get(number, 99) or EOS in self.toy.scripts[number][:step]
@@ -111,7 +116,7 @@ class ToyGraph:
         assert inputs["attention_mask"].tolist() == [[1] * (step + 1)] * len(numbers)
         return {
             "logits": self.toy.logits(numbers, step),
-            **named("present", marks(numbers, own=True, length=step + 1)),
+            **named("present", marks(numbers, attention="decoder", length=step + 1)),
         }
 
 
@@ -165,7 +170,8 @@ def test_graphs_bound_to_a_number_of_patches_get_as_many_the_rest_masked(
     model = GraphModel(folder, toy)
     assert model.fixed_patches == 8
     assert model.generate([picture(5, patches), picture(6, 1)], [9, 9]) == [[4, 3, EOS], [2, EOS]]
-    assert toy.shapes == [fed, (8, 1)]
+    assert model.generate([picture(5, patches)], [9]) == [[4, 3, EOS]]
+    assert toy.shapes == [fed, (8, 1), fed]
 
 
 def test_only_graphs_that_are_run_are_loaded(tmp_path: Path) -> None:

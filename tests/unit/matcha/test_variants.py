@@ -2,12 +2,17 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from transformers.models.pix2struct.modeling_pix2struct import Pix2StructTextModel
 
 from services.matcha.backends import Hardware
+from services.matcha.backends.onnx_backend import OnnxGraph
+from services.matcha.backends.openvino_backend import OpenVinoGraph
 from services.matcha.backends.torch_backend import TorchBackend
 from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
 from services.matcha.settings import VARIANTS, Variant
@@ -18,10 +23,18 @@ Questions = list[tuple[ChartQuestion, str]]
 FOLDERS: dict[Variant, str] = {"openvino": "onnx-fp32"}
 """From which artifact a variant is served here, if not from one of its own name."""
 
+ROUNDING: dict[Variant, float] = {"fp32": 1e-3, "onnx-fp32": 1e-3}
+"""Of a log probability; elsewhere logits may come in bfloat16, whose steps are 1/16 where most of them lie."""
+
 
 @pytest.fixture(scope="module", params=VARIANTS)
-def engine(request: pytest.FixtureRequest, artifact: Artifact) -> ChartQA:
-    variant: Variant = request.param
+def variant(request: pytest.FixtureRequest) -> Variant:
+    each: Variant = request.param
+    return each
+
+
+@pytest.fixture(scope="module")
+def engine(variant: Variant, artifact: Artifact) -> ChartQA:
     return ChartQA(artifact(FOLDERS.get(variant, variant)), None, variant, Hardware(threads=1))
 
 
@@ -43,6 +56,50 @@ def test_a_batch_never_changes_an_answer(engine: ChartQA, bundled_questions: Que
                     one.completion_tokens,
                     one.patches,
                 )
+
+
+@pytest.fixture
+def logits(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float64]]:
+    """Of each token decoded, whatever the runtime, as it is decoded."""
+    decoded: list[NDArray[np.float64]] = []
+
+    def noted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 what each runtime takes and gives
+            outputs = call(*arguments, **options)
+            if "logits" in outputs:
+                rows = outputs["logits"][:, -1]
+                decoded.extend(np.asarray(rows.float() if isinstance(rows, torch.Tensor) else rows, dtype=np.float64))
+            return outputs
+
+        return run
+
+    for graph in (OnnxGraph, OpenVinoGraph):
+        monkeypatch.setattr(graph, "__call__", noted(graph.__call__))
+    monkeypatch.setattr(Pix2StructTextModel, "forward", noted(Pix2StructTextModel.forward))
+    return decoded
+
+
+def test_a_batch_never_changes_a_probability(
+    engine: ChartQA, variant: Variant, bundled_questions: Questions, logits: list[NDArray[np.float64]]
+) -> None:
+    """Texts can agree where numbers do not; the pictures differ so much that padding would show in any."""
+
+    def log_probabilities(asked: list[ChartQuestion]) -> tuple[list[ChartAnswer], NDArray[np.float64]]:
+        logits.clear()
+        given = answers(engine, asked)
+        rows = np.stack(logits).reshape(-1, len(asked), len(logits[0]))  # (tokens, pictures, vocabulary)
+        return given, rows - np.log(np.exp(rows).sum(axis=2, keepdims=True))
+
+    asked = [
+        ChartQuestion(question.chart, question.text, patches, max_new_tokens=5)
+        for (question, _), patches in zip(bundled_questions, (60, 6, 90, 24), strict=False)
+    ]
+    together, batched = log_probabilities(asked)
+    assert len({answer.patches // 10 for answer in together}) == len(asked)
+    for index, question in enumerate(asked):
+        (answer,), alone = log_probabilities([question])
+        tokens = answer.completion_tokens
+        assert np.abs(batched[:tokens, index] - alone[:tokens, 0]).max() < ROUNDING.get(variant, 0.1)
 
 
 def test_each_answer_of_a_batch_has_its_own_limit(engine: ChartQA, bundled_questions: Questions) -> None:
