@@ -46,6 +46,9 @@ class Manifest(BaseModel):
     )
     max_patches: int | None = Field(default=None, ge=1, description="Default of a request; null where it has none.")
     processor: Source | None = Field(default=None, description="Where tokenizer files came from, if not the source.")
+    inputs: str | None = Field(
+        default=None, description="Sum of what else it was made of, which the source does not tell; null if unknown."
+    )
     tools: dict[str, str] = Field(description="Versions that made the folder, by package.")
     sha256: dict[FileName, str]
 

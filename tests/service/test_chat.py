@@ -13,7 +13,7 @@ from PIL import Image
 from pydantic import BaseModel
 
 from clients.demo.services import Service
-from services.common.schemas import ErrorEnvelope
+from services.common.schemas import AnswerResponse, ErrorEnvelope
 from tests.pictures import encode, png_header
 
 QUESTION = "How many shapes are there?"
@@ -222,8 +222,13 @@ def test_matcha_reads_the_last_user_message(matcha: Service, png: bytes) -> None
             *messages(png),
         ]
         completion = client.chat.completions.create(model="any", messages=turns, extra_body={"max_patches": 50})
+        body = {"image": base64.b64encode(png).decode(), "question": QUESTION, "max_patches": 50}
+        direct = AnswerResponse.model_validate_json(
+            httpx.post(f"{matcha.url}/v1/answer", json=body, timeout=60).content
+        )
+        assert completion.choices[0].message.content == direct.answer
         assert completion.usage is not None
-        assert 0 < completion.usage.prompt_tokens <= 50
+        assert completion.usage.prompt_tokens == direct.usage.prompt_tokens
         refused: dict[str, dict[str, Any]] = {
             "one picture and a question": {"messages": [{"role": "user", "content": "How many?"}]},
             "temperature": {"temperature": 0.7},

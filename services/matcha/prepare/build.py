@@ -1,6 +1,7 @@
 """From a checkpoint to an artifact folder: the weights in the variant's form, tokenizer, header font, manifest."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -16,10 +17,10 @@ from typing import Any, Final, cast
 from safetensors import SafetensorError
 
 from services.common.artifact import seal, whole_folder
-from services.common.manifest import Manifest, ManifestError, Source, verify
+from services.common.manifest import MANIFEST_NAME, Manifest, ManifestError, Source, file_sha256, verify
 from services.matcha.backends.torch_backend import Form, load_model
 from services.matcha.header import load_font
-from services.matcha.prepare.calibrate import calibration_patches
+from services.matcha.prepare.calibrate import calibration_patches, calibration_pictures
 from services.matcha.prepare.export import WeightsFile, export, graphs
 from services.matcha.prepare.quantize import quantize
 from services.matcha.prepare.source import (
@@ -51,6 +52,7 @@ _ROOM: Final = {"fp32": 1.1, "bf16": 0.6, "int8": 0.7, "onnx-fp32": 1.2, "onnx-i
 
 _NO_SPACE: Final = os.strerror(errno.ENOSPC)
 """What both Python and safetensors, each in an error of its own, say of a full disk."""
+_INPUTS: Final = "another font, tokenizer, configuration, or calibration pictures"
 
 Report = Callable[[str], None]
 
@@ -64,8 +66,8 @@ class Extras:
     calibration: Path | None = None
 
 
-def already_prepared(out: Path, variant: str, source: Source) -> bool:
-    """Whether the folder holds just this, whole.
+def already_prepared(out: Path, checkpoint: Checkpoint, variant: str, extras: Extras) -> bool:
+    """Whether the folder holds just this, whole, and made of the same files.
 
     Raises:
         PrepareError: it holds something else.
@@ -79,11 +81,29 @@ def already_prepared(out: Path, variant: str, source: Source) -> bool:
     except ManifestError as error:
         message = f"{out} exists and is no artifact of this model ({error}): name another folder, or pass --force"
         raise PrepareError(message) from error
-    if (manifest.variant, manifest.source) != (variant, source):
-        held = f"{manifest.source.id} @ {manifest.source.revision} as {manifest.variant}"
+    held = f"{manifest.source.id} @ {manifest.source.revision} as {manifest.variant}"
+    if (manifest.variant, manifest.source) != (variant, checkpoint.source):
         message = f"{out} holds {held}: name another folder, or pass --force"
         raise PrepareError(message)
+    if manifest.inputs not in {None, inputs_sum(checkpoint, variant, extras)}:
+        message = f"{out} holds {held}, but made with {_INPUTS}: name another folder, or pass --force"
+        raise PrepareError(message)
     return True
+
+
+def inputs_sum(checkpoint: Checkpoint, variant: str, extras: Extras) -> str:
+    """A sum of what a folder is made of beside the weights that its source tells: what else decides its answers.
+
+    Only what was asked for: a font that the hub could not give yesterday makes no other folder today.
+    """
+    own, elsewhere = _has_tokenizer(checkpoint.folder), Path(extras.processor)
+    folders = [checkpoint.folder, *([] if own or not elsewhere.is_dir() else [elsewhere])]
+    files = [folder / name for folder in folders for name in (MANIFEST_NAME, *_CONFIGS, *TOKENIZER_FILES)]
+    files += [extras.font] if extras.font else []
+    files += calibration_pictures(extras.calibration) if extras.calibration and variant == "openvino-int8" else []
+    sums = [file_sha256(path) if path.is_file() else "" for path in files]
+    named = [] if own or elsewhere.is_dir() else [extras.processor]
+    return hashlib.sha256(json.dumps([sums, named]).encode()).hexdigest()
 
 
 def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, report: Report) -> None:
@@ -95,6 +115,7 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
     _require_room(checkpoint, variant, out)
     if variant == "openvino-int8":
         _require_calibration(extras)
+    inputs = inputs_sum(checkpoint, variant, extras)
     try:
         with whole_folder(out) as folder:
             report("tokenizer and header font")
@@ -105,6 +126,7 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
                 processor=_copy_processor(checkpoint, extras.processor, folder),
                 header_font=_copy_font(checkpoint, extras.font, folder),
                 max_patches=_max_patches(checkpoint, folder),
+                inputs=inputs,
                 tools=_tools(),
                 sha256={},
             )
@@ -175,9 +197,13 @@ def _require_calibration(extras: Extras) -> None:
         raise PrepareError(message)
 
 
+def _has_tokenizer(folder: Path) -> bool:
+    return (folder / TOKENIZER_FILES[0]).is_file()
+
+
 def _copy_processor(checkpoint: Checkpoint, processor: str, folder: Path) -> Source | None:
     """Tokenizer and processor files, the model's own or another's; where from, in the second case."""
-    own = (checkpoint.folder / TOKENIZER_FILES[0]).is_file()
+    own = _has_tokenizer(checkpoint.folder)
     origin, source = (checkpoint.folder, None) if own else processor_files(processor, None)
     for name in TOKENIZER_FILES:
         if (origin / name).is_file():

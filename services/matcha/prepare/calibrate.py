@@ -22,20 +22,28 @@ _QUESTIONS: Final = (
 )
 
 
-def calibration_patches(folder: Path, header_font: Path | None, max_patches: int) -> list[Floats]:
-    """Patches (rows, 770) of up to ``MOST_PICTURES`` pictures, spread evenly over the folder's names.
+def calibration_pictures(folder: Path) -> list[Path]:
+    """Up to ``MOST_PICTURES`` pictures, spread evenly over the folder's names.
 
     Raises:
-        PrepareError: there are none, or one cannot be read.
+        PrepareError: there are none.
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
     if not found:
         message = f"{folder} holds no PNG or JPEG picture: name a folder of charts like those to be served"
         raise PrepareError(message)
-    chosen = [found[index] for index in np.linspace(0, len(found) - 1, min(len(found), MOST_PICTURES), dtype=int)]
+    return [found[index] for index in np.linspace(0, len(found) - 1, min(len(found), MOST_PICTURES), dtype=int)]
+
+
+def calibration_patches(folder: Path, header_font: Path | None, max_patches: int) -> list[Floats]:
+    """Patches (rows, 770) of each of its ``calibration_pictures``.
+
+    Raises:
+        PrepareError: there are none, or one cannot be read.
+    """
     font = load_font(header_font)
     patches = []
-    for index, path in enumerate(chosen):
+    for index, path in enumerate(calibration_pictures(folder)):
         try:
             with Image.open(path) as picture:
                 drawn = render_header(picture.convert("RGB"), _QUESTIONS[index % len(_QUESTIONS)], font)

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers.utils import logging as transformers_logging
 
-from services.common.manifest import ManifestError
-from services.matcha.prepare.build import Extras, already_prepared, build, steps
+from services.common.manifest import ManifestError, verify
+from services.matcha.prepare.build import ARCHITECTURE, Extras, already_prepared, build, steps
 from services.matcha.prepare.source import PrepareError, find
 
 INTERRUPTED = 130  # as shells report a command that Ctrl-C ended
@@ -64,7 +64,10 @@ class Prepare(BaseModel):
                 f"{self.model} is prepared as {checkpoint.manifest.variant} already: prepare from the fp32 weights"
             )
             raise PrepareError(message)
-        if not self.force and already_prepared(self.out, self.variant, checkpoint.source):
+        if checkpoint.manifest:
+            verify(checkpoint.folder, ARCHITECTURE)  # what is made of altered weights would carry an unaltered name
+        extras = Extras(self.processor, self.font, self.calibration)
+        if not self.force and already_prepared(self.out, checkpoint, self.variant, extras):
             console.print(f"{self.out} is prepared already: nothing to do", highlight=False, soft_wrap=True)
             return
         with _progress(console) as progress:
@@ -75,7 +78,7 @@ class Prepare(BaseModel):
                 if not console.is_terminal:
                     console.print(f"{self.variant}: {step}", highlight=False, soft_wrap=True)
 
-            build(checkpoint, self.variant, self.out, Extras(self.processor, self.font, self.calibration), report)
+            build(checkpoint, self.variant, self.out, extras, report)
         console.print(f"written: {self.out}", highlight=False, soft_wrap=True)
 
 

@@ -1,12 +1,21 @@
 import json
+import shutil
+import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image, ImageFont
 
 from services.matcha.engine import ChartQuestion
 
+if TYPE_CHECKING:
+    from tests.unit.matcha.making import Weights
+
+MODEL = Path(__file__).parents[3] / "models/tiny-matcha"
 SAMPLE = Path(__file__).parents[3] / "clients/samples/realcqa"
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json")
 
 
 @pytest.fixture
@@ -27,3 +36,42 @@ def bundled_questions() -> list[tuple[ChartQuestion, str]]:
         gold = ", ".join(block["answer"]) if isinstance(block["answer"], list) else str(block["answer"])
         pairs.append((ChartQuestion(chart, block["question"], (90, 60, 75)[number % 3], max_new_tokens=16), gold))
     return pairs
+
+
+@pytest.fixture
+def weights(monkeypatch: pytest.MonkeyPatch) -> "Weights":
+    """What stands in for the weights of every model that is prepared; no hub, and no font of the system's."""
+    from services.matcha.prepare import build  # noqa: PLC0415 it imports torch, which most tests here do not need
+    from tests.unit.matcha.making import Weights  # noqa: PLC0415
+
+    stand_in = Weights()
+    monkeypatch.setattr(build, "load_model", stand_in.load)
+    monkeypatch.setattr(build, "graphs", lambda _: ["a.onnx", "b.onnx"])
+    monkeypatch.setattr(build, "export", stand_in.export)
+    monkeypatch.setattr(build, "quantize", stand_in.quantize)
+    openvino = "services.matcha.prepare.quantize_openvino"  # which takes seconds to import
+    monkeypatch.setitem(sys.modules, openvino, SimpleNamespace(quantize_openvino=stand_in.quantize))
+    monkeypatch.setattr(build, "training_font", lambda: None)
+    monkeypatch.setattr(build, "_LIBERATION", Path("/nowhere"))
+    return stand_in
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A model as others publish theirs, with a processor of its own; its weights are nonsense."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    for name in ("config.json", "generation_config.json", *TOKENIZER):
+        shutil.copy(MODEL / name, folder)
+    (folder / "model.safetensors").write_bytes(b"weights")
+    return folder
+
+
+@pytest.fixture
+def charts(tmp_path: Path) -> Path:
+    """Pictures to calibrate on."""
+    folder = tmp_path / "charts"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (60, 40), (number, 0, 0)).save(folder / f"{number}.png")
+    return folder

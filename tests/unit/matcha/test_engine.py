@@ -64,15 +64,6 @@ def test_answers_are_those_of_transformers(engine: ChartQA) -> None:
         assert answer.finish_reason == "stop"
 
 
-def test_a_side_longer_than_the_model_knows_is_refused(engine: ChartQA, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine._backend, "positions", 100)  # noqa: SLF001 a model with fewer positions
-    (refused,) = engine.answer(
-        [ChartQuestion(Image.new("RGB", (4000, 20)), "What?", max_patches=8192, max_new_tokens=4)]
-    )
-    assert isinstance(refused, InvalidRequestError)
-    assert "one side" in refused.message
-
-
 def test_a_question_that_cannot_be_answered_leaves_its_neighbours_alone(
     engine: ChartQA, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,8 @@ MODEL = Path(__file__).parents[3] / "models/tiny-matcha"
 ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
 Artifact = Callable[[str], Path]
 
+pytestmark = pytest.mark.slow
+
 
 def matcha(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "services.matcha", *arguments]

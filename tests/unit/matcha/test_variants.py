@@ -2,15 +2,20 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from transformers.models.pix2struct.modeling_pix2struct import Pix2StructTextModel
 
 from services.matcha.backends import Hardware
+from services.matcha.backends.onnx_backend import OnnxGraph
+from services.matcha.backends.openvino_backend import OpenVinoGraph
 from services.matcha.backends.torch_backend import TorchBackend
 from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
-from services.matcha.settings import SERVED_FROM, VARIANTS, MatchaSettings, Variant, VariantError, chosen_variant
+from services.matcha.settings import VARIANTS, Variant
 
 Artifact = Callable[[str], Path]
 Questions = list[tuple[ChartQuestion, str]]
@@ -18,10 +23,18 @@ Questions = list[tuple[ChartQuestion, str]]
 FOLDERS: dict[Variant, str] = {"openvino": "onnx-fp32"}
 """From which artifact a variant is served here, if not from one of its own name."""
 
+ROUNDING: dict[Variant, float] = {"fp32": 1e-3, "onnx-fp32": 1e-3}
+"""Of a log probability; elsewhere logits may come in bfloat16, whose steps are 1/16 where most of them lie."""
+
 
 @pytest.fixture(scope="module", params=VARIANTS)
-def engine(request: pytest.FixtureRequest, artifact: Artifact) -> ChartQA:
-    variant: Variant = request.param
+def variant(request: pytest.FixtureRequest) -> Variant:
+    each: Variant = request.param
+    return each
+
+
+@pytest.fixture(scope="module")
+def engine(variant: Variant, artifact: Artifact) -> ChartQA:
     return ChartQA(artifact(FOLDERS.get(variant, variant)), None, variant, Hardware(threads=1))
 
 
@@ -45,6 +58,50 @@ def test_a_batch_never_changes_an_answer(engine: ChartQA, bundled_questions: Que
                 )
 
 
+@pytest.fixture
+def logits(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float64]]:
+    """Of each token decoded, whatever the runtime, as it is decoded."""
+    decoded: list[NDArray[np.float64]] = []
+
+    def noted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def run(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 what each runtime takes and gives
+            outputs = call(*arguments, **options)
+            if "logits" in outputs:
+                rows = outputs["logits"][:, -1]
+                decoded.extend(np.asarray(rows.float() if isinstance(rows, torch.Tensor) else rows, dtype=np.float64))
+            return outputs
+
+        return run
+
+    for graph in (OnnxGraph, OpenVinoGraph):
+        monkeypatch.setattr(graph, "__call__", noted(graph.__call__))
+    monkeypatch.setattr(Pix2StructTextModel, "forward", noted(Pix2StructTextModel.forward))
+    return decoded
+
+
+def test_a_batch_never_changes_a_probability(
+    engine: ChartQA, variant: Variant, bundled_questions: Questions, logits: list[NDArray[np.float64]]
+) -> None:
+    """Texts can agree where numbers do not; the pictures differ so much that padding would show in any."""
+
+    def log_probabilities(asked: list[ChartQuestion]) -> tuple[list[ChartAnswer], NDArray[np.float64]]:
+        logits.clear()
+        given = answers(engine, asked)
+        rows = np.stack(logits).reshape(-1, len(asked), len(logits[0]))  # (tokens, pictures, vocabulary)
+        return given, rows - np.log(np.exp(rows).sum(axis=2, keepdims=True))
+
+    asked = [
+        ChartQuestion(question.chart, question.text, patches, max_new_tokens=5)
+        for (question, _), patches in zip(bundled_questions, (60, 6, 90, 24), strict=False)
+    ]
+    together, batched = log_probabilities(asked)
+    assert len({answer.patches // 10 for answer in together}) == len(asked)
+    for index, question in enumerate(asked):
+        (answer,), alone = log_probabilities([question])
+        tokens = answer.completion_tokens
+        assert np.abs(batched[:tokens, index] - alone[:tokens, 0]).max() < ROUNDING.get(variant, 0.1)
+
+
 def test_each_answer_of_a_batch_has_its_own_limit(engine: ChartQA, bundled_questions: Questions) -> None:
     question = max((question for question, _ in bundled_questions), key=lambda each: len(each.text))
     short = ChartQuestion(question.chart, question.text, question.max_patches, max_new_tokens=1)
@@ -62,28 +119,6 @@ def test_it_answers_as_fp32_does(engine: ChartQA, artifact: Artifact, bundled_qu
     golds = [gold for question, gold in bundled_questions if question.max_patches == 90]
     assert sum(one == other for one, other in zip(given, expected, strict=True)) >= len(asked) - 1
     assert sum(one == gold for one, gold in zip(given, golds, strict=True)) >= 0.75 * len(golds)
-
-
-class TestChoice:
-    @pytest.mark.parametrize("held", ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino-int8"])
-    def test_the_folders_own_variant_is_the_default(self, held: str) -> None:
-        assert chosen_variant(MatchaSettings(force_bf16=True), held) == held
-
-    @pytest.mark.parametrize(("variant", "held"), [(v, h) for v in VARIANTS for h in ("fp32", "onnx-fp32", "int8")])
-    def test_a_folder_of_another_kind_is_refused(self, variant: Variant, held: str) -> None:
-        settings = MatchaSettings(variant=variant, force_bf16=True)
-        if held in SERVED_FROM[variant]:
-            assert chosen_variant(settings, held) == variant
-        else:
-            with pytest.raises(VariantError, match="prepare one as"):
-                chosen_variant(settings, held)
-
-    def test_bf16_is_refused_where_it_is_slow_unless_forced(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("services.matcha.settings.computes_in_bf16", lambda: False)
-        with pytest.raises(VariantError, match="--force-bf16"):
-            chosen_variant(MatchaSettings(variant="bf16"), "fp32")
-        assert chosen_variant(MatchaSettings(variant="bf16", force_bf16=True), "fp32") == "bf16"
-        assert chosen_variant(MatchaSettings(variant="bf16", device="cuda"), "fp32") == "bf16"
 
 
 def test_rows_beyond_256_are_not_rounded_in_bf16(artifact: Artifact) -> None:

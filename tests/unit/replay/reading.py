@@ -1,9 +1,9 @@
 """What a run or a data folder holds, all at once: for small ones, in tests."""
 
 import dataclasses
-import json
 import html
 import itertools
+import json
 import re
 from collections import Counter
 from collections.abc import Sequence
@@ -16,7 +16,6 @@ from hypothesis import HealthCheck, Phase, settings
 from clients.replay.columns import RunColumns, read_columns
 from clients.replay.folder import RunFolder
 from clients.replay.gold import AnswerType, Gold
-
 from clients.replay.index import SampleIndex
 from clients.replay.outcomes import Failed, OutcomeReader, OutcomeWriter, Scored
 from clients.replay.record import Load, RunRecord
@@ -62,10 +61,10 @@ def outcomes_of(run: Path) -> set[str]:
     return set(lines)
 
 
-def record_of(**changes: object) -> RunRecord:
+def record_of(task: str = "tallyqa", **changes: object) -> RunRecord:
     """The record of a finished run, no two of its numbers alike; keywords replace fields."""
     fields: dict[str, object] = {
-        "task": "tallyqa",
+        "task": task,
         "data": "tallyqa",
         "selection": {"split": "test", "seed": 7, "questions": 90, "pictures": 40, "sha256": "aa"},
         "url": "http://127.0.0.1:9",
@@ -123,6 +122,8 @@ def question(name: str, picture: str, **fields: Any) -> Sample:
 def ids(index: SampleIndex) -> list[str]:
     """The questions that are left, in the order they would be asked."""
     return [sample.id for sample in index.samples()]
+
+
 _NUMBERS = itertools.count()
 
 
@@ -142,27 +143,6 @@ def answered(answer: str = "3", gold: Gold = "3", image: str = "a.png", **change
         **changes,
     }
     return Scored.model_validate(fields)
-
-
-def record_of(task: str = "tallyqa", **changes: object) -> RunRecord:
-    """The record of a run that ended; keywords replace fields."""
-    fields: dict[str, object] = {
-        "task": task,
-        "data": "data",
-        "selection": {"split": "test", "questions": 9, "pictures": 4, "sha256": "5e1ec7ed"},
-        "url": "http://127.0.0.1:9",
-        "concurrency": 2,
-        "lens": False,
-        "timeout_s": 60,
-        "server": {"id": "org/m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"},
-        "versions": {"python": "3"},
-        "machine": {"cpu": "c", "cores": 2, "system": "Linux"},
-        "started": "2026-01-02T03:04:05Z",
-        "ended": "2026-01-02T03:05:05Z",
-        "status": "finished",
-        **changes,
-    }
-    return RunRecord.model_validate(fields)
 
 
 def write_run(folder: Path, outcomes: Sequence[Scored | Failed], record: RunRecord) -> Path:

@@ -1,0 +1,68 @@
+"""Artifact folders made in no time: weights and graphs stood in for, all else real."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import matplotlib as mpl
+from pydantic_settings import CliApp
+
+from services.common.manifest import Manifest, verify
+from services.matcha.prepare.build import Extras, build
+from services.matcha.prepare.command import Prepare
+from services.matcha.prepare.source import find
+
+MODEL = Path(__file__).parents[3] / "models/tiny-matcha"
+ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
+FONTS = Path(mpl.__file__).parent / "mpl-data/fonts/ttf"
+SANS, MONO = FONTS / "DejaVuSans.ttf", FONTS / "DejaVuSansMono.ttf"
+
+
+@dataclass
+class Weights:
+    """Stands in for the loaded model and for what exports and quantizes it."""
+
+    asked: list[tuple[Path, str, dict[str, Any]]] = field(default_factory=list)
+    fails: BaseException | None = None
+    saved: Path | None = None
+    calibrated: int | None = None
+
+    @property
+    def config(self) -> "Weights":
+        return self
+
+    generation_config = config
+
+    def load(self, folder: Path, form: str, **options: Any) -> "Weights":
+        self.asked.append((folder, form, options))
+        return self
+
+    def save_pretrained(self, folder: Path, **_: object) -> None:
+        (folder / "model.safetensors").write_bytes(b"half")
+        if self.fails:
+            raise self.fails
+        self.saved = folder
+
+    def export(self, graph: str, folder: Path, _: object) -> None:
+        (folder / graph).write_text("fp32")
+
+    def quantize(self, exported: Path, folder: Path, pictures: list[Any] | None = None) -> None:
+        for path in exported.glob("*.onnx"):
+            (folder / path.name).write_text("int8")
+        self.calibrated = None if pictures is None else len(pictures)
+
+
+def made(model: Path, out: Path, variant: str = "fp32", **extras: Any) -> Manifest:
+    """Build a folder, verify it, and give its manifest."""
+    build(find(str(model), None), variant, out, Extras(**extras), lambda _: None)
+    return verify(out, ARCHITECTURE)
+
+
+def prepare(model: Path, out: Path, *options: str, variant: str = "fp32") -> None:
+    """The command, in this process."""
+    CliApp.run(Prepare, cli_args=[str(model), "--out", str(out), "--variant", variant, *options])
+
+
+def names(folder: Path) -> list[str]:
+    """What a folder holds."""
+    return sorted(path.name for path in folder.iterdir())

@@ -1,0 +1,189 @@
+"""What an artifact folder holds, whatever happens while it is made."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.common.manifest import Source, read_manifest, verify, write_manifest
+from services.matcha.prepare import build as building
+from services.matcha.prepare.build import Extras, build, steps
+from services.matcha.prepare.source import PrepareError, find
+from tests.unit.matcha.conftest import TOKENIZER
+from tests.unit.matcha.making import ARCHITECTURE, MODEL, MONO, SANS, Weights, made, names
+
+pytestmark = pytest.mark.usefixtures("weights")
+
+
+class TestManifest:
+    def test_it_tells_source_variant_and_what_stood_in(self, plain: Path, tmp_path: Path) -> None:
+        manifest = made(plain, tmp_path / "out", "bf16", font=MONO)
+        assert manifest.source == find(str(plain), None).source
+        assert (manifest.variant, manifest.processor) == ("bf16", None)
+        assert (manifest.header_font, manifest.max_patches) == ("DejaVuSansMono.ttf", 90)
+        assert (tmp_path / "out/DejaVuSansMono.ttf").read_bytes() == MONO.read_bytes()
+        assert names(tmp_path / "out") == sorted(
+            ["DejaVuSansMono.ttf", "manifest.json", "model.safetensors", *TOKENIZER]
+        )
+        assert set(manifest.sha256) == set(names(tmp_path / "out")) - {"manifest.json"}
+        assert {"torch", "transformers", "pillow", "tokenizers"} <= set(manifest.tools)
+
+    def test_the_processor_is_anothers_only_where_the_model_has_none(self, plain: Path, tmp_path: Path) -> None:
+        assert made(plain, tmp_path / "own", processor=str(MODEL)).processor is None
+        (plain / "tokenizer.json").unlink()
+        manifest = made(plain, tmp_path / "others", processor=str(MODEL))
+        assert manifest.processor == Source(id="tallyglass/tiny-matcha", revision="seed-0")
+        for name in TOKENIZER:
+            assert (tmp_path / "others" / name).read_bytes() == (MODEL / name).read_bytes()
+
+    def test_tools_that_are_not_installed_had_no_part(
+        self, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def version(name: str) -> str:
+            if name == "nncf":
+                raise building.PackageNotFoundError
+            return f"{name}-1"
+
+        monkeypatch.setattr(building, "version", version)
+        tools = made(plain, tmp_path / "out").tools
+        assert tools["onnx"] == "onnx-1"
+        assert "nncf" not in tools
+
+    @pytest.mark.parametrize(
+        ("said", "patches"), [({"max_patches": 33}, 33), ({}, None), (None, None)], ids=["said", "not said", "no file"]
+    )
+    def test_patches_are_the_processors(
+        self, said: dict[str, int] | None, patches: int | None, plain: Path, tmp_path: Path
+    ) -> None:
+        (plain / "preprocessor_config.json").unlink()
+        if said is not None:
+            (plain / "preprocessor_config.json").write_text(json.dumps(said))
+        assert made(plain, tmp_path / "out").max_patches == patches
+
+    def test_a_folder_of_ours_keeps_its_patches_and_font(self, plain: Path, tmp_path: Path) -> None:
+        made(plain, tmp_path / "one", font=MONO)
+        write_manifest(tmp_path / "one", read_manifest(tmp_path / "one").model_copy(update={"max_patches": 44}))
+        shutil.copy(MODEL / "config.json", tmp_path / "one")
+        manifest = made(tmp_path / "one", tmp_path / "two", "bf16")
+        assert (manifest.max_patches, manifest.header_font) == (44, "DejaVuSansMono.ttf")
+        assert made(tmp_path / "one", tmp_path / "three", "bf16", font=SANS).header_font == "DejaVuSans.ttf"
+        assert manifest.source == find(str(plain), None).source
+
+
+class TestFont:
+    def test_that_of_training_then_liberation_then_pillows(
+        self, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert made(plain, tmp_path / "none").header_font is None
+        monkeypatch.setattr(building, "_LIBERATION", SANS)
+        assert made(plain, tmp_path / "stand-in").header_font == "DejaVuSans.ttf"
+        monkeypatch.setattr(building, "training_font", lambda: MONO)
+        assert made(plain, tmp_path / "training").header_font == "DejaVuSansMono.ttf"
+        assert made(plain, tmp_path / "named", font=SANS).header_font == "DejaVuSans.ttf"
+
+    def test_a_model_drawn_with_pillows_font_keeps_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(building, "training_font", lambda: MONO)
+        assert made(MODEL, tmp_path / "out").header_font is None
+
+    def test_what_is_no_font_is_refused_and_nothing_left(self, plain: Path, tmp_path: Path) -> None:
+        with pytest.raises(PrepareError, match=r"config\.json is no font that can be drawn with .*--font"):
+            made(plain, tmp_path / "out", font=plain / "config.json")
+        assert names(tmp_path) == ["plain"]
+
+
+class TestWeightsFiles:
+    @pytest.mark.parametrize("variant", ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8"])
+    def test_safetensors_are_read_in_the_form_asked_for(
+        self, variant: str, plain: Path, tmp_path: Path, weights: Weights
+    ) -> None:
+        made(plain, tmp_path / "out", variant)
+        form = "fp32" if variant.startswith("onnx") else variant
+        assert weights.asked == [(plain, form, {"use_safetensors": True})]
+
+    @pytest.mark.parametrize("variant", ["fp32", "onnx-fp32"])
+    def test_a_pickle_is_read_as_weights_alone(
+        self, variant: str, plain: Path, tmp_path: Path, weights: Weights
+    ) -> None:
+        (plain / "model.safetensors").rename(plain / "pytorch_model.bin")
+        made(plain, tmp_path / "out", variant)
+        assert weights.asked == [(plain, "fp32", {"use_safetensors": False, "weights_only": True})]
+
+    @pytest.mark.parametrize(("variant", "form"), [("onnx-fp32", "fp32"), ("onnx-int8", "int8")])
+    def test_graphs_are_in_the_form_asked_for_with_the_configurations(
+        self, variant: str, form: str, plain: Path, tmp_path: Path, weights: Weights
+    ) -> None:
+        made(plain, tmp_path / "out", variant)
+        assert [(tmp_path / "out" / name).read_text() for name in ("a.onnx", "b.onnx")] == [form, form]
+        assert ("model.onnx.data" in names(tmp_path / "out")) == (form == "fp32")
+        assert weights.saved is not None  # configurations
+        assert names(tmp_path) == ["out", "plain"]
+
+    def test_openvino_int8_measures_on_the_pictures_named(
+        self, plain: Path, charts: Path, tmp_path: Path, weights: Weights
+    ) -> None:
+        made(plain, tmp_path / "out", "openvino-int8", calibration=charts)
+        assert weights.calibrated == 3
+        made(plain, tmp_path / "other", "onnx-int8", calibration=charts)
+        assert weights.calibrated is None
+
+    @pytest.mark.parametrize("variant", ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino-int8"])
+    def test_as_many_steps_are_told_as_were_promised(
+        self, variant: str, plain: Path, charts: Path, tmp_path: Path
+    ) -> None:
+        told: list[str] = []
+        build(find(str(plain), None), variant, tmp_path / "out", Extras(calibration=charts), told.append)
+        assert len(told) == len(set(told)) == steps(variant)
+        assert (told[0], told[-1]) == ("tokenizer and header font", "manifest")
+
+
+class TestWholeOrNotAtAll:
+    @pytest.mark.parametrize("error", [RuntimeError("in the middle"), OSError("of another kind"), KeyboardInterrupt()])
+    @pytest.mark.parametrize("variant", ["fp32", "onnx-int8"])
+    def test_what_fails_in_the_middle_leaves_the_old_folder_and_nothing_else(
+        self, error: Exception, variant: str, plain: Path, tmp_path: Path, weights: Weights
+    ) -> None:
+        before = made(plain, tmp_path / "out")
+        weights.fails = error
+        with pytest.raises(type(error)):
+            made(plain, tmp_path / "out", variant, font=MONO)
+        assert verify(tmp_path / "out", ARCHITECTURE) == before
+        assert names(tmp_path) == ["out", "plain"]
+
+    @pytest.mark.parametrize("kind", [OSError, building.SafetensorError])
+    def test_a_full_disk_is_told(self, kind: type[Exception], plain: Path, tmp_path: Path, weights: Weights) -> None:
+        weights.fails = kind("No space left on device (os error 28)")
+        with pytest.raises(PrepareError, match=r"the disk of .* is full.*nothing was left behind"):
+            made(plain, tmp_path / "out")
+        assert names(tmp_path) == ["plain"]
+
+    @pytest.mark.parametrize(
+        ("variant", "needed"),
+        [
+            ("fp32", 1100),
+            ("bf16", 600),
+            ("int8", 700),
+            ("onnx-fp32", 1200),
+            ("onnx-int8", 2000),
+            ("openvino-int8", 2000),
+        ],
+    )
+    def test_room_is_enough_at_the_byte(
+        self, variant: str, needed: int, plain: Path, charts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (plain / "model.safetensors").write_bytes(bytes(1000))
+        asked = []
+
+        def usage(path: Path) -> Any:  # noqa: ANN401 a private named tuple
+            asked.append(path)
+            return shutil._ntuple_diskusage(10**9, 0, free)  # type: ignore[attr-defined] # noqa: SLF001
+
+        monkeypatch.setattr(building.shutil, "disk_usage", usage)
+        free = needed - 1
+        with pytest.raises(PrepareError, match="are free"):
+            made(plain, tmp_path / "not/yet/out", variant, calibration=charts)
+        assert names(tmp_path) == ["charts", "plain"]
+        free = needed
+        made(plain, tmp_path / "not/yet/out", variant, calibration=charts)
+        assert set(asked) == {tmp_path}  # the folder that is there already

@@ -1,0 +1,91 @@
+"""What MatCha is asked when it is asked in a conversation."""
+
+import base64
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.common.chat import MatchaChat
+from services.common.schemas import MAX_QUESTION_CHARACTERS, MatchaRequest
+
+
+def picture(name: str) -> dict[str, Any]:
+    return {
+        "type": "image_url",
+        "image_url": {"url": f"data:image/png;base64,{base64.b64encode(name.encode()).decode()}"},
+    }
+
+
+def text(value: str) -> dict[str, Any]:
+    return {"type": "text", "text": value}
+
+
+def turn(role: str, *content: dict[str, Any]) -> dict[str, Any]:
+    return {"role": role, "content": list(content)}
+
+
+def asked(*messages: dict[str, Any], **fields: Any) -> MatchaRequest:
+    return MatchaChat.model_validate({"messages": list(messages), **fields}).for_worker()
+
+
+FIRST = turn("user", picture("first"), text("What is the first?"))
+LAST = turn("user", text("What is"), picture("last"), text("the last?"))
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        (LAST,),
+        (FIRST, LAST),
+        (turn("system", text("Be brief.")), FIRST, turn("assistant", text("One.")), FIRST, LAST),
+        (FIRST, LAST, turn("assistant", text("Two."))),
+        (turn("user", text("No picture.")), LAST, turn("system", text("Be brief."))),
+        (turn("user", picture("a"), picture("b")), LAST),
+    ],
+)
+def test_the_last_user_message_is_the_question(turns: tuple[dict[str, Any], ...]) -> None:
+    request = asked(*turns)
+    assert (request.image, request.question) == (b"last", "What is\nthe last?")
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        turn("user", text("No picture?")),
+        turn("user", picture("no question")),
+        turn("user", picture("a blank one"), text(" \n")),
+        turn("user", picture("two"), picture("pictures"), text("Which?")),
+    ],
+)
+def test_one_that_is_no_question_is_refused_whatever_was_asked_before(last: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError, match="must hold one picture and a question"):
+        asked(FIRST, last)
+
+
+def test_a_conversation_without_user_is_refused() -> None:
+    with pytest.raises(ValidationError, match="must hold one picture and a question"):
+        asked(turn("assistant", picture("a"), text("b")))
+
+
+def test_a_question_may_be_as_long_as_the_bound() -> None:
+    def long(characters: int) -> dict[str, Any]:
+        return turn("user", picture("a"), text("x" * characters))
+
+    assert len(asked(long(MAX_QUESTION_CHARACTERS)).question) == MAX_QUESTION_CHARACTERS == 2000
+    with pytest.raises(ValidationError, match="has 2001 characters, at most 2000"):
+        asked(FIRST, long(MAX_QUESTION_CHARACTERS + 1))
+
+
+@pytest.mark.parametrize(
+    ("fields", "tokens", "patches"),
+    [
+        ({}, None, None),
+        ({"max_tokens": 7, "max_patches": 33}, 7, 33),
+        ({"max_completion_tokens": 8}, 8, None),
+        ({"max_tokens": 7, "max_completion_tokens": 8}, 8, None),
+    ],
+)
+def test_how_much_to_spend_is_passed_on(fields: dict[str, int], tokens: int | None, patches: int | None) -> None:
+    request = asked(LAST, **fields)
+    assert (request.max_new_tokens, request.max_patches) == (tokens, patches)

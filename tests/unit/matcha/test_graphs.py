@@ -1,0 +1,81 @@
+"""Names that others read: Optimum's for graphs and tensors, and folders that Optimum's command wrote."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from services.common.manifest import MANIFEST_NAME, Source
+from services.matcha import graphs
+from services.matcha.unverified import looks_exported, unverified_manifest
+
+EXPORTED = ["config.json", "decoder_model.onnx", "decoder_with_past_model.onnx", "encoder_model.onnx", "tokenizer.json"]
+
+
+@pytest.fixture
+def exported(tmp_path: Path) -> Path:
+    folder = tmp_path / "my-matcha"
+    folder.mkdir()
+    for name in EXPORTED:
+        (folder / name).touch()
+    return folder
+
+
+def test_graphs_lie_in_the_files_that_optimum_names() -> None:
+    names = (graphs.ENCODER, graphs.DECODER, graphs.DECODER_WITH_PAST)
+    assert names == ("encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx")
+
+
+def test_keys_and_values_are_ordered_by_layer_then_attention_then_kind() -> None:
+    assert graphs.past_names("present", 2, "decoder", "encoder") == [
+        "present.0.decoder.key",
+        "present.0.decoder.value",
+        "present.0.encoder.key",
+        "present.0.encoder.value",
+        "present.1.decoder.key",
+        "present.1.decoder.value",
+        "present.1.encoder.key",
+        "present.1.encoder.value",
+    ]
+    assert graphs.past_names("past_key_values", 1, "encoder") == [
+        "past_key_values.0.encoder.key",
+        "past_key_values.0.encoder.value",
+    ]
+
+
+def test_pieces_of_an_encoder_sort_by_their_number(tmp_path: Path) -> None:
+    for index in (10, 2, 0, 11, 9):
+        (tmp_path / graphs.encoder_piece(index)).touch()
+    found = sorted(path.name for path in tmp_path.glob(graphs.ENCODER_PIECES))
+    assert found == [f"encoder_piece_{index}.onnx" for index in ("00", "02", "09", "10", "11")]
+
+
+def test_a_folder_of_optimums_is_known_by_its_files(exported: Path) -> None:
+    assert looks_exported(exported)
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_a_folder_without_one_of_them_is_not(name: str, exported: Path) -> None:
+    (exported / name).unlink()
+    assert not looks_exported(exported)
+    (exported / name).mkdir()
+    assert not looks_exported(exported)
+
+
+def test_a_folder_with_a_manifest_is_held_to_it(exported: Path) -> None:
+    (exported / MANIFEST_NAME).write_text("{}")
+    assert not looks_exported(exported)
+
+
+@pytest.mark.parametrize(("settings", "patches"), [(None, None), ({}, None), ({"max_patches": 777}, 777)])
+def test_what_is_said_of_it_is_what_its_files_say(
+    settings: dict[str, int] | None, patches: int | None, exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if settings is not None:
+        (exported / "preprocessor_config.json").write_text(json.dumps(settings))
+    monkeypatch.chdir(exported)
+    manifest = unverified_manifest(Path())  # a folder named by "." has a name all the same
+    assert manifest.architecture == "Pix2StructForConditionalGeneration"
+    assert manifest.variant == "onnx-fp32"
+    assert manifest.source == Source(id="my-matcha", revision="unverified")
+    assert (manifest.max_patches, manifest.header_font, manifest.sha256) == (patches, None, {})

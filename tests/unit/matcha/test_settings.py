@@ -1,0 +1,113 @@
+"""What the service can be told, and which variant it serves from which folder."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from services.matcha.settings import VARIANTS, MatchaSettings, Variant, VariantError, chosen_variant
+
+HELD = ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino-int8"]
+SERVED = {
+    ("fp32", "fp32"),
+    ("bf16", "bf16"),
+    ("bf16", "fp32"),
+    ("int8", "int8"),
+    ("int8", "fp32"),
+    ("onnx-fp32", "onnx-fp32"),
+    ("onnx-int8", "onnx-int8"),
+    ("openvino", "onnx-fp32"),
+    ("openvino-int8", "openvino-int8"),
+}
+"""Variant and what a folder was prepared as: none is ever served from a coarser form, nor from another runtime's."""
+
+
+@pytest.fixture
+def bf16_is_slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.matcha.settings.computes_in_bf16", lambda: False)
+
+
+@pytest.fixture
+def bf16_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.matcha.settings.computes_in_bf16", lambda: True)
+
+
+@pytest.mark.usefixtures("bf16_is_fast")
+@pytest.mark.parametrize("held", HELD)
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_variant_is_served_from_its_own_folders_alone(variant: Variant, held: str) -> None:
+    settings = MatchaSettings(variant=variant)
+    if (variant, held) in SERVED:
+        assert chosen_variant(settings, held) == variant
+        return
+    with pytest.raises(VariantError) as refused:
+        chosen_variant(settings, held)
+    wanted = " or ".join(sorted(folder for served, folder in SERVED if served == variant))
+    assert f"prepared as {held}, which {variant} is not served from: prepare one as {wanted} (" in str(refused.value)
+
+
+@pytest.mark.usefixtures("bf16_is_fast")
+@pytest.mark.parametrize("held", HELD)
+def test_the_folders_own_variant_is_the_default(held: str) -> None:
+    assert chosen_variant(MatchaSettings(), held) == held
+
+
+def test_a_folder_of_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(VariantError) as refused:
+        chosen_variant(MatchaSettings(), "gguf")
+    assert str(refused.value) == "the folder was prepared as gguf, which no variant is not served from"
+    with pytest.raises(VariantError, match="prepared as gguf, which fp32 is not"):
+        chosen_variant(MatchaSettings(variant="fp32"), "gguf")
+
+
+@pytest.mark.usefixtures("bf16_is_slow")
+class TestAProcessorWithoutBf16:
+    @pytest.mark.parametrize(("variant", "held"), [("bf16", "fp32"), ("bf16", "bf16"), (None, "bf16")])
+    def test_bf16_is_refused_unless_forced(self, variant: Variant | None, held: str) -> None:
+        with pytest.raises(VariantError, match="--force-bf16"):
+            chosen_variant(MatchaSettings(variant=variant), held)
+        assert chosen_variant(MatchaSettings(variant=variant, force_bf16=True), held) == "bf16"
+
+    def test_a_graphics_card_computes_it(self) -> None:
+        assert chosen_variant(MatchaSettings(variant="bf16", device="cuda"), "fp32") == "bf16"
+
+    @pytest.mark.parametrize(("variant", "held"), sorted(SERVED - {("bf16", "bf16"), ("bf16", "fp32")}))
+    def test_other_variants_are_served(self, variant: Variant, held: str) -> None:
+        assert chosen_variant(MatchaSettings(variant=variant), held) == variant
+
+
+BOUNDS: dict[str, tuple[float, float, float, float]] = {  # too little, least, most, too much
+    "max_patches_limit": (0, 1, 16384, 16385),
+    "max_batch_size": (0, 1, 64, 65),
+    "batch_timeout_s": (0.0009, 0.001, 1, 1.001),
+}
+
+
+@pytest.mark.parametrize(("name", "bounds"), BOUNDS.items())
+def test_each_number_has_its_bounds(name: str, bounds: tuple[float, float, float, float]) -> None:
+    below, least, most, above = bounds
+    for value in (least, most):
+        assert getattr(MatchaSettings(**{name: value}), name) == value  # type: ignore[arg-type]
+    for value in (below, above):
+        with pytest.raises(ValidationError, match=name):
+            MatchaSettings(**{name: value})  # type: ignore[arg-type]
+
+
+def test_what_nobody_asked_for_is_off() -> None:
+    settings = MatchaSettings()
+    assert settings.model_dir.name == "tiny-matcha"
+    assert (settings.variant, settings.device, settings.force_bf16, settings.allow_unverified) == (
+        None,
+        "cpu",
+        False,
+        False,
+    )
+    assert (settings.host, settings.max_patches_limit, settings.max_batch_size) == ("127.0.0.1", 4096, 1)
+
+
+def test_each_is_read_from_the_environment_under_the_services_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: dict[str, Any] = {"VARIANT": "onnx-int8", "MAX_PATCHES_LIMIT": "321", "ALLOW_UNVERIFIED": "true"}
+    for name, value in told.items():
+        monkeypatch.setenv(f"MATCHA_{name}", value)
+    settings = MatchaSettings()
+    assert (settings.variant, settings.max_patches_limit, settings.allow_unverified) == ("onnx-int8", 321, True)
