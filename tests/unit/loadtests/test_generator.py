@@ -21,6 +21,7 @@ from tests.unit.loadtests.test_table import FIRST
 LATE = replace(FIRST, answered_per_s=123.4, answered=2468, lag=Spread(2500, 1, 2, 3, 20.5, 30))
 
 
+@pytest.mark.slow
 def test_a_canned_server_answers_while_the_block_lasts() -> None:
     with canned() as url:
         reply = httpx.post(f"{url}/v1/answer", json={}, trust_env=False)
@@ -30,6 +31,7 @@ def test_a_canned_server_answers_while_the_block_lasts() -> None:
         httpx.get(f"{url}/v1/models", trust_env=False)
 
 
+@pytest.mark.slow
 def test_a_canned_server_that_does_not_come_up_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(generator, "_UP_WITHIN_S", 0.0)
     with pytest.raises(LoadTestError, match="not up within 0 s"), canned():

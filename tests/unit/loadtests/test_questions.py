@@ -7,11 +7,14 @@ import json
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from loadtests import profile
 from loadtests.questions import REPEATED_PICTURES, Ask, Questions
+from loadtests.run import TASK_OF, Plan
 from loadtests.samples import BUNDLED, Samples, load
 
 DATA = BUNDLED / "tallyqa"
@@ -102,3 +105,17 @@ def test_the_lens_is_asked_for_only_if_wanted(samples: Samples) -> None:
     ]
     assert ["lens" in body for body in bodies] == [True, False]
     assert (bodies[0]["lens"]["top_k"], bodies[0]["lens"]["layers"]) == (5, None)  # every layer
+
+
+@pytest.mark.parametrize(("service", "name"), [("matcha", "realcqa"), ("qwen_vl", "tallyqa")])
+def test_a_service_is_asked_about_its_own_kind_of_data(service: str, name: str, tmp_path: Path) -> None:
+    plan = Plan(service, profile.load("smoke"), tmp_path)
+    assert plan.data_folder == BUNDLED / name
+    assert replace(plan, data=tmp_path).data_folder == tmp_path
+    assert load(TASK_OF[service], plan.data_folder, seed=0).questions
+
+
+def test_the_questions_are_the_test_splits(samples: Samples) -> None:
+    rows = json.loads((DATA / "test.json").read_text(encoding="utf-8"))
+    assert sorted(sample.id for sample in samples.questions) == sorted(str(row["question_id"]) for row in rows)
+    assert (samples.selection.questions, samples.selection.split) == (len(rows), "test")

@@ -159,6 +159,7 @@ def test_a_generator_without_a_core_of_its_own_is_said(tmp_path: Path) -> None:
     assert told == "a process of the generator was above 90 % of a core"
 
 
+@pytest.mark.slow
 def test_the_replay_client_reports_on_a_load_test(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "run", [result(0, 80), result(1, 90), result(2, 5000, LATE)])
     (report,) = report_runs([folder], tmp_path / "report", seed=0)
