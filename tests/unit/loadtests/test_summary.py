@@ -124,6 +124,8 @@ def test_a_request_that_is_sent_when_another_ends_is_not_in_flight_with_it(tmp_p
     assert summarize(folder_of(tmp_path / "run", in_a_row)).most_in_flight == 1
     together = [*in_a_row, exact(0.5, 0.5, 2000, LATE)]
     assert summarize(folder_of(tmp_path / "more", together)).most_in_flight == 2
+    later = [exact(0.0, 0.0, 9000), exact(1.0, 1.0, 1000), exact(3.0, 3.0, 5000), exact(4.0, 4.0, 3000)]
+    assert summarize(folder_of(tmp_path / "later", later)).most_in_flight == 3  # one had ended before
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,12 @@
 """What stands where: the table's columns and rows, the warnings, and ``figures.json``."""
 
+import io
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from rich.table import Table
 
 from loadtests.summary import Spread, Summary
@@ -76,6 +78,17 @@ def test_each_run_has_a_column_of_its_own_and_each_class_of_failure_a_row() -> N
         ("  timeout", ("0", "50", "400")),
         ("  http status 429 queue_full", ("0", "30", "0")),
     ]
+
+
+def test_numbers_stand_flush_right_and_a_long_name_is_kept_whole() -> None:
+    long = "load_variants_" * 5
+    console = Console(width=60, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(render([replace(FIRST, name=long), SECOND]))
+    cells = [[cell.strip("\n") for cell in line.split("│")[1:-1]] for line in capture.get().splitlines() if "│" in line]
+    assert {row[1][-2:] for row in cells if row[0].strip() in {"p50, ms", "p99, ms", "variant"}} == {"1 ", "4 ", "2 "}
+    header = [line.split("┃")[2].strip() for line in capture.get().splitlines() if line.startswith("┃")]
+    assert "".join(header) == long
 
 
 def test_where_nothing_was_answered_there_is_no_percentile() -> None:
