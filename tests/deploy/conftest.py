@@ -28,6 +28,15 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> Manifests:
     return Manifests.read(folder)
 
 
+@pytest.fixture(scope="session", params=["written", "rendered"])
+def either(request: pytest.FixtureRequest) -> Manifests:
+    """Manifests as they stand in the repository, and as they are rendered: what must hold of both."""
+    if request.param == "written":
+        return Manifests.written(Path("k8s"))
+    rendered: Manifests = request.getfixturevalue("manifests")
+    return rendered
+
+
 @pytest.fixture(scope="session")
 def kube_play() -> Path:
     """A command that plays manifests in real containers: ``up``, ``load IMAGE``, ``play`` and ``stop`` from stdin."""

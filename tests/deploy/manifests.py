@@ -23,6 +23,18 @@ class Manifests:
         """Every file of a folder."""
         return cls({path.stem: list(yaml.safe_load_all(path.read_text())) for path in sorted(folder.glob("*.yaml"))})
 
+    @classmethod
+    def written(cls, root: Path) -> "Manifests":
+        """What stands in the repository, by folder, without what changes other manifests: to be had without kubectl."""
+        found: dict[str, list[Manifest]] = {}
+        for folder in sorted(path.parent for path in root.glob("*/*/kustomization.yaml")):
+            kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
+            own = [name for name in kustomization.get("resources", []) if name.endswith(".yaml")]
+            found[str(folder.relative_to(root))] = [
+                manifest for name in own for manifest in yaml.safe_load_all((folder / name).read_text())
+            ]
+        return cls(found)
+
     def of(self, file: str, kind: str, name: str | None = None) -> list[Manifest]:
         """The manifests of a kind in one file; of one name, or whose name a generator has begun with it."""
         found = (manifest for manifest in self.files[file] if manifest["kind"] == kind)
@@ -39,6 +51,11 @@ class Manifests:
         """The pod spec of everything that runs, with its file."""
         for file, manifest in self.every(*POD_KINDS):
             yield file, manifest["spec"]["template"]["spec"]
+
+
+def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
+    """Whether a selector that names something finds what has these labels; an empty one would find everything."""
+    return bool(selector) and selector.items() <= labels.items()
 
 
 def containers(pod: Manifest) -> list[Manifest]:

@@ -59,7 +59,7 @@ def compare(per_kind: int, threads: int, console: Console) -> Comparison:
         for variant in VARIANTS:
             console.print(f"{variant} ...", highlight=False)
             found[variant] = _measure(variant, _artifact(Path(scratch), variant), asked, threads)
-            figures += _add(table, variant, found[variant], found["fp32"])
+            figures += add(table, variant, found[variant], found["fp32"])
     return Comparison(table, figures)
 
 
@@ -97,7 +97,7 @@ def _measure(variant: Variant, folder: Path, asked: list[Asked], threads: int) -
     return Measured(right, answers, latency_ms, size, memory, ready_s)
 
 
-def _add(table: Table, variant: Variant, measured: Measured, reference: Measured) -> list[Figure]:
+def add(table: Table, variant: Variant, measured: Measured, reference: Measured) -> list[Figure]:
     """One row and its figures; the interval of the difference is paired, question by question."""
     equal = [100.0 * (one == other) for one, other in zip(measured.answers, reference.answers, strict=True)]
     difference = 100 * (measured.right.astype(float) - reference.right)

@@ -50,6 +50,30 @@ def test_when_patience_ends_the_calmest_are_taken_and_say_so(spent: Callable[[li
     assert tries.disturbed_percent == pytest.approx(50)
 
 
+@pytest.mark.parametrize(("share", "tries"), [(3.9, 1), (4.0, 1), (4.1, 2)])
+def test_a_try_is_calm_up_to_four_percent(spent: Callable[[list[float]], None], share: float, tries: int) -> None:
+    spent([share, 1.0])
+    values = itertools.count(1)
+    assert calm_tries(lambda: next(values), wanted=1, patience_s=1000).values == [tries]
+
+
+def test_less_than_nothing_was_not_used_by_others(spent: Callable[[list[float]], None]) -> None:
+    """Clocks of the machine and of its processes tick apart."""
+    spent([-5, 2])
+    tries = calm_tries(lambda: "x", wanted=2, patience_s=1000)
+    assert tries.disturbed_percent == pytest.approx(2)
+
+
+def test_the_machine_is_left_alone_for_a_while_after_a_disturbed_try_only(
+    spent: Callable[[list[float]], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent([50, 1, 60, 2])
+    pauses: list[float] = []
+    monkeypatch.setattr("services.bench.quiet.time.sleep", pauses.append)
+    calm_tries(lambda: 0, wanted=2, patience_s=1000)
+    assert pauses == [2.0, 2.0]
+
+
 def test_what_a_child_used_is_still_known_when_it_has_ended() -> None:
     """Forgotten, it would look like a neighbour that was busy."""
     busy = "import time\nwhile time.process_time() < 1.5: pass"

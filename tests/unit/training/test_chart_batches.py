@@ -78,4 +78,19 @@ def test_renewing_replaces_the_oldest_examples_only() -> None:
     pool.renew(4)
     after = pool.draw(np.arange(SIZE)).flattened_patches
     assert (before[4:] == after[4:]).all()
-    assert not (before[:4] == after[:4]).all()
+    assert not any((one == other).all() for one, other in zip(before[:4], after[:4], strict=True))
+    pool.renew(SIZE - 2)  # the other twenty, and the first two again
+    last = pool.draw(np.arange(SIZE)).flattened_patches
+    kept = [index for index in range(SIZE) if (last[index] == after[index]).all()]
+    assert kept == [2, 3]
+
+
+def test_a_batch_holds_the_rows_that_are_drawn_in_their_order() -> None:
+    pool = Pool(SIZE, build_tokenizer(), sources())
+    every, rows = pool.draw(np.arange(SIZE)), np.array([7, 2, 7, 19])
+    some = pool.draw(rows)
+    length = some.decoder_input_ids.shape[1]
+    assert (some.flattened_patches == every.flattened_patches[rows]).all()
+    assert (some.decoder_input_ids == every.decoder_input_ids[rows, :length]).all()
+    for part in ("answer_labels", "teaching_labels"):
+        assert (getattr(some, part) == getattr(every, part)[rows, :length]).all()

@@ -1,3 +1,4 @@
+import dataclasses
 import random
 
 import pytest
@@ -51,6 +52,41 @@ def test_answers_of_a_known_chart(kind: str, answer: str) -> None:
     assert ask(CHART, KINDS[kind], random.Random(0)).answer == answer
 
 
+TWO = dataclasses.replace(
+    CHART,
+    chart_type=ChartType.SCATTER,
+    categories=("Nuuk", "Bern"),
+    series=(Series("Wool", (5, 1)), Series("Tea", (3, 4)), Series("Milk", (2, 6))),
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("chart type", "Scatter plot"),
+        ("number of categories", "2"),
+        ("number of series", "3"),
+        ("categories", "Nuuk, Bern"),
+        ("legend entries", "Wool, Tea, Milk"),
+    ],
+)
+def test_answers_of_a_chart_of_several_series(kind: str, answer: str) -> None:
+    assert ask(TWO, KINDS[kind], random.Random(0)).answer == answer
+
+
+def test_a_chart_without_legend_has_none_to_ask_about() -> None:
+    bare = dataclasses.replace(CHART, legend=False)
+    assert ask(bare, KINDS["legend"], random.Random(0)).answer == "No"
+    assert {kind.name for kind in KINDS.values()} - {kind.name for kind in kinds_for(bare)} == {"legend entries"}
+
+
+def test_of_several_series_nothing_is_asked_that_only_one_could_answer() -> None:
+    of_one = {"value", "highest", "lowest", "comparison", "difference", "ranking"}
+    assert {kind.name for kind in KINDS.values()} - {kind.name for kind in kinds_for(TWO)} == of_one
+    assert kinds_for(TWO, BY_NAME.values()) == []
+    assert kinds_for(CHART, BY_NAME.values()) == list(BY_NAME.values())
+
+
 def test_questions_by_name_name_what_they_ask_about() -> None:
     for seed in range(20):
         rng = random.Random(seed)
@@ -92,8 +128,10 @@ def test_every_answer_type_and_level_of_realcqa_is_covered() -> None:
 
 
 def test_a_kind_is_asked_only_of_charts_it_applies_to() -> None:
-    for kind in KINDS.values():
-        assert kind in kinds_for(sample_chart_for(kind, random.Random(kind.name)))
+    for seed in range(30):
+        assert sample_chart_for(KINDS["legend entries"], random.Random(seed)).legend
+        assert len(sample_chart_for(KINDS["ranking"], random.Random(seed)).series) == 1
+        assert len(sample_chart_for(BY_NAME["value by name"], random.Random(seed)).series) == 1
 
 
 def test_wordings_are_unambiguous() -> None:

@@ -39,8 +39,18 @@ def test_a_seed_gives_the_same_weights() -> None:
 def test_progress_is_reported_as_asked_for() -> None:
     history: list[Progress] = []
     fit(SHORT, 0, history.append)
-    assert [progress.step for progress in history] == [1, 2]
-    assert all(0 <= share <= 1 for progress in history for share in progress.exact_match.values())
+    assert [(progress.step, progress.samples) for progress in history] == [(1, 8), (2, 16)]
+    for progress in history:
+        assert all(0 <= share <= 1 for share in progress.exact_match.values())
+        assert 2 < progress.answer_loss < 8  # nats; of some sixty tokens, little is known after two steps
+        assert 2 < progress.teaching_loss < 8
+        assert progress.answer_loss != progress.teaching_loss
+
+
+def test_a_stage_is_counted_on_from_the_one_before() -> None:
+    before = Progress(100, 4800, 60.0, 1.0, 2.0, {"value": 0.5})
+    stage = Progress(7, 336, 4.0, 0.25, 0.5, {"value": 0.75})
+    assert stage.after(before) == Progress(107, 5136, 64.0, 0.25, 0.5, {"value": 0.75})
 
 
 def test_every_weight_has_one_optimizer() -> None:
@@ -52,12 +62,13 @@ def test_every_weight_has_one_optimizer() -> None:
 
 def test_rates_rise_and_fall_teaching_fades_and_charts_begin_to_move() -> None:
     recipe = Recipe(steps=1000, warm_up=10)
-    assert recipe.rate_scale(0) == pytest.approx(0.1)
-    assert recipe.rate_scale(300) == 1
-    assert recipe.rate_scale(999) < 0.01
-    assert recipe.teaching_at(0) == recipe.teaching_weight
-    assert recipe.teaching_at(900) == 0
-    assert (recipe.shift_at(0), recipe.shift_at(999)) == (0, 4)
+    rates = {0: 0.1, 8: 0.9, 9: 1, 10: 1, 333: 1, 500: 0.75, 800: 0.3, 999: 0.0015}
+    assert {step: recipe.rate_scale(step) for step in rates} == pytest.approx(rates)
+    weights = {0: 3, 350: 1.5, 630: 0.3, 700: 0, 900: 0}
+    assert {step: recipe.teaching_at(step) for step in weights} == pytest.approx(weights)
+    shifts = {0: 0, 39: 0, 40: 1, 119: 2, 120: 3, 160: 4, 199: 4, 200: 4, 999: 4}
+    assert {step: recipe.shift_at(step) for step in shifts} == shifts
+    assert replace(recipe, shift_share=0).shift_at(0) == 4
 
 
 def test_the_command_writes_a_whole_folder_that_answers(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from services.training.tiny_qwen_vl.network import (
     build_network,
     patches_of,
 )
-from services.training.tiny_qwen_vl.questions import all_texts
+from services.training.tiny_qwen_vl.questions import all_texts, numeral
 from services.training.tiny_qwen_vl.scenes import Item, Scene
 from services.training.tiny_qwen_vl.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from services.training.tiny_qwen_vl.train import train
@@ -102,36 +102,39 @@ class TestBatches:
 
     @torch.no_grad()
     def test_a_row_computes_what_separate_prompts_would(self, fresh: Model) -> None:
-        example = examples(1, questions=3)[0]
-        batch = Collator(fresh.tokenizer)([example])
+        together = [examples(2, questions=3)[1], examples(1, questions=1)[0]]  # the second row is padded
+        batch = Collator(fresh.tokenizer)(together)
         network, grid = fresh.network, torch.tensor([[1, 8, 8]])
         patches = patches_of(batch.pixels, fresh.image_processor)
         mask = torch.zeros(batch.visible.shape).masked_fill(~batch.visible, -1e9)
-        row = network(
+        rows = network(
             input_ids=batch.input_ids,
             attention_mask={"full_attention": mask},
             position_ids=batch.position_ids,
             pixel_values=patches,
-            image_grid_thw=grid,
-        ).logits[0]
-        ends = [index for index, label in enumerate(batch.labels[0].tolist()) if label != -100][::2]
-        for question, end in zip(example.questions, ends, strict=True):
-            ids = torch.tensor([prompt_ids(fresh.tokenizer, question.text, CELLS)])
-            image = (ids == fresh.tokenizer.convert_tokens_to_ids("<|image_pad|>")).int()
-            alone = network(input_ids=ids, pixel_values=patches, image_grid_thw=grid, mm_token_type_ids=image).logits
-            assert torch.allclose(row[end], alone[0, -1], atol=1e-4)
+            image_grid_thw=grid.repeat(2, 1),
+        ).logits
+        for example, own, row, labels in zip(together, patches.chunk(2), rows, batch.labels.tolist(), strict=True):
+            ends = [index for index, label in enumerate(labels) if label != -100][::2]
+            for question, end in zip(example.questions, ends, strict=True):
+                ids = torch.tensor([prompt_ids(fresh.tokenizer, question.text, CELLS)])
+                image = (ids == fresh.tokenizer.convert_tokens_to_ids("<|image_pad|>")).int()
+                alone = network(input_ids=ids, pixel_values=own, image_grid_thw=grid, mm_token_type_ids=image).logits
+                assert torch.allclose(row[end], alone[0, -1], atol=1e-4)
 
     def test_every_question_is_labelled_with_its_answer_and_an_end(self, fresh: Model) -> None:
         example = examples(1, questions=4)[0]
         labels = [label for label in Collator(fresh.tokenizer)([example]).labels[0].tolist() if label != -100]
         words = fresh.tokenizer.batch_decode([[label] for label in labels])
-        assert len(words) == 8
-        assert set(words[1::2]) == {"<|im_end|>"}
+        assert words[::2] == [numeral(question.answer, question.language) for question in example.questions]
+        assert words[1::2] == ["<|im_end|>"] * 4
 
     def test_names_stand_where_the_item_is(self) -> None:
         item = Item("blue", "star", (0, 0, 200), x=98.0, y=14.0, radius=12.0, angle=0.0)
         scene = Scene((255, 255, 255), (item,))
-        assert looks_by_cell(scene).nonzero().tolist() == [[3, look_of(item)]]
+        assert look_of(item) == 2 * 6 + 3  # the third colour of six, the fourth shape
+        assert looks_by_cell(scene).nonzero().tolist() == [[3, 15]]
+        assert set(look_by_patch(scene)[12:].tolist()[:4]) == {16}  # 0 is nothing
         assert look_by_patch(scene).nonzero().flatten().tolist() == [12, 13, 14, 15]  # the four patches of cell 3
 
 
@@ -173,9 +176,11 @@ class TestTraining:
         assert len(answer(Model.load(out), [Image.new("RGB", (64, 200))], ["How many?"])) == 1
 
     def test_the_rise_of_the_lens_is_told_by_its_steps(self) -> None:
-        layers = tuple(LayerScore(index, accuracy, 0.0, 0.0) for index, accuracy in enumerate([0.0, 10, 40, 41, 60]))
-        rise = rise_of(layers)
-        assert (rise.total, rise.largest_step, rise.largest_share, rise.rising_layers) == (60.0, 30.0, 50.0, 3)
+        """From 5 to 65; a step of 3 points counts, one of 2.9 does not, and one down is none."""
+        told = [5.0, 15, 45, 47.9, 50.9, 50, 65]
+        rise = rise_of(tuple(LayerScore(index, accuracy, 0.0, 0.0) for index, accuracy in enumerate(told)))
+        assert (rise.total, rise.largest_step, rise.largest_share) == (60.0, 30.0, 50.0)
+        assert rise.rising_layers == 4
 
 
 class TestEmbeddedModel:

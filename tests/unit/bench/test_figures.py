@@ -1,0 +1,106 @@
+"""What a benchmark leaves: the number, its spread and its bar; and which of several that are kept is shown."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from typer.testing import CliRunner, Result
+
+from services.bench import __main__ as newest
+from services.bench.figures import Figure, show, write
+
+
+def _figure(name: str, value: float, how: str = "make it", **held_to: float) -> Figure:
+    return Figure.median(name, [value], "ms", how, **held_to)
+
+
+def test_a_median_stands_with_its_smallest_and_largest_and_their_number() -> None:
+    figure = Figure.median("latency", [9.0, 1.0, 30.0, 4.0], "ms", "make it")
+    assert figure.model_dump() == {
+        "figure": "latency",
+        "value": 6.5,
+        "unit": "ms",
+        "bar": None,
+        "holds": None,
+        "n": 4,
+        "low": 1.0,
+        "high": 30.0,
+        "how": "make it",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "held_to", "holds"),
+    [
+        (4.9, {"at_most": 5.0}, True),
+        (5.0, {"at_most": 5.0}, True),
+        (5.1, {"at_most": 5.0}, False),
+        (5.1, {"at_least": 5.0}, True),
+        (5.0, {"at_least": 5.0}, True),
+        (4.9, {"at_least": 5.0}, False),
+        (0.0, {"at_most": 0.0}, True),
+        (0.1, {"at_most": 0.0}, False),
+    ],
+)
+def test_a_bar_is_held_from_the_right_side(value: float, held_to: dict[str, float], *, holds: bool) -> None:
+    figure = _figure("it", value, **held_to)
+    assert (figure.bar, figure.holds) == (next(iter(held_to.values())), holds)
+
+
+def test_figures_of_one_name_replace_each_other_and_others_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "a"
+    write([_figure("first", 1), _figure("second", 2)], folder)
+    write([_figure("third", 3), _figure("first", 4)], folder)
+    kept = [Figure.model_validate(item) for item in json.loads((folder / "figures.json").read_bytes())]
+    assert [(each.figure, each.value) for each in kept] == [("first", 4), ("second", 2), ("third", 3)]
+    assert [path.name for path in folder.iterdir()] == ["figures.json"]
+
+
+def test_a_figure_has_no_field_that_nobody_knows() -> None:
+    with pytest.raises(ValidationError, match="Extra inputs"):
+        Figure.model_validate(_figure("it", 1).model_dump() | {"more": 1})
+
+
+def test_a_table_tells_the_value_the_spread_and_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
+    held = Figure.median("held", [1.5, 2.5, 8.0], "ms", "make it", at_most=3)
+    short = Figure.median("short", [1.0], "GB", "make it", at_least=2)
+    show([held, short, _figure("free", 7)], "three")
+    rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        ["held", "2.5 ms", "1.5 … 8", "3", "3", "yes"],
+        ["short", "1 GB", "1 … 1", "1", "2", "no"],
+        ["free", "7 ms", "7 … 7", "1", "", ""],
+    ]
+
+
+def _shown(runs: Path) -> Result:
+    return CliRunner().invoke(_app(), ["--runs", str(runs)])
+
+
+def _app() -> newest.typer.Typer:
+    app = newest.typer.Typer()
+    app.command()(newest.main)
+    return app
+
+
+def test_the_newest_of_each_figure_is_shown_and_which_fall_short(tmp_path: Path) -> None:
+    """Newest by when it was written, whatever its folder is called; of another command it is another figure."""
+    old, new = tmp_path / "z-old", tmp_path / "a-new"
+    write([_figure("lag", 11, "make x; on one core", at_most=5), _figure("rate", 222, at_least=100)], old)
+    write([_figure("lag", 4, "make x; on two cores", at_most=5), _figure("rate", 33, "make y", at_least=100)], new)
+    os.utime(old / "figures.json", (1000, 1000))
+    os.utime(new / "figures.json", (2000, 2000))
+    done = _shown(tmp_path)
+    assert done.exit_code == 0
+    assert "3 figures" in done.output
+    assert ("11 ms" in done.output, "4 ms" in done.output) == (False, True)
+    assert "222 ms" in done.output
+    assert done.output.splitlines()[-2:] == ["1 fall short", "  rate"]
+
+
+def test_without_any_figure_the_command_says_so(tmp_path: Path) -> None:
+    done = _shown(tmp_path)
+    assert done.exit_code == 1
+    assert "no figures under" in done.output

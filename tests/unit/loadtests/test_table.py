@@ -1,0 +1,147 @@
+"""What stands where: the table's columns and rows, the warnings, and ``figures.json``."""
+
+import io
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+
+from loadtests.summary import Spread, Summary
+from loadtests.table import figure, figures, render, warnings, write_figures
+
+FIRST = Summary(
+    name="monday",
+    service="matcha",
+    variant="fp32",
+    profile="steady",
+    loop="open",
+    requests=400,
+    answered=320,
+    failures={"timeout": 50, "http status 429 queue_full": 30},
+    window_s=50,
+    offered_per_s=8,
+    answered_per_s=6.4,
+    objective_ms=250,
+    good=300,
+    good_per_s=6,
+    latency=Spread(320, 11.4, 22.4, 33.4, 44.4, 55.4),
+    lag=Spread(400, 0.1, 0.2, 0.3, 0.4, 0.5),
+    most_in_flight=17,
+    saturated=None,
+)
+SECOND = replace(
+    FIRST, name="tuesday", variant="int8", profile="mine", answered=399, failures={"connection": 1}, saturated="why so"
+)
+NONE = replace(
+    FIRST, name="none", answered=0, good=0, latency=Spread.of([]), failures={"timeout": 400}, lag=Spread.of([])
+)
+
+
+def _cells(table: Table) -> list[list[str]]:
+    return [list(map(str, column.cells)) for column in table.columns]
+
+
+def test_a_figure_stands_in_its_own_row() -> None:
+    names, values = _cells(render([FIRST]))
+    assert dict(zip(names, values, strict=True)) == {
+        "variant": "fp32",
+        "profile": "steady",
+        "offered, 1/s": "8.0",
+        "answered, 1/s": "6.4",
+        "goodput, 1/s": "6.0",
+        "objective, ms": "250",
+        "within it": "75.0 %",
+        "p50, ms": "11",
+        "p90, ms": "22",
+        "p95, ms": "33",
+        "p99, ms": "44",
+        "of n answers": "320",
+        "most in flight": "17",
+        "failed": "80",
+        "  timeout": "50",
+        "  http status 429 queue_full": "30",
+    }
+
+
+def test_each_run_has_a_column_of_its_own_and_each_class_of_failure_a_row() -> None:
+    table = render([SECOND, FIRST, NONE])
+    assert [str(column.header) for column in table.columns] == ["", "tuesday", "monday", "none"]
+    names, *columns = _cells(table)
+    rows = dict(zip(names, zip(*columns, strict=True), strict=True))
+    assert rows["variant"] == ("int8", "fp32", "fp32")
+    assert rows["failed"] == ("1", "80", "400")
+    assert [(name, row) for name, row in rows.items() if name.startswith("  ")] == [
+        ("  connection", ("1", "0", "0")),
+        ("  timeout", ("0", "50", "400")),
+        ("  http status 429 queue_full", ("0", "30", "0")),
+    ]
+
+
+def test_numbers_stand_flush_right_and_a_long_name_is_kept_whole() -> None:
+    long = "load_variants_" * 5
+    console = Console(width=60, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(render([replace(FIRST, name=long), SECOND]))
+    cells = [[cell.strip("\n") for cell in line.split("│")[1:-1]] for line in capture.get().splitlines() if "│" in line]
+    assert {row[1][-2:] for row in cells if row[0].strip() in {"p50, ms", "p99, ms", "variant"}} == {"1 ", "4 ", "2 "}
+    header = [line.split("┃")[2].strip() for line in capture.get().splitlines() if line.startswith("┃")]
+    assert "".join(header) == long
+
+
+def test_where_nothing_was_answered_there_is_no_percentile() -> None:
+    names, values = _cells(render([NONE]))
+    rows = dict(zip(names, values, strict=True))
+    assert {rows[f"p{q}, ms"] for q in (50, 90, 95, 99)} == {""}
+    assert (rows["of n answers"], rows["within it"]) == ("0", "0.0 %")
+
+
+def test_only_runs_with_a_saturated_generator_are_warned_of() -> None:
+    (warning,) = warnings([FIRST, SECOND, NONE])
+    assert warning.startswith("tuesday: the generator was saturated (why so)")
+
+
+def test_figures_tell_the_value_the_unit_and_of_how_many() -> None:
+    told = [(each["figure"], each["value"], each["unit"], each["n"]) for each in figures(FIRST, "make load")]
+    assert told == [
+        ("offered: matcha fp32, steady", 8, "1/s", 400),
+        ("answered: matcha fp32, steady", 6.4, "1/s", 320),
+        ("goodput: matcha fp32, steady", 6, "1/s", 300),
+        ("requests within the objective: matcha fp32, steady", 75, "%", 400),
+        ("failed: matcha fp32, steady", 80, "requests", 400),
+        ("p50 latency: matcha fp32, steady", 11.4, "ms", 320),
+        ("p99 latency: matcha fp32, steady", 44.4, "ms", 320),
+        ("p99 scheduling lag: matcha fp32, steady", 0.4, "ms", 400),
+    ]
+    assert {each["how"] for each in figures(FIRST, "make load")} == {"make load"}
+
+
+def test_a_percentile_of_nothing_is_no_figure() -> None:
+    names = [each["figure"].partition(":")[0] for each in figures(NONE, "make load")]
+    assert names == ["offered", "answered", "goodput", "requests within the objective", "failed"]
+
+
+@pytest.mark.parametrize(
+    ("value", "bar", "holds"), [(19.9, 20.0, True), (20.0, 20.0, True), (20.1, 20.0, False), (20.1, None, None)]
+)
+def test_a_bar_is_the_most_that_a_figure_may_be(value: float, bar: float | None, *, holds: bool | None) -> None:
+    assert figure("lag", value, "ms", n=3, how="so", bar=bar) == {
+        "figure": "lag",
+        "value": value,
+        "unit": "ms",
+        "bar": bar,
+        "holds": holds,
+        "n": 3,
+        "low": None,
+        "high": None,
+        "how": "so",
+    }
+
+
+def test_figures_are_written_whole_in_place_of_those_before(tmp_path: Path) -> None:
+    for how in ("first", "again"):
+        write_figures(tmp_path, figures(FIRST, how))
+    assert json.loads((tmp_path / "figures.json").read_text(encoding="utf-8")) == figures(FIRST, "again")
+    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
