@@ -61,10 +61,10 @@ def outcomes_of(run: Path) -> set[str]:
     return set(lines)
 
 
-def record_of(task: str = "tallyqa", **changes: object) -> RunRecord:
-    """The record of a finished run, no two of its numbers alike; keywords replace fields."""
+def full_record(**changes: object) -> RunRecord:
+    """The record of a finished run, every field set and no two of its numbers alike; keywords replace fields."""
     fields: dict[str, object] = {
-        "task": task,
+        "task": "tallyqa",
         "data": "tallyqa",
         "selection": {"split": "test", "seed": 7, "questions": 90, "pictures": 40, "sha256": "aa"},
         "url": "http://127.0.0.1:9",
@@ -143,6 +143,27 @@ def answered(answer: str = "3", gold: Gold = "3", image: str = "a.png", **change
         **changes,
     }
     return Scored.model_validate(fields)
+
+
+def record_of(task: str = "tallyqa", **changes: object) -> RunRecord:
+    """The record of a run that ended; keywords replace fields."""
+    fields: dict[str, object] = {
+        "task": task,
+        "data": "data",
+        "selection": {"split": "test", "questions": 9, "pictures": 4, "sha256": "5e1ec7ed"},
+        "url": "http://127.0.0.1:9",
+        "concurrency": 2,
+        "lens": False,
+        "timeout_s": 60,
+        "server": {"id": "org/m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"},
+        "versions": {"python": "3"},
+        "machine": {"cpu": "c", "cores": 2, "system": "Linux"},
+        "started": "2026-01-02T03:04:05Z",
+        "ended": "2026-01-02T03:05:05Z",
+        "status": "finished",
+        **changes,
+    }
+    return RunRecord.model_validate(fields)
 
 
 def write_run(folder: Path, outcomes: Sequence[Scored | Failed], record: RunRecord) -> Path:

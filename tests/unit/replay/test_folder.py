@@ -11,7 +11,7 @@ from clients.replay.errors import ReplayError
 from clients.replay.folder import RunFolder
 from clients.replay.record import RunStatus, now
 from clients.replay.tasks.sample import Problem, ProblemKind
-from tests.unit.replay.reading import record_of
+from tests.unit.replay.reading import full_record
 
 MISSING, DUPLICATE = ProblemKind.MISSING_IMAGE, ProblemKind.DUPLICATE_ID
 
@@ -69,7 +69,7 @@ def test_problems_that_break_off_leave_no_half_of_the_file(folder: RunFolder) ->
 
 def test_a_record_is_read_as_it_was_written_whatever_was_there(folder: RunFolder) -> None:
     folder.create()
-    for record in (record_of(merged=3, problem_counts={"missing image": 4}), record_of(data="Äpfel", ended=None)):
+    for record in (full_record(merged=3, problem_counts={"missing image": 4}), full_record(data="Äpfel", ended=None)):
         folder.write_record(record)
         assert folder.read_record() == record
     assert "Äpfel" in folder.record.read_text(encoding="utf-8")
@@ -84,11 +84,11 @@ def test_a_record_that_cannot_be_written_leaves_the_one_before(
         raise OSError(28, "No space left on device")
 
     folder.create()
-    folder.write_record(record_of())
+    folder.write_record(full_record())
     monkeypatch.setattr(Path, "write_text", full)
     with pytest.raises(ReplayError, match=r"run\.json cannot be written: No space left on device"):
-        folder.write_record(record_of(concurrency=9))
-    assert folder.read_record() == record_of()
+        folder.write_record(full_record(concurrency=9))
+    assert folder.read_record() == full_record()
 
 
 @pytest.mark.parametrize(
@@ -103,35 +103,35 @@ def test_what_is_no_record_is_said(folder: RunFolder, content: str | None, words
         folder.read_record()
 
 
-def test_a_record_of_a_newer_client_reads(folder: RunFolder) -> None:
+def test_a_full_record_a_newer_client_reads(folder: RunFolder) -> None:
     folder.create()
-    told = json.loads(record_of().model_dump_json())
+    told = json.loads(full_record().model_dump_json())
     folder.record.write_text(json.dumps({**told, "tomorrow": 1, "selection": {**told["selection"], "tomorrow": 2}}))
-    assert folder.read_record() == record_of()
+    assert folder.read_record() == full_record()
 
 
 def test_a_run_s_time_is_in_seconds_and_unknown_if_it_was_killed() -> None:
-    record = record_of(started="2026-01-01T10:00:00.250Z", ended="2026-01-03T10:01:30.500Z")
+    record = full_record(started="2026-01-01T10:00:00.250Z", ended="2026-01-03T10:01:30.500Z")
     assert record.wall_s == 2 * 86400 + 90.25
-    assert record_of(ended=None).wall_s is None
+    assert full_record(ended=None).wall_s is None
 
 
 def test_a_shard_s_questions_are_its_own() -> None:
-    assert record_of().questions == 90
-    assert record_of(shard={"index": 1, "count": 3, "questions": 31}).questions == 31
+    assert full_record().questions == 90
+    assert full_record(shard={"index": 1, "count": 3, "questions": 31}).questions == 31
 
 
 def test_a_run_that_is_taken_up_runs_and_has_no_end() -> None:
-    record = record_of(resumed=4, status="interrupted")
-    assert record.taken_up() == record_of(resumed=5, status="running", ended=None)
+    record = full_record(resumed=4, status="interrupted")
+    assert record.taken_up() == full_record(resumed=5, status="running", ended=None)
 
 
 @pytest.mark.parametrize("status", list(RunStatus))
 def test_a_run_that_ends_ends_now(status: RunStatus) -> None:
-    before, record = now(), record_of(ended=None, status="running").finished(status)
+    before, record = now(), full_record(ended=None, status="running").finished(status)
     assert record.ended is not None
     assert before <= record.ended <= now()
-    assert record == record_of(ended=record.ended, status=status)
+    assert record == full_record(ended=record.ended, status=status)
 
 
 def test_times_are_in_utc_to_the_millisecond() -> None:

@@ -7,10 +7,10 @@ import pytest
 
 from clients.replay.errors import ReplayError
 from clients.replay.resume import require_same_run
-from tests.unit.replay.reading import record_of
+from tests.unit.replay.reading import full_record
 
 SERVER = {"id": "m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"}
-SELECTION = record_of().selection.model_dump()
+SELECTION = full_record().selection.model_dump()
 OTHER_SELECTION = {
     "split": "train",
     "simple_only": True,
@@ -41,7 +41,7 @@ OTHER_SELECTION = {
 )
 def test_what_two_sessions_of_a_run_must_have_in_common(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ReplayError) as refused:
-        require_same_run(Path("there"), record_of(), record_of(**changes))
+        require_same_run(Path("there"), full_record(), full_record(**changes))
     assert str(refused.value).startswith(f"there holds another run, so it cannot be gone on with: {words}")
     assert str(refused.value).count(" was ") == 1, "what is alike is not told"
 
@@ -49,10 +49,10 @@ def test_what_two_sessions_of_a_run_must_have_in_common(changes: dict[str, Any],
 def test_every_difference_is_told() -> None:
     changes = {"selection": {**SELECTION, "seed": 8, "questions": 91}, "lens": False}
     with pytest.raises(ReplayError, match=r"seed was 7, is 8; questions was 90, is 91; lens was True, is False\."):
-        require_same_run(Path("there"), record_of(), record_of(**changes))
+        require_same_run(Path("there"), full_record(), full_record(**changes))
 
 
 def test_a_run_may_be_gone_on_with_from_elsewhere_and_more_patiently() -> None:
     elsewhere = {"url": "http://other", "machine": {"cpu": "d", "cores": 9, "system": "t"}, "versions": {}}
     patiently = {"concurrency": 9, "timeout_s": 600, "retries": 9, "started": "2026-02-01T10:00:00Z", "ended": None}
-    require_same_run(Path("there"), record_of(), record_of(**elsewhere, **patiently, status="running", resumed=2))
+    require_same_run(Path("there"), full_record(), full_record(**elsewhere, **patiently, status="running", resumed=2))
