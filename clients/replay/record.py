@@ -136,5 +136,4 @@ class RunRecord(_Record):
 
 def now() -> datetime:
     """The time, to the millisecond, in UTC."""
-    moment = datetime.now(UTC)
-    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
+    return datetime.fromisoformat(datetime.now(UTC).isoformat(timespec="milliseconds"))

@@ -125,7 +125,7 @@ async def _session(
     folder.create()
     if not record.resumed:
         named, counts = folder.write_problems(index.problems())
-        record = record.model_copy(update={"problems": named, "problem_counts": counts, "started": now()})
+        record = record.model_copy(update={"problems": named, "problem_counts": counts})
     keep_pictures(index.picture_keys(), read, folder.pictures, config.criteria.seed)
     folder.write_record(record)
     cut_torn_line(folder.outcomes)

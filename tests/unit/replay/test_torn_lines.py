@@ -108,6 +108,7 @@ def test_every_outcome_is_read_again_at_its_place(three: bytes, tmp_path: Path) 
     path = tmp_path / "o.jsonl"
     path.write_bytes(three + b'{"torn')
     reader = OutcomeReader(path)
+    assert reader.torn == 0, "none was met yet"
     for _ in range(2):  # and the torn line is counted once each time
         found = list(reader)
         assert [reader.at(offset) for offset, _ in found] == [outcome for _, outcome in found]
