@@ -38,6 +38,7 @@ def test_a_picture_comes_as_it_was_sent(data: bytes, head: str) -> None:
 
 
 FETCHED = "pictures are not fetched from addresses: send the bytes in base64, or as a data URL"
+NO_BASE64 = "a data URL must hold base64: data:image/png;base64,..."
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ FETCHED = "pictures are not fetched from addresses: send the bytes in base64, or
         ("http://a.b/c.png", FETCHED),
         ("https://a.b/c.png", FETCHED),
         ("ftp://a.b/c.png", "not base64 ("),
-        ("data:image/png,QUJD", "a data URL must hold base64: data:image/png;base64,..."),
+        ("data:image/png,QUJD", NO_BASE64),
         ("data:image/png;base64,QUJ", "not base64 (Incorrect padding)"),
         ("data:image/png;base64,QUJD,QUJD", "not base64 ("),
         ("QUJD\n", "not base64 ("),
@@ -59,7 +60,7 @@ FETCHED = "pictures are not fetched from addresses: send the bytes in base64, or
 def test_what_is_no_picture_says_why(image: object, why: str) -> None:
     where, message = refusal(AnswerRequest, image=image, question="?")
     assert where == "image"
-    assert message.removeprefix("Value error, ").startswith(why) or message.endswith(why)
+    assert message == f"Value error, {why}" if why in {FETCHED, NO_BASE64} else why in message
 
 
 @pytest.mark.parametrize("length", [0, 1, 2000, 2001])
