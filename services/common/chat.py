@@ -5,6 +5,7 @@ option that is silently dropped would be a wrong answer that looks right. Pydant
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
@@ -26,13 +27,14 @@ MAX_STOPS: Final = 4
 
 
 def _only(*allowed: object) -> Callable[[object], object]:
-    def check(value: object) -> object:
-        if value is not None and value not in allowed:
-            message = f"not supported here; leave it out, or send {' or '.join(map(repr, allowed))}"
-            raise ValueError(message)
-        return value
+    return partial(_one_of, allowed)
 
-    return check
+
+def _one_of(allowed: tuple[object, ...], value: object) -> object:
+    if value is not None and value not in allowed:
+        message = f"not supported here; leave it out, or send {' or '.join(map(repr, allowed))}"
+        raise ValueError(message)
+    return value
 
 
 _OFF = False

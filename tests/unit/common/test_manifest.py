@@ -157,9 +157,14 @@ def test_a_broken_manifest_is_refused(folder: Path, text: str, where: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("field", "value"), [("max_patches", 0), ("author", "me"), ("source", {"id": "a", "revision": "1", "path": "b"})]
+    ("field", "value", "where"),
+    [
+        ("max_patches", 0, "max_patches"),
+        ("author", "me", "author"),
+        ("source", {"id": "a", "revision": "1", "path": "b"}, r"source\.path"),
+    ],
 )
-def test_a_field_out_of_bounds_or_unknown_is_named(folder: Path, field: str, value: object) -> None:
+def test_a_field_out_of_bounds_or_unknown_is_named(folder: Path, field: str, value: object, where: str) -> None:
     rewrite(folder, **{field: value})
-    with pytest.raises(ManifestError, match=rf"\({field}"):
+    with pytest.raises(ManifestError, match=rf"\({where}: "):
         read_manifest(folder)

@@ -37,18 +37,22 @@ def test_a_picture_comes_as_it_was_sent(data: bytes, head: str) -> None:
     assert AnswerRequest.model_validate({"image": data, "question": "?"}).image == data
 
 
+FETCHED = "pictures are not fetched from addresses: send the bytes in base64, or as a data URL"
+NO_BASE64 = "a data URL must hold base64: data:image/png;base64,..."
+
+
 @pytest.mark.parametrize(
     ("image", "why"),
     [
-        ("http://a.b/c.png", "not fetched"),
-        ("https://a.b/c.png", "not fetched"),
-        ("ftp://a.b/c.png", "not base64"),
-        ("data:image/png,QUJD", "a data URL must hold base64"),
+        ("http://a.b/c.png", FETCHED),
+        ("https://a.b/c.png", FETCHED),
+        ("ftp://a.b/c.png", "not base64 ("),
+        ("data:image/png,QUJD", NO_BASE64),
         ("data:image/png;base64,QUJ", "not base64 (Incorrect padding)"),
-        ("data:image/png;base64,QUJD,QUJD", "not base64"),
-        ("QUJD\n", "not base64"),
-        ("QU JD", "not base64"),
-        ("Größe", "ASCII"),
+        ("data:image/png;base64,QUJD,QUJD", "not base64 ("),
+        ("QUJD\n", "not base64 ("),
+        ("QU JD", "not base64 ("),
+        ("Größe", "string argument should contain only ASCII"),
         (5, "valid bytes"),
         (None, "valid bytes"),
     ],
@@ -56,7 +60,7 @@ def test_a_picture_comes_as_it_was_sent(data: bytes, head: str) -> None:
 def test_what_is_no_picture_says_why(image: object, why: str) -> None:
     where, message = refusal(AnswerRequest, image=image, question="?")
     assert where == "image"
-    assert why in message
+    assert message == f"Value error, {why}" if why in {FETCHED, NO_BASE64} else why in message
 
 
 @pytest.mark.parametrize("length", [0, 1, 2000, 2001])

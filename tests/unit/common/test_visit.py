@@ -3,14 +3,16 @@
 import asyncio
 import logging
 import re
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, suppress
+from typing import Any
 
 import pytest
 from starlette.requests import ClientDisconnect
 
 from services.common.errors import NotReadyError
 from services.common.metrics import Metrics
-from services.common.visit import Visit
+from services.common.visit import HeldStream, Visit
 from tests.unit.common.serving import reading, response
 
 
@@ -95,3 +97,39 @@ def test_the_end_is_logged_with_the_id_the_status_and_milliseconds(caplog: pytes
     assert (record.getMessage(), fields["id"], fields["status"]) == ("request", visit.id, 503)
     assert 3500 <= fields["total_ms"] < 4500
     assert fields["total_ms"] == round(fields["total_ms"], 1)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_stream_lets_go_of_what_it_holds_once_it_ends_or_the_client_leaves(*, leaves: bool) -> None:
+    released: list[str] = []
+    sent: list[Any] = []
+
+    async def events() -> AsyncIterator[bytes]:
+        for event in (b"data: 1\n\n", b"data: 2\n\n"):
+            assert released == []
+            yield event
+        if leaves:
+            await asyncio.sleep(60)
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(0.01 if leaves else 60)
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:  # noqa: ANN401 ASGI
+        sent.append(message)
+
+    async def go() -> None:
+        held = AsyncExitStack()
+        held.callback(released.append, "it")
+        async with asyncio.timeout(5):
+            await HeldStream(events(), held, {"X-Request-Id": "7"})({"type": "http"}, receive, send)
+
+    asyncio.run(go())
+    assert released == ["it"]
+    start, *bodies = sent
+    assert dict(start["headers"]) == {
+        b"x-request-id": b"7",
+        b"cache-control": b"no-store",
+        b"content-type": b"text/event-stream; charset=utf-8",
+    }
+    assert b"".join(body["body"] for body in bodies) == b"data: 1\n\ndata: 2\n\n"
