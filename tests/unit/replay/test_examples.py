@@ -133,10 +133,15 @@ def test_the_spotlight_is_on_the_right_answer_whose_layers_changed_their_mind_mo
     assert [cell.prob for cell in card.layers] == pytest.approx([0.1, 0.2, 0.3, 0.4])
 
 
-@pytest.mark.parametrize("trace", [None, lens("4")])
-def test_without_lens_or_right_answers_there_is_no_spotlight(tmp_path: Path, trace: object) -> None:
+@pytest.mark.parametrize(
+    ("answer", "image", "trace"), [("3", "a", None), ("4", "a", lens("4")), ("3", "lost", lens("3"))]
+)
+def test_without_lens_right_answers_or_their_images_there_is_no_spotlight(
+    tmp_path: Path, answer: str, image: str, trace: object
+) -> None:
     keep(tmp_path, "a")
-    assert examples(tmp_path, [shown("4", "3", "a", "q", lens=trace)]).spotlight() is None
+    outcomes = [shown(answer, "3", image, "q", lens=trace), shown("4", "3", "a", "wrong", lens=lens("4"))]
+    assert examples(tmp_path, outcomes if trace else outcomes[:1]).spotlight() is None
 
 
 def test_a_layer_without_tokens_has_no_cell_and_text_hits_whatever_its_case(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_load_test_s_latency_is_from_when_it_meant_to_send(tmp_path: Path) -> 
     ]
     found = figures(tmp_path, outcomes, deadline_ms=500)
     assert found.intended is not None
-    assert found.intended.n == 2
+    assert (found.intended.part, found.intended.n) == ("from intended sending", 2)
     assert found.intended.p50_ms == pytest.approx(1100)
     assert found.goodput_per_s == pytest.approx(1 / 0.2)
 
@@ -60,8 +60,12 @@ def test_a_load_test_s_latency_is_from_when_it_meant_to_send(tmp_path: Path) -> 
 def test_first_questions_about_a_picture_stand_beside_later_ones(tmp_path: Path) -> None:
     outcomes = [timed(100.0 if turn == 0 else 10.0, turn=turn) for turn in (0, 1, 2, 0, 1)]
     found = figures(tmp_path, outcomes)
-    rows = found.tables[0].rows
-    assert [(row.part, row.n, row.p50_ms) for row in rows] == [("first question", 2, 100), ("later questions", 3, 10)]
+    (table,) = found.tables
+    assert table.title == "First question about a picture, and later ones"
+    assert [(row.part, row.n, row.p50_ms) for row in table.rows] == [
+        ("first question", 2, 100),
+        ("later questions", 3, 10),
+    ]
 
 
 def test_few_values_have_a_band_each() -> None:
