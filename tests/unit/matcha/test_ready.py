@@ -100,6 +100,16 @@ class TestReady:
         with pytest.raises(SystemExit, match="name another folder, or pass --force"):
             prepare(plain, tmp_path / "out", "--processor", str(other))
 
+    def test_anothers_tokenizer_counts_by_its_name_on_the_hub(
+        self, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(building, "processor_files", lambda name, _: (MODEL, Source(id=name, revision="r")))
+        (plain / "tokenizer.json").unlink()
+        for _ in range(2):
+            prepare(plain, tmp_path / "out", "--processor", "google/matcha-chartqa")
+        with pytest.raises(SystemExit, match="name another folder, or pass --force"):
+            prepare(plain, tmp_path / "out")
+
     def test_other_calibration_pictures_count_where_activations_are_measured(
         self, plain: Path, charts: Path, tmp_path: Path
     ) -> None:
