@@ -42,6 +42,7 @@ def _try(group: Group, since: str | None, deadline: float) -> Iterator[Mutant]:
         return
     typer.echo(f"{group.name}: {len(group.files)} modules", err=True)
     work.prepare(group)
+    results.forget_unnoticed(group)
     work.run(group, changed.patterns(wanted or ()), limit_s=max(1.0, deadline - time.monotonic()))
     yield from (mutant for mutant in results.read(group) if wanted is None or mutant.place in wanted)
 

@@ -30,3 +30,16 @@ def _change(module: str, name: str) -> str:
     lines = get_diff_for_mutant(name, path=module).splitlines()[3:]
     old, new = ([line[1:].strip() for line in lines if line.startswith(sign)] for sign in "-+")
     return f"{' '.join(old)} → {' '.join(new)}"
+
+
+def forget_unnoticed(group: Group) -> None:
+    """Have what went unnoticed in an earlier run tried again, since there may be new tests."""
+    with chdir(folder(group)):
+        for module in group.files:
+            data = SourceFileMutationData(path=module)
+            data.load()
+            for name, exit_code in data.exit_code_by_key.items():
+                if Fate.of(exit_code) in {Fate.SURVIVED, Fate.NO_TEST}:
+                    data.exit_code_by_key[name] = None
+            if data.exit_code_by_key:
+                data.save()

@@ -69,7 +69,7 @@ def _settings(group: Group) -> str:
         "do_not_mutate_patterns": _WORDS_ALONE,
     }
     lines = [f"{name} = [{', '.join(_literal(value) for value in values)}]" for name, values in lists.items()]
-    return "\n".join(["", "[tool.mutmut]", 'process_isolation = "forkserver"', "timeout_multiplier = 5.0", *lines, ""])
+    return "\n".join(["", "[tool.mutmut]", 'process_isolation = "forkserver"', *lines, ""])
 
 
 def _literal(text: str) -> str:
