@@ -37,7 +37,6 @@ OTHER_SELECTION = {
         *(({"server": {**SERVER, name: "z"}}, "server was ") for name in SERVER),
         *(({"selection": {**SELECTION, name: value}}, f"{name} was ") for name, value in OTHER_SELECTION.items()),
     ],
-    ids=str,
 )
 def test_what_two_sessions_of_a_run_must_have_in_common(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ReplayError) as refused:
