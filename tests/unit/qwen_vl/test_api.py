@@ -49,9 +49,14 @@ def to_the_end(api: QwenVLAPI) -> dict[str, list[Reply]]:
 
 def test_the_settings_reach_the_engine(monkeypatch: pytest.MonkeyPatch, engine: VisionQA) -> None:
     given: list[Any] = []
+
+    def made(*values: object) -> VisionQA:
+        given.extend(values)
+        return engine
+
     monkeypatch.setattr("sys.argv", ["test"])
     monkeypatch.setattr("services.qwen_vl.api.prepare_worker", lambda settings: given.append(settings.port))
-    monkeypatch.setattr("services.qwen_vl.engine.VisionQA", lambda *values: given.extend(values) or engine)
+    monkeypatch.setattr("services.qwen_vl.engine.VisionQA", made)
     settings = QwenVLSettings(
         model_dir=Path("a"),
         variant="nf4",

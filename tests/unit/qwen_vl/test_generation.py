@@ -94,7 +94,8 @@ def test_scores_are_of_the_token_that_was_drawn_beside_the_best_ones() -> None:
             continue
         drawn.add(token_id)
         assert scores is not None
-        assert scores.token == (token_id, pytest.approx(float(logits[token_id]) - math.log(total), abs=1e-5))
+        assert scores.token[0] == token_id
+        assert scores.token[1] == pytest.approx(float(logits[token_id]) - math.log(total), abs=1e-5)
         assert [one for one, _ in scores.top] == [4, 2, 1]
         assert [value for _, value in scores.top] == pytest.approx([x - math.log(total) for x in (3, 2, 1)], abs=1e-5)
     assert drawn >= {1, 2}, "a seed that draws one token alone shows nothing"

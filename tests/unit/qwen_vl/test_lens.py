@@ -104,9 +104,12 @@ def test_the_entropy_is_in_nats_and_a_rank_counts_only_what_is_likelier() -> Non
     probs = torch.tensor([[0.125, 0.5, 0.125, 0.25]])
     (reading,) = measure(probs.log(), torch.tensor([2]), 2, torch.tensor([3, 0, 1]))
     assert reading.entropy == pytest.approx(1.75 * math.log(2))  # 1.75 bits
-    assert (reading.token_ids, reading.probs) == ([1, 3], pytest.approx([0.5, 0.25]))
-    assert (reading.answer_prob, reading.answer_rank) == (pytest.approx(0.125), 2)
-    assert reading.tracked == [(pytest.approx(0.25), 1), (pytest.approx(0.125), 2), (pytest.approx(0.5), 0)]
+    assert reading.token_ids == [1, 3]
+    assert reading.probs == pytest.approx([0.5, 0.25])
+    assert reading.answer_rank == 2
+    assert reading.answer_prob == pytest.approx(0.125)
+    assert [prob for prob, _ in reading.tracked] == pytest.approx([0.25, 0.125, 0.5])
+    assert [rank for _, rank in reading.tracked] == [1, 2, 0]
 
 
 @pytest.mark.parametrize(("top_k", "first"), [(1, [3]), (2, [3, 1]), (3, [3, 1, 2])])

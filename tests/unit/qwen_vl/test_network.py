@@ -115,6 +115,8 @@ def test_rows_of_other_lengths_go_on_side_by_side_as_each_alone(engine: VisionQA
     questions = [asked(scene(3)), CONVERSATION, Question((Turn("user", ("How many?",)),), 1)]
     alone, together = ([read(engine, question)[0] for question in questions] for _ in range(2))
     lengths = [row.cache.get_seq_length() for row in alone]
+    steps = [0, 0, 0]
+    starts = [row.position for row in alone]
     assert lengths[2] < lengths[0] < lengths[1]
     for step, active in enumerate([(0, 1, 2), (0, 1, 2), (2, 0), (0,)]):
         rows = [together[one] for one in active]
@@ -125,22 +127,25 @@ def test_rows_of_other_lengths_go_on_side_by_side_as_each_alone(engine: VisionQA
             assert logits.shape == (len(active), 444)
             assert [state.shape for state in states] == [(len(active), 1, 128)] * 9
             for index, one in enumerate(active):
+                steps[one] += 1
                 own_logits, own_states = engine.network.decode([alone[one]], tap=True)
                 assert torch.allclose(logits[index], own_logits[0], atol=1e-3)
                 assert all(torch.allclose(a[index], b[0], atol=1e-3) for a, b in zip(states, own_states, strict=True))
-                assert together[one].position == alone[one].position
+                assert together[one].position == alone[one].position == starts[one] + steps[one]
                 assert together[one].cache.get_seq_length() == alone[one].cache.get_seq_length()
 
 
-def test_a_step_is_what_the_prompt_with_its_token_would_have_been(engine: VisionQA) -> None:
+def test_steps_are_what_the_prompt_with_their_tokens_would_have_been(engine: VisionQA) -> None:
     row, _, _ = read(engine, CONVERSATION)
     prompt = engine.prompts.build(CONVERSATION)
-    row.token_id = 18
-    longer = torch.cat([prompt.input_ids, torch.tensor([[18]])], dim=1)
-    kinds = torch.cat([prompt.mm_token_type_ids, torch.zeros(1, 1, dtype=torch.long)], dim=1)
+    written = [18, 20, 15]
+    ids = torch.cat([prompt.input_ids, torch.tensor([written])], dim=1)
+    kinds = torch.cat([prompt.mm_token_type_ids, torch.zeros(1, len(written), dtype=torch.long)], dim=1)
     with torch.inference_mode():
         features = [engine.network.encode(engine.prompts.pixels(slot), slot.grid) for slot in prompt.slots]
-        _, expected, _ = engine.network.prefill(Prompt(longer, kinds, prompt.slots), features, None, None)
-        logits, states = engine.network.decode([row], tap=False)
+        longer, expected, _ = engine.network.prefill(Prompt(ids, kinds, prompt.slots), features, None, None)
+        for row.token_id in written:
+            logits, states = engine.network.decode([row], tap=False)
     assert states == []
     assert torch.allclose(logits[0], expected, atol=1e-3)
+    assert row.position == longer.position

@@ -11,18 +11,19 @@ from hypothesis import strategies as st
 
 from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.prompt import Prompt, PromptBuilder
-from services.qwen_vl.values import LensOptions, Picture, Question, Turn
+from services.qwen_vl.values import LensOptions, Picture, Question, Role, Turn
 from tests.unit.qwen_vl.conftest import marked, scene
 
 PICTURES = [scene(1), scene(2), marked(), marked((1, 2)), marked(size=(90, 200))]
 """Two of 4 rows and 4 columns, two of 2 rows and 6 columns, and one of 6 rows and 2 columns."""
+ROLES: tuple[Role, ...] = ("user", "assistant")
 PART = st.one_of(st.sampled_from(PICTURES), st.sampled_from(["How many?", "How", " many?", "图"]))
-TURN = st.tuples(st.sampled_from(["user", "assistant"]), st.lists(PART, min_size=1, max_size=3).map(tuple))
+TURN = st.tuples(st.sampled_from(ROLES), st.lists(PART, min_size=1, max_size=3).map(tuple))
 CONVERSATION = st.tuples(st.booleans(), st.lists(TURN, min_size=1, max_size=3), st.sampled_from([None, 6300, 20_000]))
 
 
 def prompt_of(
-    prompts: PromptBuilder, conversation: tuple[bool, list[tuple[str, tuple[str | Picture, ...]]], int]
+    prompts: PromptBuilder, conversation: tuple[bool, list[tuple[Role, tuple[str | Picture, ...]]], int]
 ) -> Prompt:
     brief, turns, most = conversation
     system = [Turn("system", ("Be brief.",))] if brief else []
@@ -42,7 +43,7 @@ def depends_on(prompts: PromptBuilder, prompt: Prompt, number: int) -> object:
 @given(st.lists(CONVERSATION, min_size=2, max_size=3), st.randoms(use_true_random=False))
 def test_keys_are_equal_exactly_when_what_they_stand_for_is(
     prompts: PromptBuilder,
-    conversations: list[tuple[bool, list[tuple[str, tuple[str | Picture, ...]]], int]],
+    conversations: list[tuple[bool, list[tuple[Role, tuple[str | Picture, ...]]], int]],
     rng: random.Random,
 ) -> None:
     brief, turns, most = conversations[0]
