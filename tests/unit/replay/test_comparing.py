@@ -140,6 +140,17 @@ def test_the_seed_decides_the_intervals_of_runs_and_comparisons(tmp_path: Path) 
 
 
 @pytest.mark.usefixtures("undrawn")
+def test_groups_of_the_same_name_in_two_tables_stay_apart(tmp_path: Path) -> None:
+    labels = [{"complexity": "simple", "source": "x"}, {"complexity": "complex", "script": "simple"}, {"script": "Han"}]
+    outcomes = [answered("3" if n else "4", sample_id=f"{n}", labels=own) for n, own in enumerate(labels)]
+    runs = [write_run(tmp_path / name, outcomes, record_of()) for name in "AB"]
+    compare_runs(runs, tmp_path / "out", seed=0)
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    simple = [[cell.split(" ")[0] for cell in row] for row in table_rows(page) if row[0] == "simple"]
+    assert simple == [["simple", "1", "0.0", "1", "0.0"], ["simple", "1", "100.0", "1", "100.0"]]
+
+
+@pytest.mark.usefixtures("undrawn")
 def test_a_sentence_goes_by_its_own_run_s_record(tmp_path: Path) -> None:
     records = [record_of(), record_of(), record_of(concurrency=9)]
     runs = [write_run(tmp_path / name, OUTCOMES["A"], record) for name, record in zip("ABC", records, strict=True)]
