@@ -39,7 +39,8 @@ def test_a_variant_is_loaded_by_its_runtime_in_its_form(variant: Variant, monkey
     monkeypatch.setattr(torch_backend, "TorchBackend", loads("torch"))
     monkeypatch.setattr(onnx_backend, "load", loads("onnx"))
     monkeypatch.setattr(openvino_backend, "load", loads("openvino"))
-    assert LOADERS[variant](FOLDER, Hardware(threads=3, device="cuda")) == CALLS[variant][0]
+    loaded: object = LOADERS[variant](FOLDER, Hardware(threads=3, device="cuda"))
+    assert loaded == CALLS[variant][0]
     assert calls == [CALLS[variant]]
 
 

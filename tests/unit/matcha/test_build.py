@@ -2,10 +2,12 @@
 
 import json
 import shutil
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors import SafetensorError
 
 from services.common.manifest import Source, read_manifest, verify, write_manifest
 from services.matcha.prepare import build as building
@@ -43,7 +45,7 @@ class TestManifest:
     ) -> None:
         def version(name: str) -> str:
             if name == "nncf":
-                raise building.PackageNotFoundError
+                raise PackageNotFoundError
             return f"{name}-1"
 
         monkeypatch.setattr(building, "version", version)
@@ -151,7 +153,7 @@ class TestWholeOrNotAtAll:
         assert verify(tmp_path / "out", ARCHITECTURE) == before
         assert names(tmp_path) == ["out", "plain"]
 
-    @pytest.mark.parametrize("kind", [OSError, building.SafetensorError])
+    @pytest.mark.parametrize("kind", [OSError, SafetensorError])
     def test_a_full_disk_is_told(self, kind: type[Exception], plain: Path, tmp_path: Path, weights: Weights) -> None:
         weights.fails = kind("No space left on device (os error 28)")
         with pytest.raises(PrepareError, match=r"the disk of .* is full.*nothing was left behind"):
@@ -177,9 +179,9 @@ class TestWholeOrNotAtAll:
 
         def usage(path: Path) -> Any:  # noqa: ANN401 a private named tuple
             asked.append(path)
-            return shutil._ntuple_diskusage(10**9, 0, free)  # type: ignore[attr-defined] # noqa: SLF001
+            return shutil._ntuple_diskusage(10**9, 0, free)  # noqa: SLF001
 
-        monkeypatch.setattr(building.shutil, "disk_usage", usage)
+        monkeypatch.setattr(shutil, "disk_usage", usage)
         free = needed - 1
         with pytest.raises(PrepareError, match="are free"):
             made(plain, tmp_path / "not/yet/out", variant, calibration=charts)

@@ -28,7 +28,8 @@ def marks(numbers: list[int], attention: str, length: int) -> dict[str, NDArray[
         for kind in ("key", "value"):
             base = 100 * layer + 20 * (attention == "decoder") + 10 * (kind == "key")
             rows = [np.full((HEADS, length, WIDTH), 1000 * number + base, dtype=np.float32) for number in numbers]
-            found[f"{layer}.{attention}.{kind}"] = np.stack(rows) + np.arange(length, dtype=np.float32)[:, None] / 100
+            steps = np.arange(length, dtype=np.float32)[:, None] / np.float32(100)
+            found[f"{layer}.{attention}.{kind}"] = (np.stack(rows) + steps).astype(np.float32)
     return found
 
 

@@ -89,7 +89,7 @@ def test_the_backend_sees_the_question_above_the_chart_in_the_folders_font(
         drawn = render_header(asked.chart, asked.text, load_font(FONTS / "DejaVuSansMono.ttf" if font else None))
         seen.append(told.asked[0][0])
         assert np.array_equal(seen[-1], flatten_patches(drawn, 77))
-    assert not np.array_equal(*seen)
+    assert not np.array_equal(seen[0], seen[1])
 
 
 def test_graphs_bound_to_a_number_of_patches_take_no_more(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def encoder(scale: float = 1.0) -> onnx.ModelProto:
                 helper.make_node("Reshape", [name, "apart"], [f"{name}.apart"]),
                 helper.make_node("Transpose", [f"{name}.apart"], [f"{name}.heads"], perm=[0, 2, 1, 3]),
             ]
-        shape = [1, HEADS, "patches", WIDTH]
+        shape: list[str | int | None] = [1, HEADS, "patches", WIDTH]
         known.append(helper.make_tensor_value_info(f"q{layer}.heads", TensorProto.FLOAT, shape))
         states = [f"{role}{layer}" for role in ("q", "k", "v", "out")] + [f"seen{layer}.whole"]
         known += [helper.make_tensor_value_info(each, TensorProto.FLOAT, [1, "patches", HIDDEN]) for each in states]
@@ -71,7 +71,7 @@ def encoder(scale: float = 1.0) -> onnx.ModelProto:
 
 def product(rows: int, columns: int, name: str) -> onnx.ModelProto:
     """One matrix product, which is what the decoder's graphs are made of."""
-    shapes = {"in": [1, "length", rows], "out": [1, "length", columns]}
+    shapes: dict[str, list[str | int | None]] = {"in": [1, "length", rows], "out": [1, "length", columns]}
     ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, shape) for end, shape in shapes.items()]
     node = helper.make_node("MatMul", ["in", "w"], ["out"], name=name)
     graph = helper.make_graph([node], name, ends[:1], ends[1:], [weight("w", rows, columns, 77)])
@@ -86,8 +86,8 @@ def run(model: onnx.ModelProto | Path, feeds: Arrays) -> list[Floats]:
 
 
 def attend(query: Floats, key: Floats, value: Floats) -> Floats:
-    apart = [torch.from_numpy(each).reshape(1, -1, HEADS, WIDTH).transpose(1, 2) for each in (query, key, value)]
-    attended = torch.nn.functional.scaled_dot_product_attention(*apart, scale=1.0)
+    q, k, v = (torch.from_numpy(each).reshape(1, -1, HEADS, WIDTH).transpose(1, 2) for each in (query, key, value))
+    attended = torch.nn.functional.scaled_dot_product_attention(q, k, v, scale=1.0)
     together: Floats = attended.transpose(1, 2).flatten(2).numpy()
     return together
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from services.common.artifact import seal
 from services.common.manifest import ManifestError, Source, read_manifest, verify, write_manifest
 from services.matcha.prepare import build as building
 from services.matcha.prepare.source import find
@@ -77,7 +78,7 @@ class TestReady:
         prepare(model, tmp_path / "out")
         prepare(model, tmp_path / "out")
         (model / "README.md").write_text("trained anew")
-        building.seal(model, read_manifest(model))
+        seal(model, read_manifest(model))
         with pytest.raises(SystemExit, match="name another folder, or pass --force"):
             prepare(model, tmp_path / "out")
 
@@ -153,7 +154,7 @@ class TestReady:
     def test_what_was_prepared_in_another_form_is_no_source(self, plain: Path, tmp_path: Path) -> None:
         made(plain, tmp_path / "bf16", "bf16")
         shutil.copy(MODEL / "config.json", tmp_path / "bf16")
-        building.seal(tmp_path / "bf16", read_manifest(tmp_path / "bf16"))
+        seal(tmp_path / "bf16", read_manifest(tmp_path / "bf16"))
         with pytest.raises(SystemExit, match="prepared as bf16 already: prepare from the fp32 weights"):
             prepare(tmp_path / "bf16", tmp_path / "out")
 

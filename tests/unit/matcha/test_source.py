@@ -5,6 +5,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,7 +22,7 @@ from services.matcha.prepare import source
 from services.matcha.prepare.source import Checkpoint, PrepareError, find, processor_files, training_font
 
 MODEL = Path(__file__).parents[3] / "models/tiny-matcha"
-ANSWER = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid"))
+ANSWER: Any = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid"))
 CONFIG = json.dumps({"model_type": "pix2struct"})
 
 

@@ -104,7 +104,7 @@ def test_a_batch_never_changes_a_probability(
     for index, question in enumerate(asked):
         (answer,), alone = log_probabilities([question])
         tokens = answer.completion_tokens
-        assert np.abs(batched[:tokens, index] - alone[:tokens, 0]).max() < ROUNDING.get(variant, 0.25)
+        assert np.abs(batched[:tokens, index] - alone[:tokens, 0]).max() < ROUNDING.get(variant, 0.2)
 
 
 @pytest.fixture(scope="module")
