@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 
 import pytest
+import typer
 from pydantic import ValidationError
 from typer.testing import CliRunner, Result
 
-from services.bench import __main__ as newest
+from services.bench.__main__ import main
 from services.bench.figures import Figure, show, write
 
 
@@ -45,7 +46,7 @@ def test_a_median_stands_with_its_smallest_and_largest_and_their_number() -> Non
     ],
 )
 def test_a_bar_is_held_from_the_right_side(value: float, held_to: dict[str, float], *, holds: bool) -> None:
-    figure = _figure("it", value, **held_to)
+    figure = Figure.median("it", [value], "ms", "make it", **held_to)
     assert (figure.bar, figure.holds) == (next(iter(held_to.values())), holds)
 
 
@@ -76,13 +77,9 @@ def test_a_table_tells_the_value_the_spread_and_the_bar(capsys: pytest.CaptureFi
 
 
 def _shown(runs: Path) -> Result:
-    return CliRunner().invoke(_app(), ["--runs", str(runs)])
-
-
-def _app() -> newest.typer.Typer:
-    app = newest.typer.Typer()
-    app.command()(newest.main)
-    return app
+    app = typer.Typer()
+    app.command()(main)
+    return CliRunner().invoke(app, ["--runs", str(runs)])
 
 
 def test_the_newest_of_each_figure_is_shown_and_which_fall_short(tmp_path: Path) -> None:

@@ -66,6 +66,12 @@ def test_a_figure_stands_in_its_own_row() -> None:
     }
 
 
+def test_the_title_says_from_when_latency_counts_and_of_what() -> None:
+    title = str(render([FIRST]).title)
+    assert "from the time a request was due" in title
+    assert "answers only" in title
+
+
 def test_each_run_has_a_column_of_its_own_and_each_class_of_failure_a_row() -> None:
     table = render([SECOND, FIRST, NONE])
     assert [str(column.header) for column in table.columns] == ["", "tuesday", "monday", "none"]
