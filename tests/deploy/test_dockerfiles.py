@@ -187,6 +187,7 @@ def test_make_images_gives_each_target_its_own_name() -> None:
     ]
 
 
-def test_the_documented_command_publishes_to_this_machine_alone() -> None:
-    published = re.findall(r"docker run .*-p (\S+)", Path("docker/README.md").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("page", ["README.md", "docker/README.md"])
+def test_the_documented_command_publishes_to_this_machine_alone(page: str) -> None:
+    published = re.findall(r"docker run .*-p (\S+)", Path(page).read_text(encoding="utf-8"))
     assert published == ["127.0.0.1:8000:8000"]
