@@ -176,7 +176,7 @@ class OutcomeReader:
                 if line.endswith(b"\n"):
                     message = f"{self._path}, line {number}, is no outcome of a run: {error.errors()[0]['msg']}."
                     raise ReplayError(message) from error
-                self.torn += 1
+                self.torn = 1
             offset += len(line)
 
     def at(self, offset: int) -> Scored | Failed:
