@@ -4,8 +4,6 @@ A field of OpenAI's that is not supported is refused by name, unless its value i
 option that is silently dropped would be a wrong answer that looks right. Pydantic and the standard library only.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
@@ -26,20 +24,22 @@ MAX_CHARACTERS: Final = 32_000
 MAX_STOPS: Final = 4
 
 
-def _only(*allowed: object) -> Callable[[object], object]:
-    return partial(_one_of, allowed)
+class _Only:
+    """A check that lets null and the named values pass, and refuses every other."""
 
+    def __init__(self, *allowed: object) -> None:
+        self._allowed = allowed
 
-def _one_of(allowed: tuple[object, ...], value: object) -> object:
-    if value is not None and value not in allowed:
-        message = f"not supported here; leave it out, or send {' or '.join(map(repr, allowed))}"
-        raise ValueError(message)
-    return value
+    def __call__(self, value: object) -> object:
+        if value is not None and value not in self._allowed:
+            message = f"not supported here; leave it out, or send {' or '.join(map(repr, self._allowed))}"
+            raise ValueError(message)
+        return value
 
 
 _OFF = False
-Refused = Annotated[Any, AfterValidator(_only())]
-NoNumber = Annotated[Any, AfterValidator(_only(0))]
+Refused = Annotated[Any, AfterValidator(_Only())]
+NoNumber = Annotated[Any, AfterValidator(_Only(0))]
 Ignored = Annotated[Any, Field(description="Taken, and without effect.")]
 
 
@@ -124,24 +124,24 @@ class ChatRequest(WireRequest):
     stop: Annotated[Stops | None, BeforeValidator(_as_list)] = None
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     logprobs: bool | None = None
-    n: Annotated[Any, AfterValidator(_only(1))] = None
+    n: Annotated[Any, AfterValidator(_Only(1))] = None
     frequency_penalty: NoNumber = None
     presence_penalty: NoNumber = None
-    logit_bias: Annotated[Any, AfterValidator(_only({}))] = None
-    tools: Annotated[Any, AfterValidator(_only([]))] = None
-    tool_choice: Annotated[Any, AfterValidator(_only("none", "auto"))] = None
+    logit_bias: Annotated[Any, AfterValidator(_Only({}))] = None
+    tools: Annotated[Any, AfterValidator(_Only([]))] = None
+    tool_choice: Annotated[Any, AfterValidator(_Only("none", "auto"))] = None
     parallel_tool_calls: Ignored = None
-    functions: Annotated[Any, AfterValidator(_only([]))] = None
-    function_call: Annotated[Any, AfterValidator(_only("none", "auto"))] = None
-    response_format: Annotated[Any, AfterValidator(_only({"type": "text"}))] = None
-    modalities: Annotated[Any, AfterValidator(_only(["text"]))] = None
+    functions: Annotated[Any, AfterValidator(_Only([]))] = None
+    function_call: Annotated[Any, AfterValidator(_Only("none", "auto"))] = None
+    response_format: Annotated[Any, AfterValidator(_Only({"type": "text"}))] = None
+    modalities: Annotated[Any, AfterValidator(_Only(["text"]))] = None
     audio: Refused = None
     prediction: Refused = None
     reasoning_effort: Refused = None
     verbosity: Refused = None
     web_search_options: Refused = None
-    service_tier: Annotated[Any, AfterValidator(_only("auto", "default"))] = None
-    store: Annotated[Any, AfterValidator(_only(_OFF))] = None
+    service_tier: Annotated[Any, AfterValidator(_Only("auto", "default"))] = None
+    store: Annotated[Any, AfterValidator(_Only(_OFF))] = None
     user: Ignored = None
     metadata: Ignored = None
     safety_identifier: Ignored = None
@@ -209,7 +209,7 @@ class MatchaChat(ChatRequest):
 
     temperature: NoNumber = None
     top_p: Ignored = None
-    logprobs: Annotated[bool | None, AfterValidator(_only(_OFF))] = None
+    logprobs: Annotated[bool | None, AfterValidator(_Only(_OFF))] = None
     top_logprobs: NoNumber = None
     max_patches: int | None = Field(default=None, ge=1, description="Patches of 16 x 16 px to cut the picture into.")
 

@@ -28,7 +28,7 @@ class ServiceError(Exception):
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, message: str, param: str | None = None) -> None:
-        super().__init__(message, param)  # both, so that pickling it between processes keeps both
+        super().__init__(message)  # what pickle makes it anew from, before it brings the fields back
         self.message = message
         self.param = param
 

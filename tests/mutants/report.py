@@ -60,10 +60,11 @@ def tally(mutants: Iterable[Mutant], reasons: Reasons) -> list[Row]:
 def show(rows: Sequence[Row]) -> None:
     """Print a table, then every unexplained survivor as the entry that survivors.toml would take."""
     table = Table(title=f"Mutants noticed, of each module at least {BAR_PERCENT:g} %")
-    for column in ("module", "noticed", "of", "share", "explained", "unexplained", "not tried"):
-        table.add_column(column, justify="left" if column == "module" else "right")
+    table.add_column("module", overflow="fold")
+    for column in ("noticed", "of", "%", "explained", "open", "untried"):
+        table.add_column(column, justify="right")
     for row in rows:
-        numbers = (row.noticed, row.tried, f"{row.percent:.0f} %", row.explained, len(row.unexplained), row.untried)
+        numbers = (row.noticed, row.tried, f"{row.percent:.0f}", row.explained, len(row.unexplained), row.untried)
         table.add_row(row.module, *map(str, numbers))
     Console().print(table)
     for mutant in (mutant for row in rows for mutant in row.unexplained):

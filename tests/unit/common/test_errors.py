@@ -25,7 +25,12 @@ def concrete(root: type[ServiceError]) -> list[type[ServiceError]]:
 @pytest.mark.parametrize("kind", concrete(ServiceError))
 def test_an_error_survives_the_way_between_processes(kind: type[ServiceError]) -> None:
     error = pickle.loads(pickle.dumps(kind("do this instead", "image")))  # noqa: S301 our own bytes
-    assert (type(error), error.message, error.param) == (kind, "do this instead", "image")
+    assert (type(error), error.message, error.param, str(error)) == (
+        kind,
+        "do this instead",
+        "image",
+        "do this instead",
+    )
     assert kind("do this instead").param is None
 
 

@@ -55,6 +55,7 @@ def test_without_a_cgroup_the_affinity_counts(tmp_path: Path) -> None:
     [
         ("flags\t\t: fpu avx512_bf16 avx2", True),
         ("flags\t\t: fpu amx_bf16", True),
+        ("flags\t\t: avx512_bf16 cpuid:1", True),
         ("flags\t\t: fpu avx2 avx512_bf16x amx_tile", False),
         ("Features\t: fp asimd bf16", True),
         ("Features\t: fp asimd", False),

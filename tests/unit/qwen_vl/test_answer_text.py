@@ -23,6 +23,11 @@ def test_pieces_are_the_text() -> None:
     assert text.rest() == ""
 
 
+def test_an_answer_that_ends_before_its_first_token_is_empty() -> None:
+    text = AnswerText(text_of, ("two",))
+    assert (text.rest(), text.text, text.stopped) == ("", "", False)
+
+
 @pytest.mark.parametrize("stops", [("three",), ("zzz", " three"), (" th", "ree"), ("two three f",)])
 def test_nothing_of_a_stop_string_is_sent(stops: tuple[str, ...]) -> None:
     text = AnswerText(text_of, stops)
