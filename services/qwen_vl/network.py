@@ -19,7 +19,7 @@ from services.torch_cpu.linear import can_pack, pack_linears
 
 _DTYPES: dict[Variant, torch.dtype] = {"fp32": torch.float32}
 """Of what is not quantized; bfloat16 for the others."""
-_UNQUANTIZED = ["lm_head", "visual"]
+_UNQUANTIZED = ["lm_head", "model.visual"]
 """The head, which the lens reads every layer with, and the vision tower, whose errors every later layer inherits."""
 
 

@@ -62,7 +62,7 @@ def test_every_step_has_its_own_reading_of_each_layer_asked_for(layers: tuple[in
 
 
 def test_the_last_layer_is_read_from_the_logits_that_picked_the_token_and_the_others_through_the_norm() -> None:
-    made = trace(LensOptions(), (2, 3), track=[4, 0])
+    made = trace(LensOptions(track=("four", "none")), (2, 3), track=[4, 0])
     logits = torch.tensor([0.5, 0.0, 0.0, 0.0, 1.0, 3.0])
     made.add_step([peak(0)] * 2 + [peak(1, 1.5), peak(2)], logits, 5)
     inner, own = made.read(merge=2).steps[0].layers
@@ -73,6 +73,7 @@ def test_the_last_layer_is_read_from_the_logits_that_picked_the_token_and_the_ot
     assert inner.probs[0] == pytest.approx(float(probs[1]))
     assert [prob for prob, _ in inner.tracked] == pytest.approx(probs[[4, 0]].tolist())
     assert [rank for _, rank in inner.tracked] == [1, 1]
+    assert made.read(merge=2).track == ("four", "none")
 
 
 @pytest.mark.parametrize(("every_token", "wanted"), [(False, [True, False, False]), (True, [True, True, True])])

@@ -18,7 +18,7 @@ from clients.replay.merge import merge
 from clients.replay.record import RunStatus
 from clients.replay.report import report_runs
 from clients.replay.selection import Shard
-from tests.unit.replay.reading import EXAMPLES, outcomes_of, record_of
+from tests.unit.replay.reading import EXAMPLES, full_record, outcomes_of
 
 if TYPE_CHECKING:
     from clients.replay.record import RunRecord
@@ -35,7 +35,7 @@ def shard(path: Path, index: int, content: bytes, count: int = 3, **changes: obj
     hour = {"started": f"2026-01-01T1{index}:00:00Z", "ended": f"2026-01-01T1{index}:50:00Z"}
     part = {"index": index, "count": count, "questions": 30 + index}
     fields = {"shard": part, "resumed": index + 1, "concurrency": 10 * (index + 1), **hour}
-    folder.write_record(record_of(**{**fields, **changes}))
+    folder.write_record(full_record(**{**fields, **changes}))
     folder.outcomes.write_bytes(content)
     for name in ("common", str(index)):
         (folder.pictures / f"{name}.webp").write_bytes(name.encode())
@@ -70,7 +70,7 @@ def test_shards_in_any_order_give_all_their_whole_lines_and_one_record(
     assert merged.outcomes.read_bytes() == b"".join(whole)
     assert {path.name for path in merged.pictures.iterdir()} == {"common.webp", *(f"{i}.webp" for i in range(n))}
     assert merged.read_record() == record
-    assert record == record_of(
+    assert record == full_record(
         merged=n,
         resumed=n * (n + 1) / 2,
         concurrency=10 * n * (n + 1) / 2,
