@@ -186,6 +186,17 @@ def test_plain_lines_where_there_is_no_terminal(
     assert "tallyqa: 18/18" in capsys.readouterr().out
 
 
+def test_what_an_earlier_session_did_counts_as_done(
+    pictures: Path, service: "FakeService", tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = replace(tally_config(pictures, tmp_path, concurrency=2), resume=True)
+    asyncio.run(run(config, Console(quiet=True), service.transport()))
+    outcomes = tmp_path / "run" / "outcomes.jsonl"
+    outcomes.write_bytes(b"".join(outcomes.read_bytes().splitlines(keepends=True)[:7]))
+    asyncio.run(run(config, Console(force_terminal=False), service.transport()))
+    assert "tallyqa: 18/18" in capsys.readouterr().out
+
+
 def test_what_is_left_out_is_told(
     pictures: Path, service: "FakeService", tmp_path: Path, tally: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
