@@ -14,6 +14,7 @@ HEADLINE = TASKS["tallyqa"].headline
 OTHER_METRIC = Difference("exact_match", 0.9, 0.1, -0.8, -0.9, -0.7)
 BETTER = Difference(HEADLINE.name, 0.5, 0.6, 0.1, 0.04, 0.16)
 WORSE = Difference(HEADLINE.name, 0.6, 0.5, -0.1, -0.16, -0.04)
+SLIGHTLY = Difference(HEADLINE.name, 0.6, 0.607, 0.007, 0.002, 0.012)
 UNSHOWN = Difference(HEADLINE.name, 0.5, 0.52, 0.02, -0.061, 0.03)
 P95 = Ratio("p95", 900, 100, 0.1, 0.05, 0.2)
 SAME_SPEED = Ratio("p50", 200, 210, 1.05, 0.9, 1.25)
@@ -46,6 +47,7 @@ def test_a_difference_that_interval_and_test_show_is_told_with_both() -> None:
     ("difference", "verdict", "words"),
     [
         (WORSE, FEWER_RIGHT, "B answers worse than A (accuracy −10.0 points, −16.0 to −4.0, "),
+        (SLIGHTLY, MORE_RIGHT, "B answers better than A (accuracy +0.7 points, +0.2 to +1.2, "),
         (BETTER, McNemar(2, 9, 0.05), "B may answer better than A, but the tests do not agree (accuracy +10.0"),
         (UNSHOWN, MORE_RIGHT, "B may answer better than A, but the tests do not agree (accuracy +2.0"),
         (WORSE, MORE_RIGHT, "B may answer worse than A, but the tests do not agree (accuracy −10.0"),
@@ -65,6 +67,7 @@ def test_what_is_said_of_quality_follows_from_interval_and_test(
     [
         (Ratio("p50", 200, 100, 0.5, 0.4, 0.6), "B is faster (p50 100 ms against 200 ms: 0.50 times as long, 0.40 to"),
         (Ratio("p50", 100, 200, 2, 1.5, 2.5), "B is slower (p50 200 ms against 100 ms: 2.00 times as long, 1.50 to 2"),
+        (Ratio("p50", 100, 150, 1.5, 1.2, 1.8), "B is slower (p50 150 ms against 100 ms: 1.50 times as long"),
         (Ratio("p50", 200, 100, 0.5, 0.4, 1), "No difference in speed is shown (p50 100 ms against 200 ms: 0.50 time"),
     ],
 )
