@@ -71,6 +71,7 @@ def test_the_confusion_has_a_row_per_gold_count_and_a_last_column_for_other_answ
     cells = {(gold, given): n for gold, row in enumerate(confusion) for given, n in enumerate(row) if n}
     assert cells == {(2, 3): 1, (2, 2): 2, (15, 0): 1, (15, 15): 1, (15, 16): 2, (0, 15): 1}
     assert (len(confusion), {len(row) for row in confusion}) == (16, {17})
+    assert {type(n) for row in confusion for n in row} == {int}, "a count of questions has no decimals in JSON"
 
 
 @pytest.mark.parametrize("outcome", [answered("many"), answered("3", "3", answer_type="numerical")])
