@@ -40,10 +40,14 @@ def _try(group: Group, since: str | None, deadline: float) -> Iterator[Mutant]:
     wanted = changed.functions(group, since) if since else None
     if wanted == set():
         return
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        typer.echo(f"{group.name}: no time left", err=True)
+        return
     typer.echo(f"{group.name}: {len(group.files)} modules", err=True)
     work.prepare(group)
     results.forget_unnoticed(group)
-    work.run(group, changed.patterns(wanted or ()), limit_s=max(1.0, deadline - time.monotonic()))
+    work.run(group, changed.patterns(wanted or ()), limit_s=left_s)
     yield from (mutant for mutant in results.read(group) if wanted is None or mutant.place in wanted)
 
 

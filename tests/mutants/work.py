@@ -11,6 +11,11 @@ from typing import Final
 
 from tests.mutants.groups import ROOT, Group
 
+_BEGUN: Final = "Running mutation testing"
+"""What mutmut prints once every mutant is made."""
+
+_STOPS_WITHIN_S: Final = 20.0
+
 CORES: Final = len(os.sched_getaffinity(0))
 
 # Lines that are nothing but words for a reader: what they say is not what tests are for.
@@ -50,12 +55,22 @@ def run(group: Group, names: Sequence[str], limit_s: float) -> None:
         try:
             code = process.wait(limit_s)
         except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGINT)
-            process.wait()
+            _stop(process)
+            if _BEGUN not in log.read_text(encoding="utf-8", errors="replace"):
+                shutil.rmtree(folder(group) / "mutants", ignore_errors=True)  # it may hold half a module
             return
     if code:
         message = f"mutmut stopped with {code}: the tests of {group.name} must pass unchanged; see {log}"
         raise SystemExit(message)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGINT)
+    try:
+        process.wait(_STOPS_WITHIN_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def _settings(group: Group) -> str:
