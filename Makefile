@@ -83,21 +83,21 @@ optimum-env: .venv-optimum/installed ## Build .venv-optimum, Optimum's own envir
 torch-free-env: .venv-torch-free/installed ## Build .venv-torch-free, with nothing but what the ONNX and OpenVINO variants name
 
 variants: install ## Every MatCha variant on the embedded model: answers beside fp32's, size, memory, latency (OUT=...)
-	@$(BIN)/python -m services.bench.matcha variants --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-variants)
+	@$(BIN)/python -m benchmarks.matcha variants --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-variants)
 
 bench-matcha: install optimum-env ## MatCha at full size beside transformers 4 and Optimum: twenty minutes, 10 GB (OUT=...)
 	@out=$(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-matcha); \
-	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m services.bench.matcha attention --out $$out && $(BIN)/python -m services.bench.matcha speed --out $$out && $(BIN)/python -m services.bench.matcha serving --out $$out && $(BIN)/python -m services.bench.matcha batches --out $$out
+	GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m benchmarks.matcha attention --out $$out && $(BIN)/python -m benchmarks.matcha speed --out $$out && $(BIN)/python -m benchmarks.matcha serving --out $$out && $(BIN)/python -m benchmarks.matcha batches --out $$out
 
 bench-torch-cpu: install ## What packed weights and attention in blocks gain in bf16, by shape (OUT=...)
-	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m services.bench.torch_cpu --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-torch-cpu)
+	@GLIBC_TUNABLES=glibc.malloc.hugetlb=1 $(BIN)/python -m benchmarks.torch_cpu --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-torch-cpu)
 
 compare: install ## Set runs of one task side by side, the others against the first (RUNS="runs/a runs/b" OUT=...)
 	@test -n "$(RUNS)" || { echo 'name the run folders: make compare RUNS="runs/a runs/b"'; exit 2; }
 	@$(BIN)/python -m clients.replay compare $(patsubst %/outcomes.jsonl,%,$(RUNS)) --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-compare)
 
 bench-replay: install ## Measure the replay client: report, overhead, kills, memory (OUT=..., about four minutes)
-	@$(BIN)/python -m clients.replay.bench $(if $(OUT),--out $(OUT))
+	@$(BIN)/python -m benchmarks.replay $(if $(OUT),--out $(OUT))
 
 # Wheels to build with instead of an index (a folder), a certificate authority to trust, and anything else for docker build.
 WHEELS      ?=
@@ -163,7 +163,7 @@ bench-load: install ## How late is the load generator by itself, at 300 requests
 	@$(BIN)/python -m loadtests generator $(if $(OUT),--out $(OUT))
 
 figures: install ## The newest of each figure that the benchmarks left under runs/, and which fall short
-	@$(BIN)/python -m services.bench
+	@$(BIN)/python -m benchmarks
 
 train-tiny: install ## Train the embedded models anew, with their model cards (about two hours on two cores)
 	$(BIN)/python -m services.training tiny-matcha
@@ -174,8 +174,8 @@ samples: install ## Draw clients/samples anew, byte for byte
 
 SERVE_ENV   ?=
 NNSIGHT_ENV ?=
-bench-qwen-vl: install ## Qwen2-VL at full size: lens, cache, memory (SERVE_ENV=, NNSIGHT_ENV=: see services/bench)
-	@$(BIN)/python -m services.bench.qwen_vl run --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-qwen-vl) $(if $(SERVE_ENV),--serve-env $(SERVE_ENV)) $(if $(NNSIGHT_ENV),--nnsight-env $(NNSIGHT_ENV))
+bench-qwen-vl: install ## Qwen2-VL at full size: lens, cache, memory (SERVE_ENV=, NNSIGHT_ENV=: see benchmarks)
+	@$(BIN)/python -m benchmarks.qwen_vl run --out $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-bench-qwen-vl) $(if $(SERVE_ENV),--serve-env $(SERVE_ENV)) $(if $(NNSIGHT_ENV),--nnsight-env $(NNSIGHT_ENV))
 
 clean: ## Remove what was built (not runs/)
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache

@@ -21,7 +21,7 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,tar
 # The client, and of the services the wire contract alone; byte-compiled.
 FROM build AS app
 COPY services/__init__.py /app/services/
-COPY services/common/__init__.py services/common/errors.py services/common/lens_schemas.py services/common/schemas.py /app/services/common/
+COPY services/wire /app/services/wire
 COPY clients/__init__.py /app/clients/
 COPY clients/replay /app/clients/replay
 COPY clients/samples /app/clients/samples

@@ -11,12 +11,13 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
+from benchmarks.measurements import write
 from loadtests import profile as profiles
 from loadtests.errors import LoadTestError
 from loadtests.generator import measure_generator
 from loadtests.run import Plan, run
 from loadtests.summary import Summary, summarize
-from loadtests.table import figures, render, warnings, write_figures
+from loadtests.table import measurements, render, warnings
 
 _CONSOLE: Final = Console(soft_wrap=True, highlight=False)
 _PAGE: Final = ("--autostart", "--autoquit", "0", "--web-host", "127.0.0.1")
@@ -135,7 +136,7 @@ def _tell(summaries: Sequence[Summary], out: Path, how: str) -> None:
     _CONSOLE.print(render(summaries))
     for warning in warnings(summaries):
         _CONSOLE.print(warning, style="yellow")
-    write_figures(out, [entry for summary in summaries for entry in figures(summary, how)])
+    write([each for summary in summaries for each in measurements(summary, how)], out)
     _CONSOLE.print(str(out))
 
 

@@ -8,10 +8,11 @@ from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
 from pydantic import ValidationError
 
-from clients.replay.outcomes import Failure, FailureKind
+from clients.replay.run.outcomes import Failure, FailureKind
 from loadtests.outcomes import NOT_SENT
 from loadtests.questions import Ask
-from services.common.schemas import AnswerResponse, ErrorEnvelope
+from services.wire.answer import AnswerResponse
+from services.wire.errors import ErrorEnvelope
 
 MAX_IN_FLIGHT: Final = 900
 """Requests of one process that may wait at the same time: it has 1024 file descriptors unless told otherwise."""

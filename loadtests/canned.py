@@ -13,7 +13,7 @@ from typing import Any
 
 import uvicorn
 
-from services.common.schemas import AnswerResponse, ModelCard, ModelList, Timing, Usage
+from services.wire.answer import AnswerResponse, ModelCard, ModelList, Timing, Usage
 
 Message = MutableMapping[str, Any]  # Any: ASGI
 _CARD = ModelCard(id="canned", variant="none", revision="0", manifest_sha256="0" * 64)

@@ -11,12 +11,12 @@ from typing import Final
 
 import httpx
 
+from benchmarks.measurements import Measurement, write
 from clients.demo.services import free_port
 from loadtests.errors import LoadTestError
 from loadtests.profile import Profile
 from loadtests.run import Plan, run
 from loadtests.summary import MAX_LAG_MS, Summary
-from loadtests.table import figure, write_figures
 
 _UP_WITHIN_S: Final = 20.0
 
@@ -66,9 +66,13 @@ def measure_generator(rate_per_s: float, duration_s: float, out: Path) -> Summar
     finally:
         os.sched_setaffinity(0, everywhere)
     lag, how = summary.lag, f"python -m loadtests generator --rate {rate_per_s:g} --duration-s {duration_s:g}"
-    late = figure("p99 scheduling lag of the generator", lag.p99_ms or 0, "ms", n=lag.n, how=how, bar=MAX_LAG_MS)
-    fast = figure("requests per second of the generator", summary.answered_per_s, "1/s", n=summary.answered, how=how)
-    write_figures(out, [late, fast])
+    late = Measurement.single(
+        "p99 scheduling lag of the generator", lag.p99_ms or 0, "ms", how, n=lag.n, at_most=MAX_LAG_MS
+    )
+    fast = Measurement.single(
+        "requests per second of the generator", summary.answered_per_s, "1/s", how, n=summary.answered
+    )
+    write([late, fast], out)
     return summary
 
 

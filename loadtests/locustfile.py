@@ -8,7 +8,7 @@ from locust import LoadTestShape, events
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from clients.replay.folder import RunFolder
+from clients.replay.run.folder import RunFolder
 from loadtests.asking import Asker
 from loadtests.questions import Questions
 from loadtests.recorder import Recorder

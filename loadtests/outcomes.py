@@ -5,10 +5,10 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from clients.replay.outcomes import Failed, Failure, Lens, Scored
+from clients.replay.run.outcomes import Failed, Failure, Lens, Scored
 from loadtests.errors import LoadTestError
 from loadtests.questions import Ask
-from services.common.schemas import AnswerResponse
+from services.wire.answer import AnswerResponse
 
 NOT_SENT: Final = "client_saturated"
 """Code of a failure that the generator alone is to blame for."""

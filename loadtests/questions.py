@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from clients.replay.tasks.sample import Sample
 from loadtests.samples import Samples
-from services.common.schemas import LensRequest
+from services.wire.lens import LensRequest
 
 REPEATED_PICTURES: Final = 4
 

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from clients.demo.services import ServiceError, running
 from clients.replay.errors import ReplayError
-from clients.replay.folder import RunFolder
-from clients.replay.machine import Machine, client_versions
-from clients.replay.record import RunStatus, Warmup, now
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.machine import Machine, client_versions
+from clients.replay.run.record import RunStatus, Warmup, now
 from loadtests.errors import LoadTestError
 from loadtests.outcomes import read
 from loadtests.profile import Profile
@@ -26,7 +26,7 @@ from loadtests.questions import Questions
 from loadtests.run_folder import SUMMARY, Load, LoadRecord, read_record
 from loadtests.samples import BUNDLED, Samples, load
 from loadtests.summary import Summary, most_in_flight, summarize, window
-from services.common.schemas import ModelCard, ModelList
+from services.wire.answer import ModelCard, ModelList
 
 TASK_OF: Final = {"matcha": "realcqa", "qwen_vl": "tallyqa"}
 """The data set that each service's questions come from."""

@@ -5,9 +5,9 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from clients.replay.folder import RunFolder
-from clients.replay.record import Load as ReplayLoad
-from clients.replay.record import RunRecord
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.record import Load as ReplayLoad
+from clients.replay.run.record import RunRecord
 from loadtests.errors import LoadTestError
 from loadtests.profile import Profile
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from clients.replay.index import SampleIndex
-from clients.replay.pictures import keep_pictures
-from clients.replay.record import Criteria, Selection
-from clients.replay.selection import select
+from clients.replay.asking.images import keep_pictures
 from clients.replay.tasks import TASKS
+from clients.replay.tasks.criteria import Criteria, Selection
+from clients.replay.tasks.index import SampleIndex
 from clients.replay.tasks.sample import Sample
+from clients.replay.tasks.selection import select
 from clients.replay.tasks.task import PictureSource
 
 BUNDLED: Final = Path(__file__).parents[1] / "clients" / "samples"

@@ -8,8 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from clients.replay.folder import RunFolder
-from clients.replay.outcomes import Failure
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.outcomes import Failure
 from loadtests.outcomes import NOT_SENT, LoadFailed, LoadScored, Outcome, read
 from loadtests.run_folder import LoadRecord, read_record
 

@@ -1,12 +1,11 @@
 """Load tests side by side: a table to read, and ``figures.json`` to keep."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.table import Table
 
+from benchmarks.measurements import Measurement
 from loadtests.summary import Summary
 
 _ROWS: Final[Mapping[str, Callable[[Summary], str]]] = {
@@ -47,8 +46,8 @@ def warnings(summaries: Sequence[Summary]) -> Iterator[str]:
             yield f"{summary.name}: the generator was saturated ({summary.saturated}); its figures tell of it, too"
 
 
-def figures(summary: Summary, how: str) -> list[dict[str, Any]]:  # Any: JSON values
-    """The figures of one load test in the project's format."""
+def measurements(summary: Summary, how: str) -> list[Measurement]:
+    """The numbers of one load test; a percentile of nothing is left out."""
     shown = [
         ("offered", summary.offered_per_s, "1/s", summary.requests),
         ("answered", summary.answered_per_s, "1/s", summary.answered),
@@ -61,24 +60,10 @@ def figures(summary: Summary, how: str) -> list[dict[str, Any]]:  # Any: JSON va
     ]
     place = f"{summary.service} {summary.variant}, {summary.profile}"
     return [
-        figure(f"{name}: {place}", value, unit, n=n, how=how) for name, value, unit, n in shown if value is not None
+        Measurement.single(f"{name}: {place}", value, unit, how, n=n)
+        for name, value, unit, n in shown
+        if value is not None
     ]
-
-
-def figure(name: str, value: float, unit: str, *, n: int, how: str, bar: float | None = None) -> dict[str, Any]:
-    """One figure; ``bar`` is the most that it may be, None if there is no such number."""
-    holds = None if bar is None else value <= bar
-    return {
-        "figure": name, "value": value, "unit": unit, "bar": bar, "holds": holds,
-        "n": n, "low": None, "high": None, "how": how,
-    }  # fmt: skip
-
-
-def write_figures(folder: Path, entries: Sequence[dict[str, Any]]) -> None:
-    """Write ``figures.json``, whole or not at all."""
-    draft = folder / "figures.json.part"
-    draft.write_text(json.dumps(entries, indent=2) + "\n", encoding="utf-8")
-    draft.replace(folder / "figures.json")
 
 
 def _ms(value: float | None) -> str:

@@ -7,16 +7,16 @@ from typing import Annotated, Final, NoReturn
 import typer
 from rich.console import Console
 
-from clients.replay.client import AskOptions
+from clients.replay.asking.client import AskOptions
+from clients.replay.asking.runner import RunConfig, RunSummary, run
 from clients.replay.errors import ReplayError
-from clients.replay.merge import merge
 from clients.replay.options import check_prompt, parse_protocol, parse_shard, parse_task, set_defaults
-from clients.replay.protocols import PROTOCOLS, Protocol
-from clients.replay.record import Criteria
-from clients.replay.run import RunConfig, RunSummary, run
-from clients.replay.selection import Shard
+from clients.replay.run.merge import merge
 from clients.replay.tasks import TASKS
+from clients.replay.tasks.criteria import Criteria
+from clients.replay.tasks.protocols import PROTOCOLS, Protocol
 from clients.replay.tasks.sample import Split
+from clients.replay.tasks.selection import Shard
 from clients.replay.tasks.task import Task
 
 INTERRUPTED: Final = 130  # as shells report a command that Ctrl-C ended

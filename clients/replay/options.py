@@ -2,9 +2,9 @@
 
 import typer
 
-from clients.replay.protocols import PROTOCOLS, Protocol
-from clients.replay.selection import Shard
 from clients.replay.tasks import TASKS
+from clients.replay.tasks.protocols import PROTOCOLS, Protocol
+from clients.replay.tasks.selection import Shard
 from clients.replay.tasks.task import Task
 
 

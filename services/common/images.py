@@ -9,7 +9,7 @@ from typing import Final
 
 from PIL import ExifTags, Image, ImageOps
 
-from services.common.errors import TooLargeError, UnsupportedImageError
+from services.wire.errors import TooLargeError, UnsupportedImageError
 
 FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 _TURNED_ON_ITS_SIDE: Final = (5, 6, 7, 8)

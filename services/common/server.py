@@ -23,11 +23,12 @@ from litserve import LitAPI, LitServer
 from litserve.specs.base import LitSpec
 from litserve.utils import WorkerSetupStatus
 
-from services.common import docs, logs
-from services.common.processor import HUGE_PAGES
-from services.common.routes import Routes, Wire
-from services.common.schemas import ModelCard
+from services.common import logs
+from services.common.cpu import HUGE_PAGES
+from services.common.http import docs
+from services.common.http.routes import Routes, Wire
 from services.common.settings import ServerSettings
+from services.wire.answer import ModelCard
 
 _log = logging.getLogger(__name__)
 _REPLACED_PATHS = frozenset({"/", "/health", "/info"}) | docs.PAGES

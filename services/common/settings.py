@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic_settings import BaseSettings
 
-from services.common.processor import available_cores
+from services.common.cpu import available_cores
 
 MODELS = Path(__file__).parents[2] / "models"
 """The embedded models, which answer when nothing else is named."""

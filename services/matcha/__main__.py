@@ -3,16 +3,16 @@
 import sys
 from typing import Final
 
-from services.common.chat import MatchaChat
-from services.common.inspect import inspect
-from services.common.launch import read_settings, verified_card
-from services.common.manifest import Manifest
-from services.common.routes import Wire
-from services.common.schemas import MatchaRequest, ModelCard
+from services.common.artifact.inspect import inspect
+from services.common.artifact.manifest import Manifest
+from services.common.http.routes import Wire
 from services.common.server import serve
+from services.common.startup import read_settings, verified_card
 from services.matcha.api import MatchaAPI
+from services.matcha.optimum_folder import looks_exported, unverified_manifest
 from services.matcha.settings import MatchaSettings, Variant, VariantError, chosen_variant
-from services.matcha.unverified import looks_exported, unverified_manifest
+from services.wire.answer import MatchaRequest, ModelCard
+from services.wire.chat import MatchaChat
 
 _ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
 _USAGE = """\

@@ -5,14 +5,14 @@ import time
 from litserve import LitAPI
 
 from services.common import images
-from services.common.errors import InvalidRequestError, ServiceError
-from services.common.jobs import Job, Reply
-from services.common.manifest import Manifest
-from services.common.schemas import AnswerResponse, MatchaRequest, ModelCard, Timing, Usage
+from services.common.artifact.manifest import Manifest
 from services.common.server import QueueSpec, prepare_worker
+from services.common.worker.messages import Job, Reply
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
 from services.matcha.settings import MatchaSettings, Variant
+from services.wire.answer import AnswerResponse, MatchaRequest, ModelCard, Timing, Usage
+from services.wire.errors import InvalidRequestError, ServiceError
 
 FALLBACK_MAX_PATCHES = 2048
 """Pix2Struct's own default, for a manifest that names none."""

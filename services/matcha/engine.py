@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 from tokenizers import Tokenizer
 
-from services.common.errors import InvalidRequestError
 from services.matcha.backends import LOADERS, Backend, Hardware
 from services.matcha.header import HeaderTooLargeError, load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
 from services.matcha.settings import Variant
+from services.wire.errors import InvalidRequestError
 
 
 @dataclass(frozen=True, slots=True)

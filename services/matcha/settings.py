@@ -6,7 +6,7 @@ from typing import Literal, get_args
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.common.processor import computes_in_bf16
+from services.common.cpu import computes_in_bf16
 from services.common.settings import MODELS, ServerSettings
 
 Variant = Literal["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino", "openvino-int8"]

@@ -1,12 +1,12 @@
 """``python -m services.qwen_vl``: read the settings, check the model folder, serve."""
 
-from services.common.chat import QwenVLChat
-from services.common.launch import read_settings, verified_card
-from services.common.routes import Wire
-from services.common.schemas import QwenVLRequest
+from services.common.http.routes import Wire
 from services.common.server import serve
+from services.common.startup import read_settings, verified_card
 from services.qwen_vl.api import QwenVLAPI
 from services.qwen_vl.settings import QwenVLSettings
+from services.wire.answer import QwenVLRequest
+from services.wire.chat import QwenVLChat
 
 if __name__ == "__main__":
     settings = read_settings(QwenVLSettings)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from litserve import LitAPI
 
-from services.common.chat import QwenVLChat
-from services.common.errors import DeadlineError, ServiceError
-from services.common.jobs import End, Job, Reply
-from services.common.schemas import ModelCard, QwenVLRequest
 from services.common.server import QueueSpec, prepare_worker
-from services.common.steps import StepLoop
+from services.common.worker.continuous_batching import StepLoop
+from services.common.worker.messages import End, Job, Reply
 from services.qwen_vl.settings import QwenVLSettings
-from services.qwen_vl.values import Piece
+from services.qwen_vl.types import Piece
+from services.wire.answer import ModelCard, QwenVLRequest
+from services.wire.chat import QwenVLChat
+from services.wire.errors import DeadlineError, ServiceError
 
 if TYPE_CHECKING:
     from services.qwen_vl.engine import Started
@@ -42,7 +42,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         """Load the model, and check its lens."""
         # torch, which only the worker needs
         from services.qwen_vl.engine import Limits, VisionQA  # noqa: PLC0415
-        from services.qwen_vl.wire import Wire  # noqa: PLC0415
+        from services.qwen_vl.translate import Wire  # noqa: PLC0415
 
         settings = self._settings
         prepare_worker(settings)

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import torch
 
-from services.common.errors import InvalidRequestError, PromptTooLongError
-from services.qwen_vl.answer_text import AnswerText
-from services.qwen_vl.check import check_lens
-from services.qwen_vl.generation import Generation
-from services.qwen_vl.lens import Lens
-from services.qwen_vl.network import Network, keys_and_values, load
-from services.qwen_vl.prefix_cache import PrefixCache, give_back
-from services.qwen_vl.prompt import Prompt, PromptBuilder, Slot
+from services.qwen_vl.lens.readout import Lens
+from services.qwen_vl.lens.trace import Trace
+from services.qwen_vl.model.check import check_lens
+from services.qwen_vl.model.detokenizer import AnswerText
+from services.qwen_vl.model.generation import Generation
+from services.qwen_vl.model.network import Network, keys_and_values, load
+from services.qwen_vl.model.prefix_cache import PrefixCache, give_back
+from services.qwen_vl.model.prompt import Prompt, PromptBuilder
 from services.qwen_vl.settings import Device, Variant
-from services.qwen_vl.trace import Trace
-from services.qwen_vl.values import Answer, CacheUse, LensOptions, Piece, Question
+from services.qwen_vl.types import Answer, CacheUse, LensOptions, Piece, Question, Slot
+from services.wire.errors import InvalidRequestError, PromptTooLongError
 
 
 @dataclass(frozen=True, slots=True)

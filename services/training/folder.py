@@ -4,8 +4,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from services.common.artifact import seal
-from services.common.manifest import Architecture, Manifest, Source
+from services.common.artifact.manifest import Architecture, Manifest, Source
+from services.common.artifact.writer import seal
 
 _TOOLS: Final = ("pillow", "tokenizers", "torch", "transformers")
 

@@ -106,7 +106,7 @@ def test_compute_threads_are_as_many_as_the_cpu_limit(image: Image) -> None:
     for cpus in (1, 2):
         with running(image, cpus=cpus) as container:
             assert _ask(container.url, image).status_code == 200
-            code = "from services.common.processor import available_cores; print(available_cores())"
+            code = "from services.common.cpu import available_cores; print(available_cores())"
             assert docker("exec", container.name, "python", "-c", code).stdout.strip() == str(cpus)
             threads.append(_worker_threads(container))
     assert threads[1] > threads[0]

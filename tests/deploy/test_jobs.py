@@ -7,7 +7,7 @@ import typer
 from pydantic_settings import CliApp
 
 from clients.replay.__main__ import app
-from clients.replay.selection import Shard
+from clients.replay.tasks.selection import Shard
 from services.matcha.prepare.command import Prepare
 from tests.deploy.manifests import Manifest, Manifests, containers
 

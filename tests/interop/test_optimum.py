@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from clients.demo.services import running
-from services.common.manifest import read_manifest
+from services.common.artifact.manifest import read_manifest
 from services.matcha.backends import onnx_backend
 from services.matcha.backends.torch_backend import TorchBackend
 from services.matcha.header import load_font, render_header

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from clients.demo.services import Service
-from clients.replay.folder import RunFolder
-from clients.replay.record import RunStatus
 from clients.replay.report import report_runs
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.record import RunStatus
 from loadtests import profile
 from loadtests.arrivals import poisson
 from loadtests.errors import LoadTestError

@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.bench.figures import Figure, write
+from benchmarks.measurements import Measurement, write
 from tests.mutants.mutant import Fate, Mutant
 from tests.mutants.reasons import Reasons
 
@@ -75,8 +75,9 @@ def show(rows: Sequence[Row]) -> None:
 
 def save(rows: Sequence[Row], folder: Path) -> None:
     """Write ``figures.json``."""
-    named = [Figure.median(row.module, [row.percent], "%", "make mutants", at_least=BAR_PERCENT) for row in rows]
-    write([figure.model_copy(update={"n": row.tried}) for figure, row in zip(named, rows, strict=True)], folder)
+    how = "make mutants"
+    shares = [Measurement.single(row.module, row.percent, "%", how, n=row.tried, at_least=BAR_PERCENT) for row in rows]
+    write(shares, folder)
 
 
 def _module(mutant: Mutant) -> str:

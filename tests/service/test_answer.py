@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from clients.demo.services import Service
-from services.common.schemas import AnswerResponse, ErrorEnvelope, ModelList
+from services.wire.answer import AnswerResponse, ModelList
+from services.wire.errors import ErrorEnvelope
 from tests.pictures import encode, png_header
 
 

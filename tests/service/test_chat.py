@@ -13,7 +13,8 @@ from PIL import Image
 from pydantic import BaseModel
 
 from clients.demo.services import Service
-from services.common.schemas import AnswerResponse, ErrorEnvelope
+from services.wire.answer import AnswerResponse
+from services.wire.errors import ErrorEnvelope
 from tests.pictures import encode, png_header
 
 QUESTION = "How many shapes are there?"

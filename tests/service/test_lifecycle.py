@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from clients.demo.services import Service, free_port, running
-from services.common.manifest import Manifest, sums_of, write_manifest
+from services.common.artifact.manifest import Manifest, sums_of, write_manifest
 
 MODELS = Path(__file__).parents[2] / "models"
 FOLDERS = {"matcha": MODELS / "tiny-matcha", "qwen_vl": MODELS / "tiny-qwen2-vl"}

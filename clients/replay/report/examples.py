@@ -9,12 +9,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from clients.replay.columns import NO_COUNT, RunColumns
-from clients.replay.folder import RunFolder
-from clients.replay.gold import as_text
-from clients.replay.outcomes import LensLayer, OutcomeReader, Scored
-from clients.replay.pictures import kept_path
+from clients.replay.analysis.columns import NO_COUNT, RunColumns
+from clients.replay.run.folder import RunFolder, kept_path
+from clients.replay.run.outcomes import LensLayer, OutcomeReader, Scored
 from clients.replay.scoring.counting import read_count
+from clients.replay.scoring.gold import as_text
 from clients.replay.tasks.task import Task
 
 PER_VERDICT: Final = 3

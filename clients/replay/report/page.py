@@ -10,8 +10,8 @@ from typing import Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from clients.replay.evidence import p_value, signed
-from clients.replay.report.compute import Row, RunReport, Score
+from clients.replay.analysis.evidence import p_value, signed
+from clients.replay.analysis.scores import Row, RunReport, Score
 from clients.replay.report.examples import Example
 from clients.replay.scoring.metrics import Metric
 

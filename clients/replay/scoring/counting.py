@@ -7,7 +7,7 @@ because which of its numbers is meant would be a guess.
 import unicodedata
 from typing import Final
 
-from clients.replay.han import is_han, read_han
+from clients.replay.scoring.han import is_han, read_han
 
 _WORDS: Final = {
     "no": 0,

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from typing import Final
 
-from clients.replay.gold import as_text
+from clients.replay.scoring.gold import as_text
 
 _PLACES: Final = 10
 _CUT: Final = re.compile(r"\s*(?:,(?!(?<=[0-9],)[0-9]{3}(?![0-9]))|;|\n)\s*")

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from clients.replay.gold import AnswerType, Gold, as_list, as_text
 from clients.replay.scoring import lists
 from clients.replay.scoring.binary import binary_match
 from clients.replay.scoring.counting import count_match
+from clients.replay.scoring.gold import AnswerType, Gold, as_list, as_text
 from clients.replay.scoring.relaxed import relaxed_pix2struct, relaxed_strict
 from clients.replay.scoring.text import anls, exact_match
 

@@ -8,7 +8,7 @@ from typing import IO, TypeVar
 import ijson
 
 from clients.replay.errors import ReplayError
-from clients.replay.gold import as_text
+from clients.replay.scoring.gold import as_text
 from clients.replay.tasks.sample import Problem, ProblemKind, Sample
 from clients.replay.tasks.task import PictureSource
 

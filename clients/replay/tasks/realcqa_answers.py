@@ -3,7 +3,7 @@
 import ast
 from typing import Final
 
-from clients.replay.gold import AnswerType, Gold
+from clients.replay.scoring.gold import AnswerType, Gold
 from clients.replay.scoring.lists import split as split_list
 from clients.replay.tasks.entries import EntryError, text_field
 from clients.replay.tasks.sample import ProblemKind

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
 
-from clients.replay.gold import AnswerType, Gold
+from clients.replay.scoring.gold import AnswerType, Gold
 
 Split = Literal["test", "train", "all"]
 

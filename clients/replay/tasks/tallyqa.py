@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 from typing import Final
 
 from clients.replay.errors import ReplayError
-from clients.replay.gold import AnswerType
-from clients.replay.han import holds_han
+from clients.replay.scoring.gold import AnswerType
+from clients.replay.scoring.han import holds_han
 from clients.replay.scoring.metrics import COUNT_ACCURACY, EXACT_MATCH
 from clients.replay.tasks import tallyqa_parquet as parquet
 from clients.replay.tasks.entries import EntryError, attempt, folder_pictures, require_folder, stream_list, text_field

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from clients.replay.gold import AnswerType
+from clients.replay.scoring.gold import AnswerType
 from clients.replay.scoring.metrics import Metric
 from clients.replay.tasks.sample import Problem, Sample, Split
 

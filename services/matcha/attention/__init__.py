@@ -13,7 +13,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from services.common.processor import instructions
+from services.common.cpu import instructions
 from services.matcha.attention.build import KERNEL as KERNEL
 
 INSTRUCTIONS: Final = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"})

@@ -11,7 +11,7 @@ import onnxruntime as ort
 
 from services.matcha.attention import Int8Attention
 from services.matcha.decoding import Arrays, Graph, GraphModel, Shape
-from services.matcha.graphs import ENCODER, ENCODER_PIECES
+from services.matcha.onnx_names import ENCODER, ENCODER_PIECES
 
 _PATCHES_INPUT: Final = "flattened_patches"
 _MMAP_THRESHOLD: Final = -3

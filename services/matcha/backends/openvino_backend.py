@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.matcha.attention import Int8Attention
 from services.matcha.backends.openvino_attention import attend_in_int8
 from services.matcha.decoding import Arrays, Graph, GraphModel, Shape
-from services.matcha.graphs import ENCODER, ONNX, OPENVINO
+from services.matcha.onnx_names import ENCODER, ONNX, OPENVINO
 
 Precision = Literal["bf16", "f32"]
 _PATCHES_INPUT = "flattened_patches"

@@ -16,8 +16,8 @@ from typing import Any, Final, cast
 
 from safetensors import SafetensorError
 
-from services.common.artifact import seal, whole_folder
-from services.common.manifest import MANIFEST_NAME, Manifest, ManifestError, Source, file_sha256, verify
+from services.common.artifact.manifest import MANIFEST_NAME, Manifest, ManifestError, Source, file_sha256, verify
+from services.common.artifact.writer import seal, whole_folder
 from services.matcha.backends.torch_backend import Form, load_model
 from services.matcha.header import load_font
 from services.matcha.prepare.calibrate import calibration_patches, calibration_pictures

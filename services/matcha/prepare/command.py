@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers.utils import logging as transformers_logging
 
-from services.common.manifest import ManifestError, verify
+from services.common.artifact.manifest import ManifestError, verify
 from services.matcha.prepare.build import ARCHITECTURE, Extras, already_prepared, build, steps
 from services.matcha.prepare.source import PrepareError, find
 

@@ -19,7 +19,7 @@ from torch import nn
 from transformers import Pix2StructForConditionalGeneration
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from services.matcha.graphs import CROSS_ATTENTION, DECODER, DECODER_WITH_PAST, ENCODER, past_names
+from services.matcha.onnx_names import CROSS_ATTENTION, DECODER, DECODER_WITH_PAST, ENCODER, past_names
 from services.matcha.patches import ROW_LENGTH
 
 OPSET = 23

@@ -14,8 +14,8 @@ from onnx import helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-from services.matcha.graphs import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER
-from services.matcha.prepare.split import prune, split
+from services.matcha.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER
+from services.matcha.prepare.encoder_pieces import prune, split
 
 _BLOCK = 128
 _INT8_ACCUMULATION = 4

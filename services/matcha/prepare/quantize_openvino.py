@@ -18,7 +18,7 @@ import openvino as ov
 
 from services.matcha.backends.openvino_backend import read
 from services.matcha.decoding import Arrays
-from services.matcha.graphs import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, OPENVINO
+from services.matcha.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, OPENVINO
 from services.matcha.patches import Floats
 
 os.environ.setdefault("NNCF_CI", "1")  # otherwise NNCF reports its use to its makers

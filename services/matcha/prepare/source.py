@@ -14,7 +14,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from services.common.manifest import MANIFEST_NAME, Manifest, Source, read_manifest
+from services.common.artifact.manifest import MANIFEST_NAME, Manifest, Source, read_manifest
 
 SAFE_WEIGHTS = "model.safetensors"
 PICKLED_WEIGHTS = "pytorch_model.bin"

@@ -7,8 +7,8 @@ from pathlib import Path
 from rich.console import Console
 from transformers import Pix2StructForConditionalGeneration
 
-from services.common.artifact import whole_folder
-from services.common.manifest import Source
+from services.common.artifact.manifest import Source
+from services.common.artifact.writer import whole_folder
 from services.training.folder import seal_trained
 from services.training.measures import machine
 from services.training.tiny_matcha.batches import MAX_PATCHES

@@ -7,8 +7,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import Final
 
-from services.common.artifact import whole_folder
-from services.common.manifest import Source
+from services.common.artifact.manifest import Source
+from services.common.artifact.writer import whole_folder
 from services.training.folder import seal_trained
 from services.training.measures import machine
 from services.training.tiny_qwen_vl.card import write_card

@@ -1,6 +1,5 @@
 """What a benchmark leaves: the number, its spread and its bar; and which of several that are kept is shown."""
 
-import json
 import os
 from pathlib import Path
 
@@ -9,16 +8,18 @@ import typer
 from pydantic import ValidationError
 from typer.testing import CliRunner, Result
 
-from services.bench.__main__ import main
-from services.bench.figures import Figure, show, write
+from benchmarks.__main__ import main
+from benchmarks.measurements import Measurement, read, show, write
 
 
-def _figure(name: str, value: float, how: str = "make it", **held_to: float) -> Figure:
-    return Figure.median(name, [value], "ms", how, **held_to)
+def _figure(
+    name: str, value: float, how: str = "make it", at_most: float | None = None, at_least: float | None = None
+) -> Measurement:
+    return Measurement.median(name, [value], "ms", how, at_most=at_most, at_least=at_least)
 
 
 def test_a_median_stands_with_its_smallest_and_largest_and_their_number() -> None:
-    figure = Figure.median("latency", [9.0, 1.0, 30.0, 4.0], "ms", "make it")
+    figure = Measurement.median("latency", [9.0, 1.0, 30.0, 4.0], "ms", "make it")
     assert figure.model_dump() == {
         "figure": "latency",
         "value": 6.5,
@@ -30,6 +31,14 @@ def test_a_median_stands_with_its_smallest_and_largest_and_their_number() -> Non
         "high": 30.0,
         "how": "make it",
     }
+
+
+def test_a_number_over_many_cases_has_no_spread_unless_it_is_a_median() -> None:
+    share = Measurement.single("share", 84.9, "%", "make it", n=700, at_least=85)
+    assert (share.value, share.n, share.low, share.high) == (84.9, 700, None, None)
+    assert (share.bar, share.holds) == (85, False)
+    spread = Measurement.median("times", [1, 9, 2], "s", "make it", n=700)
+    assert (spread.value, spread.n, spread.low, spread.high) == (2, 700, 1, 9)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +55,7 @@ def test_a_median_stands_with_its_smallest_and_largest_and_their_number() -> Non
     ],
 )
 def test_a_bar_is_held_from_the_right_side(value: float, held_to: dict[str, float], *, holds: bool) -> None:
-    figure = Figure.median("it", [value], "ms", "make it", **held_to)
+    figure = Measurement.median("it", [value], "ms", "make it", **held_to)
     assert (figure.bar, figure.holds) == (next(iter(held_to.values())), holds)
 
 
@@ -54,25 +63,30 @@ def test_figures_of_one_name_replace_each_other_and_others_stay(tmp_path: Path) 
     folder = tmp_path / "runs" / "a"
     write([_figure("first", 1), _figure("second", 2)], folder)
     write([_figure("third", 3), _figure("first", 4)], folder)
-    kept = [Figure.model_validate(item) for item in json.loads((folder / "figures.json").read_bytes())]
-    assert [(each.figure, each.value) for each in kept] == [("first", 4), ("second", 2), ("third", 3)]
+    assert [(each.figure, each.value) for each in read(folder / "figures.json")] == [
+        ("first", 4),
+        ("second", 2),
+        ("third", 3),
+    ]
     assert [path.name for path in folder.iterdir()] == ["figures.json"]
 
 
 def test_a_figure_has_no_field_that_nobody_knows() -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
-        Figure.model_validate(_figure("it", 1).model_dump() | {"more": 1})
+        Measurement.model_validate(_figure("it", 1).model_dump() | {"more": 1})
 
 
 def test_a_table_tells_the_value_the_spread_and_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
-    held = Figure.median("held", [1.5, 2.5, 8.0], "ms", "make it", at_most=3)
-    short = Figure.median("short", [1.0], "GB", "make it", at_least=2)
-    show([held, short, _figure("free", 7)], "three")
+    held = Measurement.median("held", [1.5, 2.5, 8.0], "ms", "make it", at_most=3)
+    short = Measurement.median("short", [1.0], "GB", "make it", at_least=2)
+    percentile = Measurement.single("p99", 12, "ms", "make it", n=400)
+    show([held, short, _figure("free", 7), percentile], "four")
     rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     assert [[cell.strip() for cell in row] for row in rows] == [
         ["held", "2.5 ms", "1.5 … 8", "3", "3", "yes"],
         ["short", "1 GB", "1 … 1", "1", "2", "no"],
         ["free", "7 ms", "7 … 7", "1", "", ""],
+        ["p99", "12 ms", "", "400", "", ""],
     ]
 
 

@@ -5,9 +5,9 @@ import pytest
 from rich.table import Table
 from scipy.stats import norm
 
-from services.bench.figures import Figure
-from services.bench.matcha.parity import Measured, add
-from services.bench.matcha.roofline import encoder_flops, roofline_figures
+from benchmarks.matcha.parity import Measured, add
+from benchmarks.matcha.roofline import encoder_flops, roofline_figures
+from benchmarks.measurements import Measurement
 from services.matcha.settings import VARIANTS, Variant
 
 
@@ -18,7 +18,7 @@ def _measured(right: list[int], answers: str) -> Measured:
 FP32 = _measured([1, 1, 0, 0, 1], "abcde")
 
 
-def _told(variant: Variant, measured: Measured, reference: Measured = FP32) -> tuple[list[str], dict[str, Figure]]:
+def _told(variant: Variant, measured: Measured, reference: Measured = FP32) -> tuple[list[str], dict[str, Measurement]]:
     table = Table()
     for _ in range(9):
         table.add_column()

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from services.bench.matcha.speed import OPTIMUM, STUDY, speed_figures
-from services.bench.matcha.subject import Subject
+from benchmarks.matcha.speed import OPTIMUM, STUDY, speed_figures
+from benchmarks.matcha.subject import Subject
 from services.matcha.settings import VARIANTS
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import psutil
 import pytest
 
-from services.bench.quiet import _used_s, calm_tries
+from benchmarks.quiet import _used_s, calm_tries
 
 
 @pytest.fixture
@@ -26,10 +26,10 @@ def spent(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
                 yield total
 
         used = others()
-        monkeypatch.setattr("services.bench.quiet.time.monotonic", lambda: next(clock))
-        monkeypatch.setattr("services.bench.quiet.time.sleep", lambda _: None)
-        monkeypatch.setattr("services.bench.quiet.psutil.cpu_count", lambda: 1)
-        monkeypatch.setattr("services.bench.quiet._others_s", lambda _: next(used))
+        monkeypatch.setattr("benchmarks.quiet.time.monotonic", lambda: next(clock))
+        monkeypatch.setattr("benchmarks.quiet.time.sleep", lambda _: None)
+        monkeypatch.setattr("benchmarks.quiet.psutil.cpu_count", lambda: 1)
+        monkeypatch.setattr("benchmarks.quiet._others_s", lambda _: next(used))
 
     return set_shares
 
@@ -69,7 +69,7 @@ def test_the_machine_is_left_alone_for_a_while_after_a_disturbed_try_only(
 ) -> None:
     spent([50, 1, 60, 2])
     pauses: list[float] = []
-    monkeypatch.setattr("services.bench.quiet.time.sleep", pauses.append)
+    monkeypatch.setattr("benchmarks.quiet.time.sleep", pauses.append)
     calm_tries(lambda: 0, wanted=2, patience_s=1000)
     assert pauses == [2.0, 2.0]
 

@@ -13,20 +13,13 @@ from fastapi import FastAPI
 from litserve.utils import LitAPIStatus
 from pydantic_settings import SettingsConfigDict
 
-from services.common.chat import MatchaChat, QwenVLChat
-from services.common.jobs import Job, Reply
-from services.common.metrics import Metrics
-from services.common.routes import Routes, Wire
-from services.common.schemas import (
-    AnswerResponse,
-    MatchaRequest,
-    ModelCard,
-    QwenVLRequest,
-    Timing,
-    Usage,
-    WireRequest,
-)
+from services.common.http.metrics import Metrics
+from services.common.http.routes import Routes, Wire
 from services.common.settings import ServerSettings
+from services.common.worker.messages import Job, Reply
+from services.wire.answer import AnswerResponse, MatchaRequest, ModelCard, QwenVLRequest, Timing, Usage
+from services.wire.chat import MatchaChat, QwenVLChat
+from services.wire.contract import WireRequest
 
 CARD = ModelCard(id="some/model", variant="int8", revision="r7", manifest_sha256="ab12")
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from services.common.artifact import seal, whole_folder
-from services.common.manifest import Manifest, Source, read_manifest, sums_of, verify
+from services.common.artifact.manifest import Manifest, Source, read_manifest, sums_of, verify
+from services.common.artifact.writer import seal, whole_folder
 
 MANIFEST = Manifest(
     architecture="Pix2StructForConditionalGeneration",

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import create_model
 
-from services.common.body import read_request
-from services.common.chat import ChatRequest, QwenVLChat
-from services.common.errors import InvalidRequestError, MalformedError, ServiceError, TooLargeError
-from services.common.schemas import MatchaRequest, QwenVLRequest, WireRequest
+from services.common.http.body import read_request
+from services.wire.answer import MatchaRequest, QwenVLRequest
+from services.wire.chat import ChatRequest, QwenVLChat
+from services.wire.contract import WireRequest
+from services.wire.errors import InvalidRequestError, MalformedError, ServiceError, TooLargeError
 
 JSON = "application/json"
 FORM = "multipart/form-data; boundary=cut"

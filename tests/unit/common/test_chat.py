@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.common.chat import (
+from services.wire.answer import MAX_NEW_TOKENS, MatchaRequest
+from services.wire.chat import (
     MAX_CHARACTERS,
     MAX_MESSAGES,
     MAX_PICTURES,
@@ -15,7 +16,6 @@ from services.common.chat import (
     MatchaChat,
     QwenVLChat,
 )
-from services.common.schemas import MAX_NEW_TOKENS, MatchaRequest
 from tests.unit.common.serving import turn
 
 ASKED = {"messages": [turn(b"chart", "How many?")]}

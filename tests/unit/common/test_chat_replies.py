@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.common.chat_replies import DONE, Chunks, completion, cut_at_stop, error_event
-from services.common.errors import TooLargeError
-from services.common.jobs import Delta
-from services.common.schemas import LensTrace, Timing, TokenLogprob, TokenScore
+from services.common.http.chat_responses import DONE, Chunks, completion, cut_at_stop, error_event
+from services.common.worker.messages import Delta
+from services.wire.answer import Timing, TokenLogprob, TokenScore
+from services.wire.errors import TooLargeError
+from services.wire.lens import LensTrace
 from tests.unit.common.serving import response
 
 LENS = LensTrace(num_layers=3, steps=[])

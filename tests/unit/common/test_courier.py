@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from litserve.utils import LitAPIStatus
 
-from services.common import courier
-from services.common.errors import DeadlineError, InternalError, ServiceError
-from services.common.jobs import Delta, Job, Reply
-from services.common.schemas import WireRequest
+from services.common.worker import transport
+from services.common.worker.messages import Delta, Job, Reply
+from services.wire.contract import WireRequest
+from services.wire.errors import DeadlineError, InternalError, ServiceError
 from tests.unit.common.serving import response
 
 ANSWER = response()
@@ -45,7 +45,7 @@ def test_a_job_is_put_on_the_queue_as_litserve_expects_it() -> None:
     async def ask() -> None:
         between = Queue()
         before_s = time.monotonic()
-        waiting = asyncio.ensure_future(anext(courier.replies(between, asked)))
+        waiting = asyncio.ensure_future(anext(transport.replies(between, asked)))
         sender, name, at_s, sent = await between.asked()
         assert (sender, name, sent) == (7, "a", asked)
         assert before_s <= at_s <= time.monotonic()
@@ -61,7 +61,7 @@ def test_a_job_is_put_on_the_queue_as_litserve_expects_it() -> None:
 def test_every_reply_comes_in_order_even_if_they_come_at_once(end: Reply) -> None:
     async def ask() -> list[Reply]:
         between = Queue()
-        replies = courier.replies(between, job())
+        replies = transport.replies(between, job())
         first = asyncio.ensure_future(anext(replies))
         await between.asked()
         for data in (Delta("a"), Delta("b"), end, Delta("after the end")):
@@ -82,7 +82,7 @@ def test_no_end_in_time_and_a_defect_are_errors(failure: type[ServiceError]) -> 
 
     async def ask() -> None:
         between = Queue()
-        replies = courier.replies(between, job(0.05 if failure is DeadlineError else 5.0))
+        replies = transport.replies(between, job(0.05 if failure is DeadlineError else 5.0))
         waiting = asyncio.ensure_future(anext(replies))
         await between.asked()
         if failure is InternalError:
@@ -101,7 +101,7 @@ def test_the_time_is_that_of_the_whole_answer_and_not_of_each_piece() -> None:
     async def ask() -> None:
         nonlocal pieces
         between = Queue()
-        replies = courier.replies(between, job(0.2))
+        replies = transport.replies(between, job(0.2))
         waiting = asyncio.ensure_future(anext(replies))
         await between.asked()
         for _ in range(100):
@@ -120,7 +120,7 @@ def test_the_time_is_that_of_the_whole_answer_and_not_of_each_piece() -> None:
 def test_a_job_that_nobody_waits_for_any_more_is_forgotten() -> None:
     async def ask() -> None:
         between = Queue()
-        replies = courier.replies(between, job())
+        replies = transport.replies(between, job())
         waiting = asyncio.ensure_future(anext(replies))
         await between.asked()
         between.deliver(Delta("a"))

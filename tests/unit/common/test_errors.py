@@ -2,8 +2,8 @@ import pickle
 
 import pytest
 
-from services.common import errors
-from services.common.errors import ServiceError
+from services.wire import errors
+from services.wire.errors import ServiceError
 
 STATUSES = {
     "ServiceError": (500, "internal_error", "server_error"),

@@ -6,8 +6,8 @@ import numpy.typing as npt
 import pytest
 from PIL import Image
 
-from services.common.errors import TooLargeError, UnsupportedImageError
 from services.common.images import decode, probe, upright_size
+from services.wire.errors import TooLargeError, UnsupportedImageError
 from tests.pictures import encode, png_header
 
 LIMITS = {"max_bytes": 1 << 20, "max_pixels": 1_000_000}

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from services.common.artifact import seal
-from services.common.inspect import inspect
-from services.common.manifest import Manifest, Source
+from services.common.artifact.inspect import inspect
+from services.common.artifact.manifest import Manifest, Source
+from services.common.artifact.writer import seal
 
 MIB = 1 << 20
 

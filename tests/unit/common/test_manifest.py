@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.common.manifest import (
+from services.common.artifact.manifest import (
     Architecture,
     Manifest,
     ManifestError,

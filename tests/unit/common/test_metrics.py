@@ -6,11 +6,11 @@ import pytest
 from litserve.utils import LitAPIStatus
 from PIL import Image
 
-from services.common.chat import QwenVLChat
-from services.common.errors import DeadlineError
-from services.common.metrics import Metrics
-from services.common.routes import Routes, Wire
-from services.common.schemas import QwenVLRequest, Timing
+from services.common.http.metrics import Metrics
+from services.common.http.routes import Routes, Wire
+from services.wire.answer import QwenVLRequest, Timing
+from services.wire.chat import QwenVLChat
+from services.wire.errors import DeadlineError
 from tests.pictures import encode
 from tests.unit.common.serving import CARD, Desk, Settings, Worker, b64, reading, response, turn
 

@@ -7,14 +7,14 @@ import pytest
 from fastapi import FastAPI
 from starlette.exceptions import HTTPException
 
-from services.common import problems
-from services.common.errors import DeadlineError, TooLargeError
-from services.common.problems import problem
+from services.common.http import error_handlers
+from services.common.http.error_handlers import problem
+from services.wire.errors import DeadlineError, TooLargeError
 
 
 def get(status: int) -> httpx.Response:
     app = FastAPI()
-    problems.install(app)
+    error_handlers.install(app)
 
     @app.get("/refuse")
     async def refuse() -> None:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from services.common.processor import available_cores, computes_in_bf16, instructions
+from services.common.cpu import available_cores, computes_in_bf16, instructions
 
 
 @pytest.fixture(autouse=True)

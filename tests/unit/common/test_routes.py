@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from services.common.errors import (
+from services.common.worker.messages import Delta
+from services.wire.answer import MatchaRequest, QwenVLRequest, TokenLogprob
+from services.wire.errors import (
     DeadlineError,
     InternalError,
     InvalidRequestError,
@@ -18,8 +20,6 @@ from services.common.errors import (
     PromptTooLongError,
     ServiceError,
 )
-from services.common.jobs import Delta
-from services.common.schemas import MatchaRequest, QwenVLRequest, TokenLogprob
 from tests.pictures import encode, png_header
 from tests.unit.common.serving import Desk, b64, response, turn
 

@@ -8,17 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from services.common.errors import PromptTooLongError
-from services.common.schemas import (
-    AnswerRequest,
-    AnswerResponse,
-    LensRequest,
-    MatchaRequest,
-    ModelCard,
-    QwenVLRequest,
-    TrackedProb,
-    envelope,
-)
+from services.wire.answer import AnswerRequest, AnswerResponse, MatchaRequest, ModelCard, QwenVLRequest
+from services.wire.errors import PromptTooLongError, envelope
+from services.wire.lens import LensRequest, TrackedProb
 from tests.unit.common.serving import response
 
 

@@ -8,11 +8,11 @@ import pytest
 from pydantic import ValidationError
 from pydantic_settings import SettingsConfigDict
 
-from services.common.artifact import seal
-from services.common.launch import read_settings, verified_card
-from services.common.manifest import Manifest, Source, verify
-from services.common.processor import available_cores
+from services.common.artifact.manifest import Manifest, Source, verify
+from services.common.artifact.writer import seal
+from services.common.cpu import available_cores
 from services.common.settings import MODELS, ServerSettings
+from services.common.startup import read_settings, verified_card
 
 
 class Settings(ServerSettings):

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from litserve.utils import LitAPIStatus
 
-from services.common.errors import InvalidRequestError
-from services.common.jobs import Delta, Job, Reply
-from services.common.schemas import WireRequest
-from services.common.steps import StepLoop
+from services.common.worker.continuous_batching import StepLoop
+from services.common.worker.messages import Delta, Job, Reply
+from services.wire.contract import WireRequest
+from services.wire.errors import InvalidRequestError
 from tests.unit.common.serving import response
 
 ANSWER = response()

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from services.common.errors import NotReadyError
-from services.common.metrics import Metrics
-from services.common.visit import HeldStream, Visit
+from services.common.http.metrics import Metrics
+from services.common.http.request_scope import HeldStream, Visit
+from services.wire.errors import NotReadyError
 from tests.unit.common.serving import reading, response
 
 

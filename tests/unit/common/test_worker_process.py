@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from services.common import logs
-from services.common.jobs import Job
-from services.common.schemas import WireRequest
 from services.common.server import QueueSpec, prepare_worker
+from services.common.worker.messages import Job
+from services.wire.contract import WireRequest
 from tests.unit.common.serving import Settings, response
 
 

@@ -4,16 +4,17 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
-from clients.replay.folder import RunFolder
-from clients.replay.machine import Machine
-from clients.replay.outcomes import Failure, FailureKind
-from clients.replay.record import RunStatus, Selection, Warmup
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.machine import Machine
+from clients.replay.run.outcomes import Failure, FailureKind
+from clients.replay.run.record import RunStatus, Warmup
+from clients.replay.tasks.criteria import Selection
 from loadtests.outcomes import NOT_SENT, Outcome, outcome
 from loadtests.profile import Profile
 from loadtests.questions import Ask, Questions
 from loadtests.run_folder import Load, LoadRecord
 from loadtests.samples import BUNDLED, load
-from services.common.schemas import AnswerResponse, ModelCard, Timing, Usage
+from services.wire.answer import AnswerResponse, ModelCard, Timing, Usage
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)
 ANSWER = AnswerResponse(

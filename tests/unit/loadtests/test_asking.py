@@ -10,7 +10,7 @@ from contextlib import suppress
 import gevent
 import pytest
 
-from clients.replay.outcomes import Failure, FailureKind
+from clients.replay.run.outcomes import Failure, FailureKind
 from loadtests import asking
 from loadtests.asking import Asker
 from loadtests.outcomes import NOT_SENT

@@ -15,7 +15,7 @@ from loadtests.errors import LoadTestError
 from loadtests.generator import canned, measure_generator
 from loadtests.run import Plan
 from loadtests.summary import Spread, Summary
-from services.common.schemas import AnswerResponse
+from services.wire.answer import AnswerResponse
 from tests.unit.loadtests.test_table import FIRST
 
 LATE = replace(FIRST, answered_per_s=123.4, answered=2468, lag=Spread(2500, 1, 2, 3, 20.5, 30))

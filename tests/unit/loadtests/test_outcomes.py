@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from clients.replay.outcomes import Failed, OutcomeReader, Scored
+from clients.replay.run.outcomes import Failed, OutcomeReader, Scored
 from loadtests.errors import LoadTestError
 from loadtests.outcomes import LoadFailed, LoadScored, Outcome, outcome, read
 from loadtests.profile import Profile
 from loadtests.run_folder import Load, read_record
-from services.common.lens_schemas import LensTrace
+from services.wire.lens import LensTrace
 from tests.unit.loadtests.making import ANSWER, BUSY, LATE, an_ask, exact, folder_of, result
 
 

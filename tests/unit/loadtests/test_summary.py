@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from clients.replay.folder import RunFolder
-from clients.replay.outcomes import Failure, FailureKind
 from clients.replay.report import report_runs
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.outcomes import Failure, FailureKind
 from loadtests.errors import LoadTestError
 from loadtests.outcomes import Outcome
 from loadtests.summary import Spread, failure_class, summarize, window

@@ -1,16 +1,15 @@
 """What stands where: the table's columns and rows, the warnings, and ``figures.json``."""
 
 import io
-import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.measurements import read, write
 from loadtests.summary import Spread, Summary
-from loadtests.table import figure, figures, render, warnings, write_figures
+from loadtests.table import measurements, render, warnings
 
 FIRST = Summary(
     name="monday",
@@ -110,7 +109,7 @@ def test_only_runs_with_a_saturated_generator_are_warned_of() -> None:
 
 
 def test_figures_tell_the_value_the_unit_and_of_how_many() -> None:
-    told = [(each["figure"], each["value"], each["unit"], each["n"]) for each in figures(FIRST, "make load")]
+    told = [(each.figure, each.value, each.unit, each.n) for each in measurements(FIRST, "make load")]
     assert told == [
         ("offered: matcha fp32, steady", 8, "1/s", 400),
         ("answered: matcha fp32, steady", 6.4, "1/s", 320),
@@ -121,33 +120,17 @@ def test_figures_tell_the_value_the_unit_and_of_how_many() -> None:
         ("p99 latency: matcha fp32, steady", 44.4, "ms", 320),
         ("p99 scheduling lag: matcha fp32, steady", 0.4, "ms", 400),
     ]
-    assert {each["how"] for each in figures(FIRST, "make load")} == {"make load"}
+    assert {each.how for each in measurements(FIRST, "make load")} == {"make load"}
 
 
 def test_a_percentile_of_nothing_is_no_figure() -> None:
-    names = [each["figure"].partition(":")[0] for each in figures(NONE, "make load")]
+    names = [each.figure.partition(":")[0] for each in measurements(NONE, "make load")]
     assert names == ["offered", "answered", "goodput", "requests within the objective", "failed"]
 
 
-@pytest.mark.parametrize(
-    ("value", "bar", "holds"), [(19.9, 20.0, True), (20.0, 20.0, True), (20.1, 20.0, False), (20.1, None, None)]
-)
-def test_a_bar_is_the_most_that_a_figure_may_be(value: float, bar: float | None, *, holds: bool | None) -> None:
-    assert figure("lag", value, "ms", n=3, how="so", bar=bar) == {
-        "figure": "lag",
-        "value": value,
-        "unit": "ms",
-        "bar": bar,
-        "holds": holds,
-        "n": 3,
-        "low": None,
-        "high": None,
-        "how": "so",
-    }
-
-
-def test_figures_are_written_whole_in_place_of_those_before(tmp_path: Path) -> None:
+def test_what_a_load_test_writes_is_read_back(tmp_path: Path) -> None:
+    """It has no spread: a percentile is one number of one run."""
     for how in ("first", "again"):
-        write_figures(tmp_path, figures(FIRST, how))
-    assert json.loads((tmp_path / "figures.json").read_text(encoding="utf-8")) == figures(FIRST, "again")
-    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
+        write(measurements(FIRST, how), tmp_path)
+    assert read(tmp_path / "figures.json") == measurements(FIRST, "again")
+    assert {(each.low, each.high) for each in read(tmp_path / "figures.json")} == {(None, None)}

@@ -7,7 +7,7 @@ from typing import Any, Final
 import matplotlib as mpl
 from pydantic_settings import CliApp
 
-from services.common.manifest import Manifest, verify
+from services.common.artifact.manifest import Manifest, verify
 from services.matcha.prepare.build import Extras, build
 from services.matcha.prepare.command import Prepare
 from services.matcha.prepare.source import find

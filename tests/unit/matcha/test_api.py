@@ -8,15 +8,15 @@ from typing import Any, cast
 import pytest
 from PIL import Image
 
-from services.common.errors import InvalidRequestError, UnsupportedImageError
-from services.common.jobs import Job, Reply
-from services.common.manifest import Manifest, Source
-from services.common.schemas import AnswerResponse, MatchaRequest, ModelCard
+from services.common.artifact.manifest import Manifest, Source
+from services.common.worker.messages import Job, Reply
 from services.matcha import api as wire
 from services.matcha.api import MatchaAPI
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartAnswer, ChartQuestion
 from services.matcha.settings import MatchaSettings, Variant
+from services.wire.answer import AnswerResponse, MatchaRequest, ModelCard
+from services.wire.errors import InvalidRequestError, UnsupportedImageError
 from tests.pictures import encode
 
 CARD = ModelCard(id="the-model", variant="onnx-int8", revision="r", manifest_sha256="")

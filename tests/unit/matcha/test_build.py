@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from safetensors import SafetensorError
 
-from services.common.manifest import Source, read_manifest, verify, write_manifest
+from services.common.artifact.manifest import Source, read_manifest, verify, write_manifest
 from services.matcha.prepare import build as building
 from services.matcha.prepare.build import Extras, build, steps
 from services.matcha.prepare.source import PrepareError, find

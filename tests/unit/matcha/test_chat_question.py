@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.common.chat import MatchaChat
-from services.common.schemas import MAX_QUESTION_CHARACTERS, MatchaRequest
+from services.wire.answer import MAX_QUESTION_CHARACTERS, MatchaRequest
+from services.wire.chat import MatchaChat
 
 
 def picture(name: str) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from transformers import AutoTokenizer, Pix2StructForConditionalGeneration
 from transformers.image_utils import SizeDict
 from transformers.models.pix2struct.image_processing_pil_pix2struct import Pix2StructImageProcessorPil
 
-from services.common.errors import InvalidRequestError
-from services.common.manifest import read_manifest
+from services.common.artifact.manifest import read_manifest
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
+from services.wire.errors import InvalidRequestError
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "models/tiny-matcha"

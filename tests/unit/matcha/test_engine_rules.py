@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 from tokenizers import Tokenizer
 
-from services.common.errors import InvalidRequestError
 from services.matcha.backends import LOADERS, Backend, Hardware
 from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
+from services.wire.errors import InvalidRequestError
 
 FOLDER = Path(__file__).parents[3] / "models/tiny-matcha"
 FONTS = Path(mpl.__file__).parent / "mpl-data/fonts/ttf"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from services.common.manifest import MANIFEST_NAME, Source
-from services.matcha import graphs
-from services.matcha.unverified import looks_exported, unverified_manifest
+from services.common.artifact.manifest import MANIFEST_NAME, Source
+from services.matcha import onnx_names
+from services.matcha.optimum_folder import looks_exported, unverified_manifest
 
 EXPORTED = ["config.json", "decoder_model.onnx", "decoder_with_past_model.onnx", "encoder_model.onnx", "tokenizer.json"]
 
@@ -22,12 +22,12 @@ def exported(tmp_path: Path) -> Path:
 
 
 def test_graphs_lie_in_the_files_that_optimum_names() -> None:
-    names = (graphs.ENCODER, graphs.DECODER, graphs.DECODER_WITH_PAST)
+    names = (onnx_names.ENCODER, onnx_names.DECODER, onnx_names.DECODER_WITH_PAST)
     assert names == ("encoder_model.onnx", "decoder_model.onnx", "decoder_with_past_model.onnx")
 
 
 def test_keys_and_values_are_ordered_by_layer_then_attention_then_kind() -> None:
-    assert graphs.past_names("present", 2, "decoder", "encoder") == [
+    assert onnx_names.past_names("present", 2, "decoder", "encoder") == [
         "present.0.decoder.key",
         "present.0.decoder.value",
         "present.0.encoder.key",
@@ -37,7 +37,7 @@ def test_keys_and_values_are_ordered_by_layer_then_attention_then_kind() -> None
         "present.1.encoder.key",
         "present.1.encoder.value",
     ]
-    assert graphs.past_names("past_key_values", 1, "encoder") == [
+    assert onnx_names.past_names("past_key_values", 1, "encoder") == [
         "past_key_values.0.encoder.key",
         "past_key_values.0.encoder.value",
     ]
@@ -45,8 +45,8 @@ def test_keys_and_values_are_ordered_by_layer_then_attention_then_kind() -> None
 
 def test_pieces_of_an_encoder_sort_by_their_number(tmp_path: Path) -> None:
     for index in (10, 2, 0, 11, 9):
-        (tmp_path / graphs.encoder_piece(index)).touch()
-    found = sorted(path.name for path in tmp_path.glob(graphs.ENCODER_PIECES))
+        (tmp_path / onnx_names.encoder_piece(index)).touch()
+    found = sorted(path.name for path in tmp_path.glob(onnx_names.ENCODER_PIECES))
     assert found == [f"encoder_piece_{index}.onnx" for index in ("00", "02", "09", "10", "11")]
 
 

@@ -11,14 +11,14 @@ import torch
 from numpy.typing import NDArray
 from onnx import helper
 
-from services.common.processor import instructions
+from services.common.cpu import instructions
 from services.matcha import attention as int8
 from services.matcha.attention import INSTRUCTIONS, KERNEL, Int8Attention
 from services.matcha.backends import onnx_backend, openvino_backend
 from services.matcha.decoding import Arrays, GraphModel
-from services.matcha.graphs import ENCODER, encoder_piece
+from services.matcha.onnx_names import ENCODER, encoder_piece
 from services.matcha.patches import Floats
-from services.matcha.prepare.split import split
+from services.matcha.prepare.encoder_pieces import split
 
 computes = pytest.mark.skipif(not instructions() >= INSTRUCTIONS, reason="this processor lacks the instructions")
 Loader = Callable[[Path, int], GraphModel]

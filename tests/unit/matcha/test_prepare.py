@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from services.common.manifest import read_manifest, verify
+from services.common.artifact.manifest import read_manifest, verify
 from services.matcha.prepare import build as building
 from services.matcha.prepare.build import Extras, build
 from services.matcha.prepare.source import PrepareError, find

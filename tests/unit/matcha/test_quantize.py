@@ -10,10 +10,10 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from services.matcha.decoding import Arrays
-from services.matcha.graphs import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, encoder_piece
+from services.matcha.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, encoder_piece
 from services.matcha.patches import Floats
+from services.matcha.prepare.encoder_pieces import split
 from services.matcha.prepare.quantize import fuse_attention, quantize
-from services.matcha.prepare.split import split
 
 HIDDEN, HEADS, WIDTH, LAYERS, INPUT = 18, 3, 6, 2, 7
 """Wide enough for the products' weights to lie beside their graph, as those of a real one do."""

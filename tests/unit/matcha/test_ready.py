@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from services.common.artifact import seal
-from services.common.manifest import ManifestError, Source, read_manifest, verify, write_manifest
+from services.common.artifact.manifest import ManifestError, Source, read_manifest, verify, write_manifest
+from services.common.artifact.writer import seal
 from services.matcha.prepare import build as building
 from services.matcha.prepare.source import find
 from tests.unit.matcha.making import ARCHITECTURE, MODEL, MONO, SANS, Weights, made, names, prepare

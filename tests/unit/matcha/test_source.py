@@ -17,7 +17,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from services.common.manifest import Source, read_manifest
+from services.common.artifact.manifest import Source, read_manifest
 from services.matcha.prepare import source
 from services.matcha.prepare.source import Checkpoint, PrepareError, find, processor_files, training_font
 

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from services.qwen_vl.engine import Limits, VisionQA
-from services.qwen_vl.prompt import Prompt, PromptBuilder
-from services.qwen_vl.values import Picture, Question, Turn
+from services.qwen_vl.model.prompt import Prompt, PromptBuilder
+from services.qwen_vl.types import Picture, Question, Turn
 from tests.pictures import encode
 
 FOLDER = Path(__file__).parents[3] / "models/tiny-qwen2-vl"

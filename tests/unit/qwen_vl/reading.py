@@ -5,7 +5,7 @@ from typing import Any
 import torch
 
 from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.values import Question
+from services.qwen_vl.types import Question
 
 
 def plain_forward(model: Any, engine: VisionQA, question: Question, answer: list[int]) -> Any:  # noqa: ANN401

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.qwen_vl.answer_text import AnswerText
+from services.qwen_vl.model.detokenizer import AnswerText
 
 WORDS = ["one", " two", " th", "ree", " four"]
 

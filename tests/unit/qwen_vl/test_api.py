@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from services.common.chat import QwenVLChat
-from services.common.errors import DeadlineError, InvalidRequestError, UnsupportedImageError
-from services.common.jobs import Delta, Job, Reply
-from services.common.schemas import AnswerResponse, LensRequest, ModelCard, QwenVLRequest
+from services.common.worker.messages import Delta, Job, Reply
 from services.qwen_vl.api import Asked, QwenVLAPI
 from services.qwen_vl.engine import Limits, VisionQA
 from services.qwen_vl.settings import QwenVLSettings
+from services.wire.answer import AnswerResponse, ModelCard, QwenVLRequest
+from services.wire.chat import QwenVLChat
+from services.wire.errors import DeadlineError, InvalidRequestError, UnsupportedImageError
+from services.wire.lens import LensRequest
 from tests.unit.qwen_vl.conftest import asked, scene
 
 CARD = ModelCard(id="m", variant="fp32", revision="r", manifest_sha256="")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from services.common.errors import InvalidRequestError, PromptTooLongError, UnsupportedImageError
 from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.values import LensOptions, Picture, Question, Turn
+from services.qwen_vl.types import LensOptions, Picture, Question, Turn
+from services.wire.errors import InvalidRequestError, PromptTooLongError, UnsupportedImageError
 from tests.pictures import encode
 from tests.unit.qwen_vl.conftest import asked, scene
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from services.qwen_vl.check import LensMismatchError, check_lens
 from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.lens import Lens
+from services.qwen_vl.lens.readout import Lens
+from services.qwen_vl.model.check import LensMismatchError, check_lens
 from services.qwen_vl.settings import Variant
 
 

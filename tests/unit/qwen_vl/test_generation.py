@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 
-from services.qwen_vl.answer_text import AnswerText
-from services.qwen_vl.generation import Generation
-from services.qwen_vl.network import Row
-from services.qwen_vl.prompt import Prompt
-from services.qwen_vl.values import Piece, Question, Sampling, Turn
+from services.qwen_vl.model.detokenizer import AnswerText
+from services.qwen_vl.model.generation import Generation
+from services.qwen_vl.model.network import Row
+from services.qwen_vl.model.prompt import Prompt
+from services.qwen_vl.types import Piece, Question, Sampling, Turn
 
 WORDS = ["<end>", "a", "bc", "d", "<pad>"]
 END, PAD = 0, 4

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from services.qwen_vl.lens import Lens, measure
-from services.qwen_vl.states import StateTap
+from services.qwen_vl.lens.readout import Lens, measure
+from services.qwen_vl.lens.states import StateTap
 
 LAYERS, HIDDEN, VOCABULARY = 5, 48, 301
 NONE = torch.tensor([], dtype=torch.long)
@@ -126,7 +126,7 @@ def test_each_row_is_measured_against_its_own_answer_whatever_is_measured_at_a_t
     head, states, answers = torch.nn.Linear(6, 11, bias=False), torch.randn(7, 6), torch.tensor([3, 1, 4, 1, 5, 9, 2])
     expected = head(states).softmax(-1)[torch.arange(7), answers].tolist()
     for chunk, measured in [(1, 1), (33, 22), (44, 1000), (1000, 33)]:
-        monkeypatch.setattr("services.qwen_vl.lens._MEASURED_ELEMENTS", measured)
+        monkeypatch.setattr("services.qwen_vl.lens.readout._MEASURED_ELEMENTS", measured)
         readings = Lens(torch.nn.Identity(), head, chunk_elements=chunk).read(states, answers, 1, NONE)
         assert [reading.answer_prob for reading in readings] == pytest.approx(expected)
 

@@ -6,10 +6,10 @@ from torch import nn
 from transformers.activations import QuickGELUActivation
 
 from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.network import InPlaceQuickGELU, PatchProjection, Row, keys_and_values, load
-from services.qwen_vl.prompt import Prompt
+from services.qwen_vl.model.network import InPlaceQuickGELU, PatchProjection, Row, keys_and_values, load
+from services.qwen_vl.model.prompt import Prompt
 from services.qwen_vl.settings import Variant
-from services.qwen_vl.values import Question, Turn
+from services.qwen_vl.types import Question, Turn
 from tests.unit.qwen_vl.conftest import FOLDER, asked, marked, scene
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from services.common.errors import InvalidRequestError
-from services.qwen_vl.prompt import PromptBuilder
+from services.qwen_vl.model.prompt import PromptBuilder
+from services.wire.errors import InvalidRequestError
 from tests.unit.qwen_vl.conftest import FOLDER, build
 
 

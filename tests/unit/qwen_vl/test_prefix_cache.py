@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.prefix_cache import PrefixCache, give_back
-from services.qwen_vl.values import Answer, LensOptions, Question, Turn
+from services.qwen_vl.model.prefix_cache import PrefixCache, give_back
+from services.qwen_vl.types import Answer, LensOptions, Question, Turn
 from tests.unit.qwen_vl.conftest import asked, scene
 
 

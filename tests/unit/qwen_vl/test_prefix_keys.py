@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.prompt import Prompt, PromptBuilder
-from services.qwen_vl.values import LensOptions, Picture, Question, Role, Turn
+from services.qwen_vl.model.prompt import Prompt, PromptBuilder
+from services.qwen_vl.types import LensOptions, Picture, Question, Role, Turn
 from tests.unit.qwen_vl.conftest import marked, scene
 
 PICTURES = [scene(1), scene(2), marked(), marked((1, 2)), marked(size=(90, 200))]

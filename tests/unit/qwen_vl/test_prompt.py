@@ -8,9 +8,9 @@ import torch
 from PIL import Image
 from transformers.models.qwen2_vl.processing_qwen2_vl import Qwen2VLProcessor
 
-from services.common.errors import InvalidRequestError
-from services.qwen_vl.prompt import PromptBuilder
-from services.qwen_vl.values import Picture, Question, Role, Turn
+from services.qwen_vl.model.prompt import PromptBuilder
+from services.qwen_vl.types import Picture, Question, Role, Turn
+from services.wire.errors import InvalidRequestError
 from tests.pictures import encode
 from tests.unit.qwen_vl.conftest import build
 

@@ -5,8 +5,8 @@ from collections import Counter
 import pytest
 import torch
 
-from services.qwen_vl.sampling import Picker
-from services.qwen_vl.values import Sampling
+from services.qwen_vl.model.sampling import Picker
+from services.qwen_vl.types import Sampling
 
 LOGITS = torch.tensor([0.0, 2.0, -1.0, 1.0])
 BEST = 1

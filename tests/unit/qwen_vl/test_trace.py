@@ -4,10 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from services.qwen_vl.lens import Lens
-from services.qwen_vl.prompt import Slot
-from services.qwen_vl.trace import Trace
-from services.qwen_vl.values import LensOptions, Picture
+from services.qwen_vl.lens.readout import Lens
+from services.qwen_vl.lens.trace import Trace
+from services.qwen_vl.types import LensOptions, Picture, Slot
 
 LAST = 3
 VOCABULARY = 6

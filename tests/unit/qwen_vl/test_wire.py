@@ -4,11 +4,10 @@ from typing import Any
 
 import pytest
 
-from services.common.chat import QwenVLChat
-from services.common.jobs import Delta, Job
-from services.common.schemas import LensRequest, ModelCard, QwenVLRequest
-from services.qwen_vl.prompt import PromptBuilder
-from services.qwen_vl.values import (
+from services.common.worker.messages import Delta, Job
+from services.qwen_vl.model.prompt import PromptBuilder
+from services.qwen_vl.translate import Wire
+from services.qwen_vl.types import (
     Answer,
     GridReading,
     LensOptions,
@@ -22,7 +21,9 @@ from services.qwen_vl.values import (
     TokenScores,
     Turn,
 )
-from services.qwen_vl.wire import Wire
+from services.wire.answer import ModelCard, QwenVLRequest
+from services.wire.chat import QwenVLChat
+from services.wire.lens import LensRequest
 
 THREE, FOUR, FIVE = 18, 19, 20
 LENS = LensRequest(top_k=7, layers=[8, 0, 3], tokens="all", track=["4", "3"], image_tokens=True)

@@ -15,12 +15,11 @@ from markupsafe import Markup
 from PIL import Image
 from rich.console import Console
 
-from clients.replay.client import AskOptions
-from clients.replay.outcomes import Scored
-from clients.replay.record import Criteria
-from clients.replay.report import compare_figures, figures
-from clients.replay.run import RunConfig, RunSummary, run
+from clients.replay.asking.client import AskOptions
+from clients.replay.asking.runner import RunConfig, RunSummary, run
+from clients.replay.run.outcomes import Scored
 from clients.replay.tasks import TASKS
+from clients.replay.tasks.criteria import Criteria
 from tests.unit.replay.serving import Handler, serving
 
 _CRITERIA = frozenset(Criteria.model_fields)
@@ -246,5 +245,5 @@ def digest_of() -> Callable[[Path], str]:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leaves the drawings out of reports and comparisons: they take most of the time."""
-    for module in (figures, compare_figures):
+    for module in (run_plots, comparison_plots):
         monkeypatch.setattr(module, "svg", lambda *_: Markup())

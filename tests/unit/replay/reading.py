@@ -13,13 +13,13 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 
-from clients.replay.columns import RunColumns, read_columns
-from clients.replay.folder import RunFolder
-from clients.replay.gold import AnswerType, Gold
-from clients.replay.index import SampleIndex
-from clients.replay.outcomes import Failed, OutcomeReader, OutcomeWriter, Scored
-from clients.replay.record import Load, RunRecord
+from clients.replay.analysis.columns import RunColumns, read_columns
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.outcomes import Failed, OutcomeReader, OutcomeWriter, Scored
+from clients.replay.run.record import Load, RunRecord
+from clients.replay.scoring.gold import AnswerType, Gold
 from clients.replay.tasks import TASKS
+from clients.replay.tasks.index import SampleIndex
 from clients.replay.tasks.sample import Problem, Sample, Split
 
 

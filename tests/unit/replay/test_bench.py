@@ -8,46 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
-from clients.replay.bench import measure
-from clients.replay.bench.figure import Figure, table, write_figures
-from clients.replay.bench.noop import ANSWER
-from clients.replay.bench.peak import peak_mib
-from clients.replay.bench.synthetic import LAYERS, write_realcqa, write_run, write_tallyqa
-from clients.replay.folder import RunFolder
-from services.common.schemas import AnswerResponse
+from benchmarks.replay import measure
+from benchmarks.replay.noop import ANSWER
+from benchmarks.replay.peak import peak_mib
+from benchmarks.replay.synthetic import LAYERS, write_realcqa, write_run, write_tallyqa
+from clients.replay.run.folder import RunFolder
+from services.wire.answer import AnswerResponse
 from tests.unit.replay.reading import columns_of, load, read_outcomes
-
-
-@pytest.mark.parametrize(("bar", "holds"), [(3.0, True), (2.999, False), (None, None)])
-def test_a_figure_is_the_median_held_to_at_most_its_bar(bar: float | None, holds: bool | None) -> None:  # noqa: FBT001 - a case
-    figure = Figure.of("time", [9, 1, 3.0001, 2, 40], "s", bar)
-    assert (figure.value, figure.low, figure.high, figure.n) == (3, 1, 40, 5)
-    assert (figure.bar, figure.holds, figure.unit) == (bar, holds, "s")
-    assert Figure.of("time", [1, 2], "s", n=700).n == 700
-
-
-def test_figures_are_written_whole_and_shown(tmp_path: Path) -> None:
-    figures = [Figure.of("time", [2], "s", 1), Figure.of("memory", [3, 5, 4], "MiB", 6), Figure.of("free", [7], "s")]
-    write_figures(tmp_path, figures)
-    assert [path.name for path in tmp_path.iterdir()] == ["figures.json"]
-    told = json.loads((tmp_path / "figures.json").read_text())
-    assert [(entry["figure"], entry["value"], entry["holds"]) for entry in told] == [
-        ("time", 2, False),
-        ("memory", 4, True),
-        ("free", 7, None),
-    ]
-    console = Console(width=100)
-    with console.capture() as shown:
-        console.print(table(figures))
-    assert [
-        line.split() for line in shown.get().splitlines() if line.split()[:1] in (["time"], ["memory"], ["free"])
-    ] == [
-        ["time", "2", "s", "2", "2", "1", "1", "NO"],
-        ["memory", "4", "MiB", "3", "5", "6", "3", "yes"],
-        ["free", "7", "s", "7", "7", "1"],
-    ]
 
 
 @pytest.mark.parametrize(("task", "layers"), [("tallyqa", LAYERS), ("realcqa", None)])
@@ -107,7 +75,7 @@ def test_outcomes_that_differ_after_kills_are_counted(tmp_path: Path, monkeypatc
 def test_the_peak_is_the_process_s_own_and_the_module_s_end_is_its_own(tmp_path: Path) -> None:
     assert 10 < peak_mib() < 100_000
     write_tallyqa(tmp_path, 50, 4, seed=1)
-    command: list[Any] = [sys.executable, "-m", "clients.replay.bench.peak", "clients.replay.bench.walk", "tallyqa"]
+    command: list[Any] = [sys.executable, "-m", "benchmarks.replay.peak", "benchmarks.replay.walk", "tallyqa"]
     walked = subprocess.run([*command, tmp_path, "train"], capture_output=True, text=True, check=False)
     assert walked.returncode == 0, walked.stderr
     assert 10 < float(walked.stderr.split()[-1]) < 1000

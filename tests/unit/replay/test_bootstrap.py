@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from clients.replay.bootstrap import ClusterBootstrap, interval, share_interval
+from clients.replay.analysis.bootstrap import ClusterBootstrap, interval, share_interval
 
 
 def clusters(numbers: list[int]) -> np.ndarray[Any, np.dtype[np.int32]]:

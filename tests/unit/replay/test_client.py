@@ -10,12 +10,12 @@ from collections.abc import Callable, Coroutine
 import httpx
 import pytest
 
-from clients.replay.client import AnswerClient, AskOptions
+from clients.replay.asking.client import AnswerClient, AskOptions
+from clients.replay.asking.images import Picture
+from clients.replay.asking.retries import Attempts
 from clients.replay.errors import ReplayError
-from clients.replay.outcomes import Failure, FailureKind
-from clients.replay.pictures import Picture
-from clients.replay.retries import Attempts
-from services.common.schemas import AnswerResponse, ModelCard
+from clients.replay.run.outcomes import Failure, FailureKind
+from services.wire.answer import AnswerResponse, ModelCard
 
 Handler = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.replay.outcomes import Failed, OutcomeReader, Scored
-from clients.replay.pictures import kept_path
-from clients.replay.record import Load
+from clients.replay.run.folder import kept_path
+from clients.replay.run.outcomes import Failed, OutcomeReader, Scored
+from clients.replay.run.record import Load
 from tests.unit.replay.reading import answered, columns, failed
 
 

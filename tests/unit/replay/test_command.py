@@ -12,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from clients.replay.__main__ import app
-from clients.replay.folder import RunFolder
-from clients.replay.record import Criteria, RunStatus
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.record import RunStatus
+from clients.replay.tasks.criteria import Criteria
 from tests.unit.replay.reading import read_outcomes
 from tests.unit.replay.serving import Handler
 

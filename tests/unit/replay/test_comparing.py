@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from clients.replay.__main__ import app
 from clients.replay.errors import ReplayError
-from clients.replay.outcomes import Failed, Scored
 from clients.replay.report import compare_runs
+from clients.replay.run.outcomes import Failed, Scored
 from tests.unit.replay.reading import answered, failed, record_of, table_rows, text_of, write_run
 
 SIMPLE, COMPLEX = {"complexity": "simple"}, {"complexity": "complex"}

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from clients.replay.comparison import Comparison, Difference, Ratio, Run, compare
-from clients.replay.outcomes import Scored
+from clients.replay.analysis.comparison import Comparison, Difference, Ratio, Run, compare
+from clients.replay.run.outcomes import Scored
 from clients.replay.tasks import TASKS
 from tests.unit.replay.reading import answered, columns
 

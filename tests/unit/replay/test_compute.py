@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from clients.replay.bootstrap import exact_interval
-from clients.replay.outcomes import Failed, Scored
-from clients.replay.report.compute import Row, RunReport, Table, compute
+from clients.replay.analysis.bootstrap import exact_interval
+from clients.replay.analysis.scores import Row, RunReport, Table, compute
+from clients.replay.run.outcomes import Failed, Scored
 from tests.unit.replay.reading import answered, columns, record_of
 
 STRING, NUMBER, YES_NO = ({"answer_type": name} for name in ("string", "numerical", "binary"))

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.replay.han import holds_han, is_han, read_han
 from clients.replay.scoring.counting import count_match, read_count, read_latin
+from clients.replay.scoring.han import holds_han, is_han, read_han
 
 ENGLISH = [
     "zero",

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.replay.counts import CountFigures, count_figures
-from clients.replay.outcomes import Scored
+from clients.replay.analysis.counts import CountFigures, count_figures
+from clients.replay.run.outcomes import Scored
 from tests.unit.replay.reading import answered, columns
 
 

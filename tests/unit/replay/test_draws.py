@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.replay.index import SampleIndex
-from clients.replay.selection import Shard
+from clients.replay.tasks.index import SampleIndex
 from clients.replay.tasks.sample import Sample
+from clients.replay.tasks.selection import Shard
 from tests.unit.replay.reading import ids, question
 
 Draw = Callable[[SampleIndex, int], None]

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from clients.replay.comparison import Comparison, Difference, McNemar, Ratio
-from clients.replay.evidence import p_value, sentence, signed
+from clients.replay.analysis.comparison import Comparison, Difference, McNemar, Ratio
+from clients.replay.analysis.evidence import p_value, sentence, signed
 from clients.replay.tasks import TASKS
 from tests.unit.replay.reading import record_of
 

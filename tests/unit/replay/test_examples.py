@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from clients.replay.folder import RunFolder
-from clients.replay.outcomes import Scored
-from clients.replay.pictures import kept_path
 from clients.replay.report.examples import Example, Examples
+from clients.replay.run.folder import RunFolder, kept_path
+from clients.replay.run.outcomes import Scored
 from clients.replay.tasks import TASKS
 from tests.unit.replay.reading import answered, columns
 

@@ -13,12 +13,12 @@ from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from clients.replay.comparison import Comparison, Difference, McNemar
-from clients.replay.counts import CountFigures
-from clients.replay.lens_metrics import AnswerFigures, LayerFigures, LensFigures
-from clients.replay.report import compare_figures, figures
-from clients.replay.report.compute import compute
-from clients.replay.report.drawing import SERIES, svg
+from clients.replay.analysis.comparison import Comparison, Difference, McNemar
+from clients.replay.analysis.counts import CountFigures
+from clients.replay.analysis.lens import AnswerFigures, LayerFigures, LensFigures
+from clients.replay.analysis.scores import compute
+from clients.replay.report import comparison_plots, run_plots
+from clients.replay.report.svg import SERIES, svg
 from tests.unit.replay.reading import answered, columns, record_of
 
 # three layers of four traces: no two figures are alike
@@ -48,7 +48,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Axes]:
         draw(found[title])
         return Markup()
 
-    for module in (figures, compare_figures):
+    for module in (run_plots, comparison_plots):
         monkeypatch.setattr(module, "svg", draw_only)
     return found
 
@@ -80,7 +80,7 @@ def ticks(axis: Axis) -> list[str]:
 
 
 def test_accuracy_has_a_curve_and_a_band_per_reading(drawn: dict[str, Axes]) -> None:
-    figures.lens_accuracy(LENS, 0)
+    run_plots.lens_accuracy(LENS, 0)
     axes = drawn["Accuracy per layer (n = 4)"]
     curves = lines(axes)
     assert curves["any script"] == [0.2, 0.6, 0.9]
@@ -93,12 +93,12 @@ def test_accuracy_has_a_curve_and_a_band_per_reading(drawn: dict[str, Axes]) -> 
 
 
 def test_each_k_has_its_curve_of_han_script(drawn: dict[str, Axes]) -> None:
-    figures.lens_han(LENS, 0)
+    run_plots.lens_han(LENS, 0)
     assert lines(drawn["Han script in the top tokens (n = 4)"]) == {"top 1": [0.3, 0.5, 0], "top 2": [0.45, 0.75, 0.25]}
 
 
 def test_the_map_of_counts_has_a_row_per_count_and_a_column_per_layer(drawn: dict[str, Axes]) -> None:
-    figures.lens_answers(LENS, 0)
+    run_plots.lens_answers(LENS, 0)
     axes = drawn["Accuracy by count (n = 4)"]
     shares = {(0, 0): 0.2, (0, 1): 0.4, (0, 2): 0.6, (1, 1): 0.8, (1, 2): 1.0}
     assert cells(axes) == pytest.approx(shares)
@@ -108,7 +108,7 @@ def test_the_map_of_counts_has_a_row_per_count_and_a_column_per_layer(drawn: dic
 
 
 def test_settling_has_a_bar_per_layer_and_one_for_never(drawn: dict[str, Axes]) -> None:
-    figures.lens_settling(LENS, 0)
+    run_plots.lens_settling(LENS, 0)
     axes = drawn["Where the answer settles (n = 4)"]
     heights = {
         bar.get_x() + bar.get_width() / 2: bar.get_height() for bar in axes.patches if isinstance(bar, Rectangle)
@@ -119,7 +119,7 @@ def test_settling_has_a_bar_per_layer_and_one_for_never(drawn: dict[str, Axes]) 
 
 
 def test_entropy_is_drawn_between_its_quartiles(drawn: dict[str, Axes]) -> None:
-    figures.lens_entropy(LENS, 0)
+    run_plots.lens_entropy(LENS, 0)
     axes = drawn["Entropy per layer (n = 4)"]
     assert lines(axes)["mean"] == [9, 5, 1]
     assert list(bands(axes).values()) == [[(8, 9.5), (4, 7), (0.5, 2)]]
@@ -129,7 +129,7 @@ def test_the_confusion_has_gold_counts_in_rows_shaded_by_their_share(drawn: dict
     """Gold 2 was answered 2, 2, 2 and 4; gold 1 was answered 17 and by no number."""
     table = [[0] * 17 for _ in range(16)]
     table[2][2], table[2][4], table[1][16] = 3, 1, 2
-    figures.confusion(CountFigures(6, 0, 1.0, (0.0, 2.0), 1.0, tuple(map(tuple, table))), 0)
+    run_plots.confusion(CountFigures(6, 0, 1.0, (0.0, 2.0), 1.0, tuple(map(tuple, table))), 0)
     axes = drawn["Confusion of counts (n = 6)"]
     assert cells(axes) == pytest.approx({(2, 2): 3 / 4, (2, 4): 1 / 4, (1, 5): 1})
     texts = {
@@ -145,7 +145,7 @@ def test_each_part_of_the_latency_has_its_own_curve(drawn: dict[str, Axes], tmp_
         answered(latency_ms=ms, timing={"queue_ms": ms / 10, "preprocess_ms": 1, "inference_ms": ms / 2, "total_ms": 9})
         for ms in (100, 300, 200)
     ]
-    figures.latency_ecdf(columns(tmp_path, outcomes), 0)
+    run_plots.latency_ecdf(columns(tmp_path, outcomes), 0)
     axes = drawn["Latency (n = 3)"]
     durations_ms = {str(line.get_label()): np.asarray(line.get_xdata(), float) for line in axes.get_lines()}
     reach = {part: (values.min(), values.max()) for part, values in durations_ms.items()}
@@ -163,7 +163,7 @@ def bars(axes: Axes) -> Iterator[tuple[str, Any, list[Any]]]:
 def test_quality_stands_over_the_median_latency_each_with_its_interval(drawn: dict[str, Axes], tmp_path: Path) -> None:
     outcomes = [answered("3" if n % 4 else "4", image=f"{n}.png", latency_ms=n * n) for n in range(1, 20)]
     report = compute("int8", record_of(), columns(tmp_path, outcomes), seed=0)
-    compare_figures.quality_and_latency([report])
+    comparison_plots.quality_and_latency([report])
     ((label, points, (across, up)),) = bars(drawn["Quality against latency, 95 % intervals"])
     assert report.overall is not None
     assert report.latency is not None
@@ -181,7 +181,7 @@ def test_each_difference_stands_in_its_metric_s_row_with_its_interval(drawn: dic
     em, count, rmse = Difference("em", 0, 0, -0.1, -0.3, 0.05), Difference("count", 0, 0, 0.2, 0.1, 0.4), "rmse"
     first = comparison("B", 7, em, count, Difference(rmse, 0, 0, 3, 2, 4))
     second = comparison("C", 9, Difference("count", 0, 0, 0.5, 0.5, 0.6), Difference("em", 0, 0, 0.0, -0.2, 0.2))
-    compare_figures.differences([first, second], {"em": "Exact", "count": "Count"})
+    comparison_plots.differences([first, second], {"em": "Exact", "count": "Count"})
     axes = drawn["Differences, question by question"]
     assert ticks(axes.yaxis) == ["Exact", "Count"]
     assert axes.get_xlabel() == "difference from ref, in points"

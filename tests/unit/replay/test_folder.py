@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from clients.replay.errors import ReplayError
-from clients.replay.folder import RunFolder
-from clients.replay.record import RunStatus, now
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.record import RunStatus, now
 from clients.replay.tasks.sample import Problem, ProblemKind
 from tests.unit.replay.reading import full_record
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from clients.replay.gold import AnswerType
-from clients.replay.index import SampleIndex
+from clients.replay.scoring.gold import AnswerType
+from clients.replay.tasks.index import SampleIndex
 from clients.replay.tasks.sample import Problem, ProblemKind, Sample
 from tests.unit.replay.reading import ids, question
 

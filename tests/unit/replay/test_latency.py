@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clients.replay.latency import LatencyFigures, bands, latency_figures
-from clients.replay.outcomes import Scored
-from clients.replay.record import Load
+from clients.replay.analysis.latency import LatencyFigures, bands, latency_figures
+from clients.replay.run.outcomes import Scored
+from clients.replay.run.record import Load
 from tests.unit.replay.reading import answered, columns
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from clients.replay.errors import ReplayError
-from clients.replay.folder import NAMED_PROBLEMS, RunFolder
 from clients.replay.report import report_runs
+from clients.replay.run.folder import NAMED_PROBLEMS, RunFolder
 from clients.replay.tasks import realcqa
 from tests.unit.replay.conftest import png
 from tests.unit.replay.reading import load

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clients.replay.bootstrap import share_interval
-from clients.replay.lens_metrics import LensFigures, lens_figures
-from clients.replay.outcomes import Scored
+from clients.replay.analysis.bootstrap import share_interval
+from clients.replay.analysis.lens import LensFigures, lens_figures
+from clients.replay.run.outcomes import Scored
 from tests.unit.replay.reading import answered, columns
 
 Layers = list[tuple[str, ...]]

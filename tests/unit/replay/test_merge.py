@@ -13,15 +13,15 @@ from typer.testing import CliRunner
 
 from clients.replay.__main__ import app
 from clients.replay.errors import ReplayError
-from clients.replay.folder import RunFolder
-from clients.replay.merge import merge
-from clients.replay.record import RunStatus
 from clients.replay.report import report_runs
-from clients.replay.selection import Shard
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.merge import merge
+from clients.replay.run.record import RunStatus
+from clients.replay.tasks.selection import Shard
 from tests.unit.replay.reading import EXAMPLES, full_record, outcomes_of
 
 if TYPE_CHECKING:
-    from clients.replay.record import RunRecord
+    from clients.replay.run.record import RunRecord
 
 Make = Callable[..., Any]
 

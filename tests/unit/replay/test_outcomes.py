@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from clients.replay.errors import ReplayError
-from clients.replay.gold import AnswerType
-from clients.replay.outcomes import Failed, Failure, FailureKind, Lens, LensLayer, OutcomeWriter, Scored
-from services.common.schemas import AnswerResponse
+from clients.replay.run.outcomes import Failed, Failure, FailureKind, Lens, LensLayer, OutcomeWriter, Scored
+from clients.replay.scoring.gold import AnswerType
+from services.wire.answer import AnswerResponse
 from tests.unit.replay.reading import read_outcomes
 
 ASKED: dict[str, Any] = {

@@ -8,12 +8,12 @@ import pytest
 from markupsafe import Markup
 from rich.console import Console
 
-from clients.replay.outcomes import Failed, Scored
+from clients.replay.analysis.scores import RunReport, compute
 from clients.replay.report import summary_table
-from clients.replay.report.compute import RunReport, compute
 from clients.replay.report.examples import Example, LayerCell
 from clients.replay.report.page import RunView, columns, command, duration, percent, render, visible_token
-from clients.replay.report.publish import names, write_pages
+from clients.replay.report.run_page import names, write_pages
+from clients.replay.run.outcomes import Failed, Scored
 from tests.unit.replay.reading import answered, failed, record_of, table_rows, text_of
 from tests.unit.replay.reading import columns as columns_of_outcomes
 

@@ -10,8 +10,9 @@ import PIL
 import pytest
 from PIL import Image
 
-from clients.replay.machine import Machine, client_versions
-from clients.replay.pictures import Picture, blank_picture, keep_pictures, kept_path
+from clients.replay.asking.images import Picture, blank_picture, keep_pictures
+from clients.replay.run.folder import kept_path
+from clients.replay.run.machine import Machine, client_versions
 
 
 def encoded(size: tuple[int, int] = (24, 12), red: int = 9, mode: str = "RGB") -> bytes:
@@ -109,7 +110,7 @@ def test_the_machine_is_named_by_its_processor(monkeypatch: pytest.MonkeyPatch, 
     assert Machine.this().cpu == names[0]
     assert Machine.this().cores >= 1
     assert Machine.this().system.startswith("Linux ")
-    monkeypatch.setattr("clients.replay.machine.Path", lambda _: tmp_path / "none")
+    monkeypatch.setattr("clients.replay.run.machine.Path", lambda _: tmp_path / "none")
     assert Machine.this().cpu, "something, where there is no such file"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from clients.replay.progress import progress
+from clients.replay.asking.progress import progress
 
 Clock = Callable[[float], None]
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from clients.replay.client import AskOptions
+from clients.replay.analysis.scores import compute, load_run
+from clients.replay.asking.client import AskOptions
 from clients.replay.errors import ReplayError
 from clients.replay.report import report_runs
-from clients.replay.report.compute import compute, load_run
-from clients.replay.report.publish import as_json
+from clients.replay.report.run_page import as_json
 from tests.unit.replay.reading import answered, record_of, write_run
 
 if TYPE_CHECKING:

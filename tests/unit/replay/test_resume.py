@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.replay.client import AskOptions
+from clients.replay.asking.client import AskOptions
 from clients.replay.errors import ReplayError
-from clients.replay.folder import RunFolder
-from clients.replay.record import RunStatus
-from clients.replay.selection import Shard
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.record import RunStatus
+from clients.replay.tasks.selection import Shard
 from tests.unit.replay.reading import EXAMPLES, columns_of, outcomes_of, read_outcomes
 
 if TYPE_CHECKING:

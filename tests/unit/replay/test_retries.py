@@ -7,11 +7,11 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from clients.replay import retries
-from clients.replay.client import AnswerClient, AskOptions
-from clients.replay.outcomes import Failure, FailureKind
-from clients.replay.pictures import Picture
-from clients.replay.retries import Attempts, ask_patiently, retry_after_s
+from clients.replay.asking import retries
+from clients.replay.asking.client import AnswerClient, AskOptions
+from clients.replay.asking.images import Picture
+from clients.replay.asking.retries import Attempts, ask_patiently, retry_after_s
+from clients.replay.run.outcomes import Failure, FailureKind
 from tests.unit.replay.conftest import reply
 
 BUSY = {"error": {"message": "queue full", "type": "server_error", "code": "queue_full"}}

@@ -13,16 +13,17 @@ import httpx
 import pytest
 from rich.console import Console
 
-from clients.replay.client import AskOptions
+from clients.replay.asking.client import AskOptions
+from clients.replay.asking.images import blank_picture
+from clients.replay.asking.runner import RunConfig, run
 from clients.replay.errors import ReplayError
-from clients.replay.folder import RunFolder
-from clients.replay.index import SampleIndex
-from clients.replay.machine import Machine, client_versions
-from clients.replay.pictures import blank_picture
-from clients.replay.record import Criteria, RunStatus, now
-from clients.replay.run import RunConfig, run
-from clients.replay.selection import Shard
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.machine import Machine, client_versions
+from clients.replay.run.record import RunStatus, now
 from clients.replay.tasks import TASKS
+from clients.replay.tasks.criteria import Criteria
+from clients.replay.tasks.index import SampleIndex
+from clients.replay.tasks.selection import Shard
 from tests.unit.replay.conftest import MODEL_LIST
 from tests.unit.replay.reading import load, read_outcomes
 

@@ -11,8 +11,8 @@ import httpx
 import numpy as np
 import pytest
 
-from clients.replay.client import AskOptions
-from clients.replay.gold import AnswerType
+from clients.replay.asking.client import AskOptions
+from clients.replay.scoring.gold import AnswerType
 from tests.unit.replay.conftest import reply
 from tests.unit.replay.reading import columns_of, read_outcomes
 

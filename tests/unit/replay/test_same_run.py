@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clients.replay.errors import ReplayError
-from clients.replay.resume import require_same_run
+from clients.replay.run.resume import require_same_run
 from tests.unit.replay.reading import full_record
 
 SERVER = {"id": "m", "variant": "fp32", "revision": "r1", "manifest_sha256": "ab"}

@@ -5,8 +5,8 @@ from anls import anls_score
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from clients.replay.gold import AnswerType, Gold, as_list, as_text
 from clients.replay.scoring.binary import binary_match, read_binary
+from clients.replay.scoring.gold import AnswerType, Gold, as_list, as_text
 from clients.replay.scoring.metrics import (
     ANLS,
     COUNT_ACCURACY,

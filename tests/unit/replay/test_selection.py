@@ -13,13 +13,14 @@ from typer.testing import CliRunner
 
 from clients.replay.__main__ import app
 from clients.replay.errors import ReplayError
-from clients.replay.folder import RunFolder
-from clients.replay.gold import AnswerType
-from clients.replay.index import SampleIndex
-from clients.replay.record import Criteria, RunRecord, ShardRecord
-from clients.replay.selection import select, wanted
+from clients.replay.run.folder import RunFolder
+from clients.replay.run.record import RunRecord, ShardRecord
+from clients.replay.scoring.gold import AnswerType
 from clients.replay.tasks import TASKS
+from clients.replay.tasks.criteria import Criteria
+from clients.replay.tasks.index import SampleIndex
 from clients.replay.tasks.sample import Sample
+from clients.replay.tasks.selection import select, wanted
 from tests.unit.replay.reading import ids, load, question
 
 Make = Callable[..., Any]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from clients.replay.errors import ReplayError
-from clients.replay.gold import AnswerType
-from clients.replay.index import SampleIndex
+from clients.replay.scoring.gold import AnswerType
 from clients.replay.tasks import TASKS
+from clients.replay.tasks.index import SampleIndex
 from clients.replay.tasks.sample import Split
 from tests.unit.replay.reading import Loaded, load
 

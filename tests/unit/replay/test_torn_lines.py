@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from clients.replay.errors import ReplayError
-from clients.replay.gold import AnswerType
-from clients.replay.outcomes import Failed, Failure, FailureKind, OutcomeReader, OutcomeWriter
-from clients.replay.resume import cut_torn_line, ids_to_skip, whole_lines_bytes
+from clients.replay.run.outcomes import Failed, Failure, FailureKind, OutcomeReader, OutcomeWriter
+from clients.replay.run.resume import cut_torn_line, ids_to_skip, whole_lines_bytes
+from clients.replay.scoring.gold import AnswerType
 from tests.unit.replay.reading import EXAMPLES, read_outcomes
 
 Make = Callable[..., Any]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from clients.replay.gold import AnswerType, Gold
+from clients.replay.scoring.gold import AnswerType, Gold
 from clients.replay.scoring.lists import split
 from clients.replay.scoring.metrics import COUNT_ACCURACY, TYPED
 from clients.replay.scoring.relaxed import relaxed_pix2struct, relaxed_strict

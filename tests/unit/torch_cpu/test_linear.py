@@ -54,7 +54,7 @@ def test_nothing_of_the_weights_file_stays_mapped(tmp_path: Path) -> None:
     folder = MODELS / "tiny-qwen2-vl"
     Qwen2VLForConditionalGeneration.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(tmp_path)
     code = (
-        "from pathlib import Path; from services.qwen_vl.network import load;"
+        "from pathlib import Path; from services.qwen_vl.model.network import load;"
         f"model = load(Path({str(tmp_path)!r}), 'bf16', 'cpu');"
         "print({type(module).__name__ for module in model.modules()}, Path('/proc/self/maps').read_text())"
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from services.common.manifest import verify
+from services.common.artifact.manifest import verify
 from services.training.tiny_matcha.evaluate import Answerer, held_out, mean_exact_match, score
 from services.training.tiny_matcha.fitting import Progress, fit
 from services.training.tiny_matcha.network import Shape, build_network

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from services.common.manifest import verify
+from services.common.artifact.manifest import verify
 from services.training.tiny_matcha.evaluate import Answerer, held_out, mean_exact_match, score
 
 FOLDER = Path(__file__).parents[3] / "models" / "tiny-matcha"

@@ -13,7 +13,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer
 
-from services.common.manifest import verify
+from services.common.artifact.manifest import verify
 from services.training.tiny_qwen_vl.answering import Model, answer
 from services.training.tiny_qwen_vl.batches import Collator, Example, prompt_ids, sample_examples
 from services.training.tiny_qwen_vl.card import rise_of

@@ -1,0 +1,129 @@
+"""``python -m benchmarks.matcha``: full size, and with ``variants`` the embedded model."""
+
+import logging
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from PIL import Image
+from rich.console import Console
+
+from benchmarks import measurements
+from benchmarks.matcha import attention, batches, parity, roofline, service, speed
+from benchmarks.matcha.speed import HOW, Place
+from benchmarks.measurements import Measurement
+from services.common.cpu import available_cores
+from services.common.settings import MODELS
+from services.matcha.engine import ChartQuestion
+from services.matcha.settings import VARIANTS, Variant
+
+_GIB = 1 << 30
+_TORCH_FREE: frozenset[Variant] = frozenset({"onnx-fp32", "onnx-int8", "openvino", "openvino-int8"})
+_MEMORY_BARS: dict[str, float] = {"onnx-int8": 0.9, "onnx-fp32": 1.9}
+
+app = typer.Typer(help="MatCha's variants, measured.", no_args_is_help=True, pretty_exceptions_enable=False)
+Out = Annotated[Path, typer.Option(help="Folder for measurements.json.")]
+Work = Annotated[Path, typer.Option(help="Where the full-size models are kept between runs (about 10 GB).")]
+Threads = Annotated[int, typer.Option(min=1, help="Compute threads of each.")]
+_WORK, _THREADS = Path("runs/bench-matcha"), available_cores()
+
+
+@app.command("speed")
+def speed_command(
+    out: Out,
+    work: Work = _WORK,
+    optimum: Annotated[Path, typer.Option(help="Interpreter of Optimum's environment.")] = Path(
+        ".venv-optimum/bin/python"
+    ),
+    rounds: Annotated[int, typer.Option(min=1, help="Answers of each, in turn.")] = 5,
+    threads: Threads = _THREADS,
+) -> None:
+    """Time every variant beside transformers 4 and Optimum at 2048 and at 768 patches, eight tokens each."""
+    if not optimum.exists():
+        sys.exit(f"{optimum} is missing: run make optimum-env first")
+    console = Console()
+    place = Place(work, optimum.absolute(), threads)
+    for max_patches in (2048, 768):
+        found = speed.subjects(place, max_patches)
+        speed.time_all(found, rounds, lambda line: console.print(line, highlight=False, soft_wrap=True))
+        measured = speed.speed_figures(found, max_patches)
+        medians = {figure.figure.split(" at ")[0]: figure.value for figure in measured if figure.unit == "s"}
+        measured += roofline.roofline_figures(roofline.throughput(threads), medians, max_patches)
+        measurements.write(measured, out)
+        measurements.show(measured, f"MatCha, 282 M parameters, {max_patches} patches, {threads} threads")
+
+
+@app.command("attention")
+def attention_command(out: Out, threads: Threads = _THREADS) -> None:
+    """Attention of one encoder layer in int8, beside the runtimes' own, at 2009 and at 750 patches."""
+    if not attention.has_kernel():
+        Console().print("attention is not computed in int8 on this machine: there is nothing to compare")
+        return
+    measured = [figure for patches in (2009, 750) for figure in attention.attention_figures(patches, threads)]
+    measurements.write(measured, out)
+    measurements.show(measured, f"Attention, 12 heads of 64, {threads} threads")
+
+
+@app.command("serving")
+def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -> None:
+    """Time to ready and peak memory at full size and 2048 patches; what HTTP adds, on the embedded model."""
+    place = Place(work, Path(), threads)
+    picture, measured = speed.chart(place), list[Measurement]()
+    for variant in VARIANTS:
+        with service.serving(speed.variant_folder(place, variant), variant, threads, "--force-bf16") as served:
+            for _ in range(2):
+                service.post(served.http, picture, "What is the title?", 2048, 8)
+            bar = {"at_most": _MEMORY_BARS[variant]} if variant in _MEMORY_BARS else {}
+            name = f"{variant}: peak resident memory of the worker at 2048 patches"
+            measured.append(Measurement.median(name, [served.peak_bytes() / _GIB], "GiB", HOW, **bar))
+            name = f"{variant}: peak resident memory of the whole service at 2048 patches"
+            measured.append(Measurement.median(name, [served.service_peak_bytes() / _GIB], "GiB", HOW))
+            bar = {"at_most": 5.0} if variant in _TORCH_FREE else {}
+            measured.append(Measurement.median(f"{variant}: time to ready", [served.ready_s], "s", HOW, **bar))
+    tiny = MODELS / "tiny-matcha"
+    with Image.open(picture) as drawn:
+        question = ChartQuestion(drawn.convert("RGB"), "What type of chart is it?", 90, 8)
+    with service.serving(tiny, "fp32", 1) as served:
+        added = service.added_ms(served, service.engine_like(tiny, "fp32", 1), picture, question, pairs=200)
+    measured.append(
+        Measurement.median("what the service adds to the engine (embedded model)", added, "ms", HOW, at_most=10)
+    )
+    measurements.write(measured, out)
+    measurements.show(measured, f"Serving MatCha, {threads} threads")
+
+
+@app.command("batches")
+def batches_command(
+    out: Out,
+    work: Work = _WORK,
+    pairs: Annotated[int, typer.Option(min=1, help="Of a batch and the same questions one by one.")] = 3,
+    threads: Threads = _THREADS,
+) -> None:
+    """Whether a batch pays on the CPU: its throughput against one question after the other, at full size."""
+    place, console, measured = Place(work, Path(), threads), Console(), list[Measurement]()
+    for variant in VARIANTS:
+        measured.append(batches.batch_figure(place, variant, pairs))
+        console.print(f"{variant}: {measured[-1].value:.2f} times", highlight=False)
+    measurements.write(measured, out)
+    measurements.show(measured, f"MatCha in batches, {threads} threads")
+
+
+@app.command("variants")
+def variants_command(
+    out: Out,
+    per_kind: Annotated[int, typer.Option(min=1, help="Held-out questions of each kind.")] = 40,
+    threads: Threads = _THREADS,
+) -> None:
+    """Every variant on the embedded model's held-out charts: answers beside fp32's, size, memory, times."""
+    measured = parity.compare(per_kind, threads, Console())
+    measurements.write(measured.figures, out)
+    Console(width=max(Console().width, 130)).print(measured.table)
+
+
+if __name__ == "__main__":
+    logging.getLogger().setLevel(logging.ERROR)  # httpx and the quantizer tell their every step
+    logging.getLogger("httpx").setLevel(logging.ERROR)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server it has started is stopped
+    app()

@@ -1,0 +1,38 @@
+"""Whether a batch answers more questions a second than one after the other, at full size."""
+
+import time
+
+from PIL import Image
+
+from benchmarks.matcha import service, speed
+from benchmarks.matcha.own import QUESTION
+from benchmarks.matcha.peer import TOKENS
+from benchmarks.matcha.speed import HOW, Place
+from benchmarks.measurements import Measurement
+from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
+from services.matcha.settings import Variant
+
+_TOGETHER = 4
+_MAX_PATCHES = 768
+"""Where decoding, all that a batch can share, is the larger part."""
+
+
+def batch_figure(place: Place, variant: Variant, pairs: int) -> Measurement:
+    """Throughput of a batch against that of the same questions one by one, in turns."""
+    engine = service.engine_like(speed.variant_folder(place, variant), variant, place.threads)
+    with Image.open(speed.chart(place)) as drawn:
+        question = ChartQuestion(drawn.convert("RGB"), QUESTION, _MAX_PATCHES, TOKENS)
+    one_by_one, together = [[question]] * _TOGETHER, [[question] * _TOGETHER]
+    _seconds(engine, together)  # the first of a shape allocates
+    ratios = [_seconds(engine, one_by_one) / _seconds(engine, together) for _ in range(pairs)]
+    name = f"{variant}: throughput of a batch of {_TOGETHER} against one by one at {_MAX_PATCHES} patches"
+    return Measurement.median(name, ratios, "times", HOW)
+
+
+def _seconds(engine: ChartQA, batches: list[list[ChartQuestion]]) -> float:
+    started_s = time.perf_counter()
+    for batch in batches:
+        for answer in engine.answer(batch):
+            if not isinstance(answer, ChartAnswer):
+                raise answer
+    return time.perf_counter() - started_s

@@ -1,0 +1,39 @@
+"""One of our variants, whole: header, patches, model and tokenizer, as the service's worker runs them.
+
+Speaks the same lines as ``peer``: the path of a picture goes in, seconds and tokens come out.
+"""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from PIL import Image
+
+from benchmarks.matcha.peer import TOKENS
+from services.matcha.backends import Hardware
+from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
+from services.matcha.settings import VARIANTS, Variant
+
+_VARIANT: dict[str, Variant] = {each: each for each in VARIANTS}
+QUESTION = "What is the value of the highest bar?"
+
+
+def main(variant: str, folder: str, threads: str, max_patches: str) -> None:
+    """Answer until there are no more lines."""
+    engine = ChartQA(Path(folder), None, _VARIANT[variant], Hardware(int(threads)))
+    print(json.dumps({"ready": True}), flush=True)
+    for line in sys.stdin:
+        with Image.open(line.strip()) as picture:
+            question = ChartQuestion(picture.convert("RGB"), QUESTION, int(max_patches), TOKENS)
+        started_s = time.perf_counter()
+        (answer,) = engine.answer([question])
+        seconds = time.perf_counter() - started_s
+        if not isinstance(answer, ChartAnswer):
+            raise answer
+        reply = {"seconds": seconds, "tokens": [0] * answer.completion_tokens, "preprocess_ms": answer.preprocess_ms}
+        print(json.dumps(reply), flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,146 @@
+"""One request's time over HTTP: ours against ``transformers serve``, the same weights, one after the other.
+
+Only one of the two is up at a time, since both together need twice the memory: blocks of ours and theirs in turns.
+"""
+
+import base64
+import itertools
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import httpx
+import psutil
+
+from benchmarks.measurements import Measurement
+from benchmarks.quiet import Tries, calm_tries
+from benchmarks.qwen_vl.asking import ANSWER_TOKENS, TEXTS, picture, seconds, told
+from services.common.cpu import HUGE_PAGES
+from services.qwen_vl.types import Picture
+
+_START_S: Final = 180.0
+_ANSWER_S: Final = 300.0
+_numbers = itertools.count(1000)
+
+Pair = tuple[float, float]
+"""Seconds of the first and of the second question on one picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """How to start a server, where it says that it is up, and what it calls the model."""
+
+    name: str
+    command: Sequence[str]
+    up: str
+    model: str
+
+
+def ours(folder: Path) -> Contender:
+    """This project's service in bf16."""
+    options = ["--model-dir", str(folder), "--variant", "bf16", "--timeout-s", str(_ANSWER_S), "--log-level", "error"]
+    return Contender("tallyglass", [sys.executable, "-m", "services.qwen_vl", *options], "/ready", "any")
+
+
+def theirs(folder: Path, environment: Path) -> Contender:
+    """``transformers serve`` of an environment that has it."""
+    model = str(folder.resolve())
+    options = ["--device", "cpu", "--dtype", "bfloat16", "--host", "127.0.0.1"]
+    command = [str(environment / "bin/transformers"), "serve", model, *options]
+    return Contender("transformers serve", command, "/health", model)
+
+
+def server_figures(
+    folder: Path, environment: Path, blocks: int, pairs: int, patience_s: float
+) -> Iterator[Measurement]:
+    """First and next questions of both, in blocks by turns."""
+    contenders = (ours(folder), theirs(folder, environment))
+    tries: dict[str, list[Tries[Pair]]] = {contender.name: [] for contender in contenders}
+    for _ in range(blocks):
+        for contender in contenders:
+            tries[contender.name].append(_block(contender, pairs, patience_s))
+    merged = {name: _merged(parts) for name, parts in tries.items()}
+    how = {name: told(of_one, f"over HTTP, {blocks} blocks in turns") for name, of_one in merged.items()}
+    for name, of_one in merged.items():
+        for number, which in enumerate(("first", "next")):
+            yield Measurement.median(
+                f"{name}: {which} question", [pair[number] for pair in of_one.values], "s", how[name]
+            )
+    ours_, theirs_ = (merged[contender.name].values for contender in contenders)
+    for number, (which, bar) in enumerate((("first", 1), ("next", 5))):
+        ratios = [peer[number] / own[number] for own, peer in zip(ours_, theirs_, strict=True)]
+        name = f"{which} question faster than transformers serve"
+        yield Measurement.median(name, ratios, "times", how["transformers serve"], at_least=bar)
+
+
+def _merged(parts: list[Tries[Pair]]) -> Tries[Pair]:
+    values = [value for part in parts for value in part.values]
+    return Tries(values, max(part.disturbed_percent for part in parts))
+
+
+def _block(contender: Contender, pairs: int, patience_s: float) -> Tries[Pair]:
+    with _running(contender) as (url, process):
+        _ask(url, contender.model, picture(next(_numbers)), TEXTS[0])  # the first request of a server warms it
+
+        def pair() -> Pair:
+            about = picture(next(_numbers))
+            first = seconds(lambda: _ask(url, contender.model, about, TEXTS[0]))
+            return first, seconds(lambda: _ask(url, contender.model, about, TEXTS[1]))
+
+        return calm_tries(pair, pairs, patience_s, [process])
+
+
+def _ask(url: str, model: str, about: Picture, text: str) -> None:
+    data = f"data:image/png;base64,{base64.b64encode(about.data).decode()}"
+    content = [{"type": "image_url", "image_url": {"url": data}}, {"type": "text", "text": text}]
+    body = {"model": model, "max_tokens": ANSWER_TOKENS, "messages": [{"role": "user", "content": content}]}
+    response = httpx.post(f"{url}/v1/chat/completions", json=body, timeout=_ANSWER_S, trust_env=False)
+    response.raise_for_status()
+    tokens = response.json()["usage"]["completion_tokens"]
+    if tokens != ANSWER_TOKENS:
+        message = f"an answer of {tokens} tokens instead of {ANSWER_TOKENS}: the times cannot be compared"
+        raise RuntimeError(message)
+
+
+@contextmanager
+def _running(contender: Contender) -> Iterator[tuple[str, psutil.Process]]:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    # Each as it starts by itself; what this process was given for its own measurements is not passed on.
+    environment = {name: value for name, value in os.environ.items() if name not in HUGE_PAGES} | {
+        "HF_HUB_OFFLINE": "1"
+    }
+    process = subprocess.Popen(  # noqa: S603 our own commands
+        [*contender.command, "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        start_new_session=True,
+    )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        _wait(url + contender.up, process)
+        yield url, psutil.Process(process.pid)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+
+
+def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
+    until_s = time.monotonic() + _START_S
+    while time.monotonic() < until_s and process.poll() is None:
+        try:
+            if httpx.get(url, timeout=5, trust_env=False).is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.5)
+    message = f"no answer from {url} within {_START_S:g} s (exit code {process.poll()})"
+    raise RuntimeError(message)

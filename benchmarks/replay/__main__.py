@@ -1,0 +1,37 @@
+"""``python -m benchmarks.replay``: measures, prints a table, and writes ``figures.json``."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks.measurements import show, write
+from benchmarks.replay.measure import kills, overhead, reports, selections
+
+
+def main(
+    out: Annotated[Path | None, typer.Option(help="Folder for figures.json; default runs/<time>-bench-replay.")] = None,
+    outcomes: Annotated[int, typer.Option(min=100, help="Outcomes of the reported runs.")] = 200_000,
+) -> None:
+    """Measure the replay client on this machine. Nothing else should run meanwhile."""
+    out = out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-bench-replay"
+    made = out / "made"
+    made.mkdir(parents=True)
+    try:
+        figures = [
+            *overhead(made, pairs=7, requests=300),
+            *kills(made, times=10, questions=1500),
+            *reports(made, outcomes),
+            *selections(made),
+        ]
+    finally:
+        shutil.rmtree(made)
+    write(figures, out)
+    show(figures, "replay")
+    typer.echo(out / "figures.json")
+
+
+if __name__ == "__main__":
+    typer.run(main)

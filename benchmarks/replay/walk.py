@@ -1,0 +1,17 @@
+"""Selects a whole split and walks through it, as a run does; for the memory that this takes."""
+
+import sys
+from pathlib import Path
+
+from clients.replay.tasks import TASKS
+from clients.replay.tasks.criteria import Criteria
+from clients.replay.tasks.index import SampleIndex
+from clients.replay.tasks.selection import select
+
+if __name__ == "__main__":
+    task, data, split = sys.argv[1:]
+    criteria = Criteria.model_validate({"split": split})
+    with SampleIndex(TASKS[task].scan(Path(data), criteria.split)) as index:
+        select(index, criteria)
+        asked = sum(len(samples) for samples in index.by_picture())
+        sys.exit(0 if asked == index.questions() else 1)

@@ -1,0 +1,58 @@
+"""How far counts are off: root mean square error and the confusion of counts, over a run's counting questions."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.replay.analysis.bootstrap import ClusterBootstrap, Interval, interval
+from clients.replay.analysis.columns import NO_COUNT, RunColumns
+
+LARGEST: Final = 15  # TallyQA's answers are 0 to 15
+
+
+@dataclass(frozen=True, slots=True)
+class CountFigures:
+    """Counts against gold counts.
+
+    ``rmse`` is over the ``n`` answers that spell a number; ``unread`` do not, and have no distance. ``rmse_baseline``
+    is that of the commonest gold count, said every time. ``confusion[g][a]`` counts gold g answered by a, 0 to 15, and
+    last those answered by a larger number or by none.
+    """
+
+    n: int
+    unread: int
+    rmse: float
+    rmse_interval: Interval
+    rmse_baseline: float
+    confusion: tuple[tuple[int, ...], ...]
+
+
+def count_figures(columns: RunColumns, seed: int) -> CountFigures | None:
+    """Figures over the counting questions; None if there are none, or no answer spells a number."""
+    counting = columns.wanted != NO_COUNT
+    read = counting & (columns.count != NO_COUNT)
+    if not read.any():
+        return None
+    wanted, given = columns.wanted[read], columns.count[read]
+    squares = (given - wanted).astype(np.float64) ** 2
+    totals = ClusterBootstrap(columns.pictures.codes[read], seed).totals([squares, np.ones(len(squares))])
+    golds, counts = np.unique(columns.wanted[counting], return_counts=True)
+    constant = golds[counts.argmax()]
+    return CountFigures(
+        n=len(squares),
+        unread=int(counting.sum() - read.sum()),
+        rmse=float(np.sqrt(squares.mean())),
+        rmse_interval=interval(np.sqrt(totals[:, 0] / totals[:, 1])),
+        rmse_baseline=float(np.sqrt(np.mean((columns.wanted[counting] - constant).astype(np.float64) ** 2))),
+        confusion=_confusion(columns.wanted[counting], columns.count[counting]),
+    )
+
+
+def _confusion(wanted: NDArray[np.int64], given: NDArray[np.int64]) -> tuple[tuple[int, ...], ...]:
+    known = (given >= 0) & (given <= LARGEST)
+    inside = wanted <= LARGEST
+    table = np.zeros((LARGEST + 1, LARGEST + 2), np.int64)
+    np.add.at(table, (wanted[inside], np.where(known, given, LARGEST + 1)[inside]), 1)
+    return tuple(tuple(row.tolist()) for row in table)

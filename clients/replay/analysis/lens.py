@@ -1,0 +1,144 @@
+"""What the layers would have answered: accuracy, Han script, entropy and settling per layer, over a run's traces.
+
+Accuracy is given in two readings. *Latin* takes a layer's best token for a number if it is digits or an English word,
+as the lens study's code did; *any script* reads Han and other numerals as well. The gap between both is how much a
+layer knows in another script.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clients.replay.analysis.bootstrap import ClusterBootstrap, Interval, share_interval
+from clients.replay.analysis.columns import NO_COUNT, RunColumns
+from clients.replay.analysis.lens_columns import LensColumns
+from clients.replay.scoring.counting import read_count, read_latin
+from clients.replay.scoring.han import holds_han
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFigures:
+    """One layer over ``n`` traces; layer 0 is the embedding, the last is the model's own distribution.
+
+    ``han_share`` has one entry per k from 1 on: the share of traces in which one of the k best tokens holds a Han
+    character. ``entropy`` is the mean, in nats, between its quartiles. ``settled`` is the share of traces whose best
+    token is right from this layer on to the last, and was not right in the layer before.
+    """
+
+    layer: int
+    n: int
+    accuracy_latin: float
+    accuracy_latin_interval: Interval
+    accuracy_any: float
+    accuracy_any_interval: Interval
+    han_share: tuple[float, ...]
+    entropy: float
+    entropy_quartiles: Interval
+    settled: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFigures:
+    """The traces of one gold count: accuracy per layer, in any script."""
+
+    gold: int
+    n: int
+    accuracy: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LensFigures:
+    """Every layer of a run's traces, and the majority baseline of the same questions.
+
+    ``never_settled`` is the share of traces whose last layer is wrong; ``other`` counts traces of another depth, which
+    are left out.
+    """
+
+    n: int
+    top_k: int
+    baseline: float
+    layers: tuple[LayerFigures, ...]
+    answers: tuple[AnswerFigures, ...]
+    never_settled: float
+    other: int
+
+
+def lens_figures(columns: RunColumns, seed: int) -> LensFigures | None:
+    """Figures over the counting questions that came with a trace; None if none did."""
+    lens = columns.lens
+    if lens is None:
+        return None
+    wanted = columns.wanted[lens.rows]
+    latin, any_script = _right(lens, wanted, read_latin), _right(lens, wanted, read_count)
+    bootstrap = ClusterBootstrap(columns.pictures.codes[lens.rows], seed)
+    intervals = _intervals(np.concatenate([latin, any_script], axis=1), bootstrap)
+    settled, han = _settled(any_script), _han_shares(lens)
+    quartiles = np.quantile(lens.entropy, [0.25, 0.75], axis=0)
+    depth = latin.shape[1]
+    layers = tuple(
+        LayerFigures(
+            layer=layer,
+            n=len(wanted),
+            accuracy_latin=float(latin[:, layer].mean()),
+            accuracy_latin_interval=intervals[layer],
+            accuracy_any=float(any_script[:, layer].mean()),
+            accuracy_any_interval=intervals[depth + layer],
+            han_share=tuple(han[layer].tolist()),
+            entropy=float(lens.entropy[:, layer].mean(dtype=np.float64)),
+            entropy_quartiles=(float(quartiles[0, layer]), float(quartiles[1, layer])),
+            settled=float((settled == layer).mean()),
+        )
+        for layer in range(depth)
+    )
+    _, counts = np.unique(wanted, return_counts=True)
+    return LensFigures(
+        n=len(wanted),
+        top_k=lens.tokens.shape[2],
+        baseline=float(counts.max() / len(wanted)),
+        layers=layers,
+        answers=_by_answer(any_script, wanted),
+        never_settled=float((settled == depth).mean()),
+        other=lens.other,
+    )
+
+
+def _right(lens: LensColumns, wanted: NDArray[np.int64], read: Callable[[str], int | None]) -> NDArray[np.bool_]:
+    """Whether each layer's best token spells the gold count, (t, L)."""
+    # a token of none is no number; the last entry is for the -1 of a layer without tokens
+    numbers = [NO_COUNT if (number := read(token)) is None else number for token in lens.vocabulary]
+    table = np.array([*numbers, NO_COUNT], np.int64)
+    right: NDArray[np.bool_] = (table[lens.tokens[:, :, 0]] == wanted[:, None]) & (wanted[:, None] != NO_COUNT)
+    return right
+
+
+def _han_shares(lens: LensColumns) -> NDArray[np.float64]:
+    """The share of traces with a Han character among the first k tokens of each layer, (L, K)."""
+    table = np.array([*map(holds_han, lens.vocabulary), False])
+    han: NDArray[np.float64] = np.maximum.accumulate(table[lens.tokens], axis=2).mean(axis=0)
+    return han
+
+
+def _settled(right: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The first layer from which all up to the last are right; the number of layers if the last is wrong, (t,)."""
+    stays = np.logical_and.accumulate(right[:, ::-1], axis=1)
+    settled: NDArray[np.int64] = right.shape[1] - stays.sum(axis=1)
+    return settled
+
+
+def _by_answer(right: NDArray[np.bool_], wanted: NDArray[np.int64]) -> tuple[AnswerFigures, ...]:
+    golds, counts = np.unique(wanted[wanted != NO_COUNT], return_counts=True)
+    return tuple(
+        AnswerFigures(int(gold), int(count), tuple(right[wanted == gold].mean(axis=0).tolist()))
+        for gold, count in zip(golds, counts, strict=True)
+    )
+
+
+def _intervals(right: NDArray[np.bool_], bootstrap: ClusterBootstrap) -> list[Interval]:
+    ones = np.ones(len(right))
+    totals = bootstrap.totals([ones, *right.T.astype(np.float64)])
+    return [
+        share_interval(totals[:, 1 + column] / totals[:, 0], float(right[:, column].mean()), bootstrap.count)
+        for column in range(right.shape[1])
+    ]

@@ -1,0 +1,153 @@
+"""One question over HTTP: in go a picture and a question, out comes a reply or a typed failure, never an exception."""
+
+import asyncio
+import ipaddress
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self
+
+import httpx
+from pydantic import ValidationError
+
+from clients.replay.asking.images import Picture
+from clients.replay.asking.retries import Attempts, ask_patiently, retry_after_s
+from clients.replay.errors import ReplayError
+from clients.replay.run.outcomes import Failure, FailureKind
+from services.wire.answer import AnswerResponse, ModelCard, ModelList
+from services.wire.errors import ErrorEnvelope
+from services.wire.lens import LensRequest
+
+_CARD_TIMEOUT_S: Final = 10.0
+_EXCERPT_CHARACTERS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class AskOptions:
+    """What goes with every question of a run: MatCha's ``max_patches``, Qwen2-VL's ``lens``, and how long to wait.
+
+    ``prompt`` is what is sent, with ``{question}`` where the question goes.
+    """
+
+    max_patches: int | None = None
+    lens: bool = False
+    timeout_s: float = 120.0
+    max_new_tokens: int | None = None
+    prompt: str = "{question}"
+    retries: int = 5
+
+    def fields(self) -> dict[str, Any]:  # Any: JSON values
+        """The request's optional fields."""
+        lens = LensRequest(top_k=5, tokens="first").model_dump(exclude_unset=True) if self.lens else None
+        fields = {"max_patches": self.max_patches, "max_new_tokens": self.max_new_tokens, "lens": lens}
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+class AnswerClient:
+    """Asks one service; ``transport`` replaces the network in tests."""
+
+    def __init__(self, url: str, options: AskOptions, transport: httpx.AsyncBaseTransport | None = None) -> None:
+        self._options = options
+        self._fields = options.fields()
+        self._http = httpx.AsyncClient(
+            base_url=_checked(url),
+            timeout=options.timeout_s,
+            transport=transport,
+            limits=httpx.Limits(max_connections=None),  # the runner bounds them; waiting for one would count as latency
+            trust_env=not _is_loopback(url),  # a proxy cannot reach this machine's own services
+        )
+
+    async def __aenter__(self) -> Self:
+        """Itself, with its connections open."""
+        await self._http.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close the connections."""
+        await self._http.__aexit__(kind, error, traceback)
+
+    async def model_card(self) -> ModelCard:
+        """Which model answers, from ``/v1/models``.
+
+        Raises:
+            ReplayError: the service cannot be reached, or does not say.
+        """
+        try:
+            response = await self._http.get("/v1/models", timeout=_CARD_TIMEOUT_S)
+            response.raise_for_status()
+            return ModelList.model_validate_json(response.content).data[0]
+        except httpx.HTTPError as error:
+            message = f"{self._http.base_url} does not answer as a service should: {_told(error)}. Is it running?"
+            raise ReplayError(message) from error
+        except (ValidationError, IndexError) as error:
+            message = f"{self._http.base_url} does not list its model under /v1/models. Is it one of these services?"
+            raise ReplayError(message) from error
+
+    async def ask(self, picture: Picture, question: str) -> Attempts:
+        """Ask one question of one picture, and again while the failure is one that passes."""
+        return await ask_patiently(partial(self._ask, picture, question), self._options.retries)
+
+    async def _ask(self, picture: Picture, question: str) -> AnswerResponse | Failure:
+        prompt = self._options.prompt.replace("{question}", question)
+        body = {"image": picture.base64, "question": prompt, **self._fields}
+        try:
+            # httpx limits each read and write; this limits the whole
+            async with asyncio.timeout(self._options.timeout_s):
+                response = await self._http.post("/v1/answer", json=body, headers={"X-Image-Digest": picture.sha256})
+        except (TimeoutError, httpx.TimeoutException):
+            return Failure(kind=FailureKind.TIMEOUT, message=f"no answer within {self._options.timeout_s:g} s")
+        except httpx.HTTPError as error:
+            return Failure(kind=FailureKind.CONNECTION, message=_told(error))
+        return _reply(response)
+
+
+def _reply(response: httpx.Response) -> AnswerResponse | Failure:
+    if response.status_code != httpx.codes.OK:
+        return _refusal(response)
+    try:
+        return AnswerResponse.model_validate_json(response.content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        message = f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
+        return Failure(kind=FailureKind.BAD_REPLY, message=message, status=response.status_code)
+
+
+def _refusal(response: httpx.Response) -> Failure:
+    try:
+        problem = ErrorEnvelope.model_validate_json(response.content).error
+        message, code = problem.message, problem.code
+    except ValidationError:
+        message, code = response.text[:_EXCERPT_CHARACTERS], None  # not ours: a proxy's page, say
+    return Failure(
+        kind=FailureKind.HTTP_STATUS,
+        message=message,
+        status=response.status_code,
+        code=code,
+        retry_after_s=retry_after_s(response.headers.get("Retry-After")),
+    )
+
+
+def _told(error: httpx.HTTPError) -> str:
+    return str(error) or type(error).__name__
+
+
+def _checked(url: str) -> httpx.URL:
+    try:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL as error:
+        message = f"{url!r} is no URL: {error}."
+        raise ReplayError(message) from error
+    if parsed.scheme not in {"http", "https"} or not parsed.host:
+        message = f"{url!r} is no service's URL. Give one like http://127.0.0.1:8001."
+        raise ReplayError(message)
+    return parsed
+
+
+def _is_loopback(url: str) -> bool:
+    host = httpx.URL(url).host
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

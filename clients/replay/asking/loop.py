@@ -1,0 +1,73 @@
+"""The run itself: several pictures at a time, the questions of one picture in a row, each outcome handed on at once."""
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+from clients.replay.asking.client import AnswerClient
+from clients.replay.asking.images import Picture
+from clients.replay.asking.retries import Attempts
+from clients.replay.errors import ReplayError
+from clients.replay.run.outcomes import Failed, Failure, FailureKind, Lens, Scored
+from clients.replay.tasks.sample import Sample
+from clients.replay.tasks.task import PictureSource
+
+Sink = Callable[[Scored | Failed], None]
+
+
+async def replay(
+    pictures: Iterator[tuple[Sample, ...]], read: PictureSource, client: AnswerClient, concurrency: int, sink: Sink
+) -> None:
+    """Ask every question; ``sink`` gets each outcome as it arrives.
+
+    All questions of a picture are asked by one worker, one after the other: whatever the service keeps of a picture is
+    used again while it is still there.
+
+    Raises:
+        ReplayError: an outcome cannot be written, or ``sink`` gives up.
+    """
+    try:
+        async with asyncio.TaskGroup() as workers:
+            for _ in range(concurrency):
+                workers.create_task(_work(pictures, read, client, sink))
+    except* ReplayError as group:
+        raise group.exceptions[0] from None
+
+
+async def _work(pictures: Iterator[tuple[Sample, ...]], read: PictureSource, client: AnswerClient, sink: Sink) -> None:
+    # the workers share one iterator: each takes the next picture when it has done with its last
+    for samples in pictures:
+        await _ask_picture(samples, read, client, sink)
+
+
+async def _ask_picture(samples: tuple[Sample, ...], read: PictureSource, client: AnswerClient, sink: Sink) -> None:
+    try:
+        picture = Picture.of(await asyncio.to_thread(read, samples[0].image_key))
+    except OSError as error:
+        failure = Failure(kind=FailureKind.PICTURE, message=f"cannot be read: {error.strerror}")
+        for turn, sample in enumerate(samples):
+            sink(_outcome(sample, turn, None, Attempts(failure, 0.0, 0.0, 0, 0.0)))
+        return
+    for turn, sample in enumerate(samples):
+        sink(_outcome(sample, turn, picture.sha256, await client.ask(picture, sample.question)))
+
+
+def _outcome(sample: Sample, turn: int, image_sha256: str | None, attempts: Attempts) -> Scored | Failed:
+    asked = {
+        "sample_id": sample.id,
+        "image": sample.image_key,
+        "image_sha256": image_sha256,
+        "question": sample.question,
+        "gold": sample.gold,
+        "answer_type": sample.answer_type,
+        "labels": dict(sample.labels),
+        "latency_ms": round(attempts.latency_ms, 3),
+        "sent_at_s": round(attempts.sent_at_s, 3) or None,
+        "attempts": attempts.attempts,
+        "waited_ms": round(attempts.waited_ms, 3),
+        "turn": turn,
+    }
+    if isinstance(attempts.reply, Failure):
+        return Failed.model_validate({**asked, "failure": attempts.reply})
+    answer = attempts.reply.model_dump(include={"answer", "finish_reason", "usage", "timing", "cache"})
+    lens = attempts.reply.lens
+    return Scored.model_validate({**asked, **answer, "lens": Lens.of(lens) if lens else None})

@@ -1,0 +1,131 @@
+"""The run folder: what lies where, and how it is written so that a kill leaves nothing half-written.
+
+::
+
+    RUN/
+    ├── run.json          what was asked of whom, with which options, on which machine
+    ├── problems.jsonl    every entry of the data set that cannot be asked, if there are any
+    ├── outcomes.jsonl    one line per question, in the order the answers came
+    └── pictures/         small copies of some pictures, for a report's examples
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import ValidationError
+
+from clients.replay.errors import ReplayError
+from clients.replay.run.record import RunRecord
+from clients.replay.tasks.sample import Problem, ProblemKind
+
+NAMED_PROBLEMS: Final = 20  # of each kind, in run.json
+
+_NAME_DIGITS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class RunFolder:
+    """The paths of one run."""
+
+    path: Path
+
+    @property
+    def record(self) -> Path:
+        """``run.json``."""
+        return self.path / "run.json"
+
+    @property
+    def problems(self) -> Path:
+        """``problems.jsonl``."""
+        return self.path / "problems.jsonl"
+
+    @property
+    def outcomes(self) -> Path:
+        """``outcomes.jsonl``."""
+        return self.path / "outcomes.jsonl"
+
+    @property
+    def pictures(self) -> Path:
+        """The folder of kept pictures."""
+        return self.path / "pictures"
+
+    def require_free(self) -> None:
+        """Refuse a folder that holds a run: two runs in one file could not be told apart.
+
+        Raises:
+            ReplayError: it does.
+        """
+        if self.outcomes.exists() or self.record.exists():
+            message = f"{self.path} already holds a run. Go on with it by --resume, or name another folder with --out."
+            raise ReplayError(message)
+
+    def create(self) -> None:
+        """Make the folder, and the one of pictures in it.
+
+        Raises:
+            ReplayError: it cannot be made.
+        """
+        try:
+            self.pictures.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            message = f"{self.path} cannot be made: {error.strerror}. Name another folder with --out."
+            raise ReplayError(message) from error
+
+    def write_problems(self, problems: Iterable[Problem]) -> tuple[tuple[Problem, ...], dict[str, int]]:
+        """Write ``problems.jsonl``, if there are any; give back the first of each kind, and how many of each there are.
+
+        Raises:
+            ReplayError: it cannot be written.
+        """
+        counts, named = Counter[ProblemKind](), list[Problem]()
+        draft = self.problems.with_suffix(".jsonl.part")
+        try:
+            with draft.open("w", encoding="utf-8") as file:
+                for problem in problems:
+                    counts[problem.kind] += 1
+                    if counts[problem.kind] <= NAMED_PROBLEMS:
+                        named.append(problem)
+                    file.write(json.dumps(asdict(problem), ensure_ascii=False) + "\n")
+            draft.replace(self.problems) if counts else draft.unlink()
+        except OSError as error:
+            message = f"{self.problems} cannot be written: {error.strerror}."
+            raise ReplayError(message) from error
+        return tuple(named), {kind.value: count for kind, count in counts.items()}
+
+    def write_record(self, record: RunRecord) -> None:
+        """Write ``run.json``, whole or not at all.
+
+        Raises:
+            ReplayError: it cannot be written.
+        """
+        draft = self.record.with_suffix(".json.part")
+        try:
+            draft.write_text(record.model_dump_json(indent=2) + "\n", encoding="utf-8")
+            draft.replace(self.record)
+        except OSError as error:
+            message = f"{self.record} cannot be written: {error.strerror}."
+            raise ReplayError(message) from error
+
+    def read_record(self) -> RunRecord:
+        """Read ``run.json``.
+
+        Raises:
+            ReplayError: there is none, or it is none of ours.
+        """
+        try:
+            return RunRecord.model_validate_json(self.record.read_bytes())
+        except OSError as error:
+            message = f"{self.path} holds no run ({error.strerror}: {self.record.name}). Give folders that `run` made."
+            raise ReplayError(message) from error
+        except ValidationError as error:
+            message = f"{self.record} is no record of a run: {error.errors()[0]['msg']}."
+            raise ReplayError(message) from error
+
+
+def kept_path(folder: Path, sha256: str) -> Path:
+    """Where a kept picture lies."""
+    return folder / f"{sha256[:_NAME_DIGITS]}.webp"

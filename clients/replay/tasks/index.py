@@ -1,0 +1,178 @@
+"""The questions of a data set on disk, in SQLite, so that the client never holds the data set in memory.
+
+A split is scanned once into a temporary file; drawing, sharding and resuming are deletions from it, and what is left is
+read back picture by picture. Memory holds numbers only: the places of the questions that a draw keeps.
+"""
+
+import dataclasses
+import json
+import random
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from clients.replay.scoring.gold import AnswerType
+from clients.replay.tasks.sample import Problem, ProblemKind, Sample
+
+_SCHEMA: Final = """
+    PRAGMA journal_mode = OFF;
+    PRAGMA synchronous = OFF;
+    PRAGMA temp_store = FILE;
+    CREATE TABLE pictures (number INTEGER PRIMARY KEY, key TEXT UNIQUE);
+    CREATE TABLE samples (place INTEGER PRIMARY KEY, id TEXT UNIQUE, picture INTEGER, fields TEXT);
+    CREATE TABLE problems (kind TEXT, place TEXT, detail TEXT);
+    CREATE TABLE kept (place INTEGER PRIMARY KEY);
+"""
+_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Sample))
+_IN_ORDER: Final = "ORDER BY picture, place"
+
+
+class SampleIndex:
+    """The samples and problems of a split; pictures in the order they were met, questions in theirs.
+
+    A second sample of one id becomes a problem.
+    """
+
+    def __init__(self, entries: Iterable[Sample | Problem], wanted: Callable[[Sample], bool] = lambda _: True) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="replay-")
+        self._db = sqlite3.connect(Path(self._folder.name) / "index.sqlite", isolation_level=None)
+        self._db.executescript(_SCHEMA)
+        self.passed_over = 0
+        try:
+            self._fill(entries, wanted)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        """Itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Remove the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Remove the file."""
+        self._db.close()
+        self._folder.cleanup()
+
+    def _fill(self, entries: Iterable[Sample | Problem], wanted: Callable[[Sample], bool]) -> None:
+        self._db.execute("BEGIN")
+        for entry in entries:
+            if isinstance(entry, Problem):
+                self._note(entry)
+            elif wanted(entry):
+                self._add(entry)
+            else:
+                self.passed_over += 1
+        self._db.execute("CREATE INDEX by_picture ON samples (picture, place)")
+        self._db.execute("COMMIT")
+
+    def _note(self, problem: Problem) -> None:
+        where, detail = (text.encode("utf-8", "backslashreplace").decode() for text in (problem.where, problem.detail))
+        self._db.execute("INSERT INTO problems VALUES (?, ?, ?)", (problem.kind.value, where, detail))
+
+    def _add(self, sample: Sample) -> None:
+        self._db.execute("INSERT OR IGNORE INTO pictures (key) VALUES (?)", (sample.image_key,))
+        told = json.dumps({name: getattr(sample, name) for name in _FIELDS}, ensure_ascii=False)
+        added = self._db.execute(
+            "INSERT OR IGNORE INTO samples (id, picture, fields) SELECT ?, number, ? FROM pictures WHERE key = ?",
+            (sample.id, told, sample.image_key),
+        )
+        if not added.rowcount:
+            self._note(Problem(ProblemKind.DUPLICATE_ID, sample.id, "an earlier question has this id"))
+
+    def questions(self) -> int:
+        """How many questions are left."""
+        return self._number("SELECT COUNT(*) FROM samples")
+
+    def pictures(self) -> int:
+        """How many pictures the questions that are left are about."""
+        return self._number("SELECT COUNT(DISTINCT picture) FROM samples")
+
+    def problems(self) -> Iterator[Problem]:
+        """Everything that cannot be asked, in the order it was met."""
+        for kind, where, detail in self._db.execute("SELECT kind, place, detail FROM problems ORDER BY rowid"):
+            yield Problem(ProblemKind(kind), where, detail)
+
+    def samples(self) -> Iterator[Sample]:
+        """The questions that are left, picture by picture."""
+        for (fields,) in self._db.execute(f"SELECT fields FROM samples {_IN_ORDER}"):  # noqa: S608 - our own constant
+            yield _sample(fields)
+
+    def by_picture(self) -> Iterator[tuple[Sample, ...]]:
+        """The questions that are left, those of one picture together."""
+        for _, group in groupby(self.samples(), key=lambda sample: sample.image_key):
+            yield tuple(group)
+
+    def picture_keys(self) -> list[str]:
+        """The names of all pictures that are left, in order."""
+        query = "SELECT key FROM pictures WHERE number IN (SELECT picture FROM samples) ORDER BY number"
+        return [key for (key,) in self._db.execute(query)]
+
+    def draw(self, limit: int, seed: int) -> None:
+        """Keep ``limit`` questions, drawn uniformly from all that are left."""
+        if limit < (count := self.questions()):
+            self._keep(sorted(random.Random(seed).sample(range(count), limit)))  # noqa: S311 - a draw, no secret
+
+    def draw_pictures(self, share: float, seed: int) -> None:
+        """Keep the questions of a share of the pictures, drawn uniformly; the number is rounded."""
+        numbers = [row[0] for row in self._db.execute("SELECT DISTINCT picture FROM samples ORDER BY picture")]
+        chosen = set(random.Random(seed).sample(numbers, round(share * len(numbers))))  # noqa: S311 - as above
+        self._keep([place for place, (picture, _) in enumerate(self._places()) if picture in chosen])
+
+    def draw_one_per_picture(self, seed: int) -> None:
+        """Keep one question of each picture, each of its questions with the same chance."""
+        draw, kept, start = random.Random(seed), [], 0  # noqa: S311 - as above
+        for _, group in groupby(self._places(), key=lambda row: row[0]):
+            count = sum(1 for _ in group)
+            kept.append(start + draw.randrange(count))
+            start += count
+        self._keep(kept)
+
+    def keep_shard(self, index: int, count: int) -> None:
+        """Keep every ``count``-th picture, from the ``index``-th on, with all its questions."""
+        query = "SELECT DISTINCT picture FROM samples ORDER BY picture"
+        own = {picture for rank, (picture,) in enumerate(self._db.execute(query)) if rank % count == index}
+        self._keep([place for place, (picture, _) in enumerate(self._places()) if picture in own])
+
+    def drop(self, ids: Iterable[str]) -> None:
+        """Leave out the questions with these ids: they were asked already."""
+        self._db.execute("BEGIN")
+        self._db.executemany("DELETE FROM samples WHERE id = ?", ((name,) for name in ids))
+        self._db.execute("COMMIT")
+
+    def _places(self) -> Iterator[tuple[int, int]]:
+        return iter(self._db.execute(f"SELECT picture, place FROM samples {_IN_ORDER}"))  # noqa: S608 - our constant
+
+    def _keep(self, ranks: list[int]) -> None:
+        """Keep the questions at these ranks (ascending) of the order, and no others."""
+        wanted = iter(ranks)
+        following = next(wanted, None)
+        kept = []
+        for rank, (_, place) in enumerate(self._places()):
+            if rank == following:
+                kept.append((place,))
+                following = next(wanted, None)
+        self._db.execute("BEGIN")
+        self._db.execute("DELETE FROM kept")
+        self._db.executemany("INSERT INTO kept VALUES (?)", kept)
+        self._db.execute("DELETE FROM samples WHERE place NOT IN (SELECT place FROM kept)")
+        self._db.execute("COMMIT")
+
+    def _number(self, query: str) -> int:
+        ((number,),) = self._db.execute(query)
+        return int(number)
+
+
+def _sample(fields: str) -> Sample:
+    told = json.loads(fields)
+    gold = tuple(told["gold"]) if isinstance(told["gold"], list) else told["gold"]
+    return Sample(**{**told, "gold": gold, "answer_type": AnswerType(told["answer_type"])})

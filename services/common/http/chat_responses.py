@@ -1,0 +1,98 @@
+"""What ``/v1/chat/completions`` gives back: a completion, or its chunks as server-sent events."""
+
+import time
+
+from pydantic import BaseModel
+
+from services.common.worker.messages import Delta
+from services.wire.answer import AnswerResponse, TokenLogprob
+from services.wire.completion import (
+    ChatChunk,
+    ChatCompletion,
+    ChatMessage,
+    ChatUsage,
+    Choice,
+    ChunkChoice,
+    DeltaMessage,
+    Logprobs,
+    PromptDetails,
+)
+from services.wire.errors import ServiceError, envelope
+
+DONE = b"data: [DONE]\n\n"
+
+
+def cut_at_stop(text: str, stops: list[str] | None) -> str:
+    """The text before the first of the stop strings."""
+    return text[: min((at for at in map(text.find, stops or []) if at >= 0), default=None)]
+
+
+def completion(response: AnswerResponse, logprobs: list[TokenLogprob] | None) -> ChatCompletion:
+    """The whole answer."""
+    choice = Choice(
+        message=ChatMessage(content=response.answer),
+        logprobs=None if logprobs is None else Logprobs(content=logprobs),
+        finish_reason=response.finish_reason,
+        lens=response.lens,
+    )
+    return ChatCompletion(
+        id=response.id,
+        created=int(time.time()),
+        model=response.model,
+        variant=response.variant,
+        choices=[choice],
+        usage=_usage(response),
+        timing=response.timing,
+        cache=response.cache,
+    )
+
+
+class Chunks:
+    """Makes the events of one streamed answer, in order: ``first``, a ``delta`` each, ``last``."""
+
+    def __init__(self, request_id: str, model: str, variant: str) -> None:
+        self._head = {"id": request_id, "created": int(time.time()), "model": model, "variant": variant}
+        self._sent = 0
+
+    def first(self) -> bytes:
+        """Who speaks."""
+        return self._event([ChunkChoice(delta=DeltaMessage(role="assistant", content=""))])
+
+    def delta(self, delta: Delta) -> bytes:
+        """A piece of the text."""
+        self._sent += len(delta.text)
+        logprobs = Logprobs(content=delta.logprobs) if delta.logprobs else None
+        return self._event([ChunkChoice(delta=DeltaMessage(content=delta.text), logprobs=logprobs)])
+
+    def last(self, response: AnswerResponse, *, usage: bool) -> bytes:
+        """What no delta has brought, how the answer ended, its lens, and its sizes if asked for."""
+        rest = response.answer[self._sent :]
+        events = self._event([ChunkChoice(delta=DeltaMessage(content=rest))]) if rest else b""
+        end = ChunkChoice(delta=DeltaMessage(), finish_reason=response.finish_reason, lens=response.lens)
+        events += self._event([end], timing=response.timing, cache=response.cache)
+        if usage:
+            events += self._event([], usage=_usage(response))
+        return events + DONE
+
+    def _event(self, choices: list[ChunkChoice], **fields: object) -> bytes:
+        return event(ChatChunk.model_validate({**self._head, "choices": choices, **fields}))
+
+
+def event(data: BaseModel) -> bytes:
+    """One server-sent event; what is null is left out, as clients tell the events apart by what they hold."""
+    return b"data: " + data.model_dump_json(exclude_none=True).encode() + b"\n\n"
+
+
+def error_event(error: ServiceError) -> bytes:
+    """The end of a stream that broke off, as OpenAI's clients know it: they raise on it."""
+    return event(envelope(error))
+
+
+def _usage(response: AnswerResponse) -> ChatUsage:
+    usage = response.usage
+    return ChatUsage(
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        total_tokens=usage.prompt_tokens + usage.completion_tokens,
+        prompt_tokens_details=PromptDetails(cached_tokens=usage.cached_tokens, image_tokens=usage.image_tokens),
+    )

@@ -1,0 +1,26 @@
+"""OpenAPI's description of bodies that FastAPI does not parse itself."""
+
+from typing import Any
+
+from services.wire.contract import WireRequest
+
+_COMPONENT = "#/components/schemas/{model}"
+
+
+def nested_schemas(model: type[WireRequest]) -> dict[str, Any]:
+    """The models inside a model, to go under the document's components."""
+    nested: dict[str, Any] = model.model_json_schema(ref_template=_COMPONENT).get("$defs", {})
+    return nested
+
+
+def body_schema(model: type[WireRequest], *, form: bool) -> dict[str, Any]:
+    """A body as JSON, and as a form with the file ``image`` if the route takes one."""
+    schema = model.model_json_schema(ref_template=_COMPONENT)
+    schema.pop("$defs", None)
+    content = {"application/json": {"schema": schema}}
+    if form:
+        picture = {"type": "string", "format": "binary"}
+        content["multipart/form-data"] = {
+            "schema": {**schema, "properties": {**schema["properties"], "image": picture}}
+        }
+    return {"requestBody": {"required": True, "content": content}}

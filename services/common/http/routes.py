@@ -1,0 +1,181 @@
+"""The HTTP routes of a service: its two ways to ask, and the pages around them."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+
+from services.common import images
+from services.common.http import error_handlers
+from services.common.http.body import read_request
+from services.common.http.chat_responses import Chunks, completion, cut_at_stop, error_event
+from services.common.http.error_handlers import problem
+from services.common.http.metrics import Metrics
+from services.common.http.openapi import body_schema, nested_schemas
+from services.common.http.request_scope import HeldStream, Visit
+from services.common.settings import ServerSettings
+from services.common.worker.messages import Delta, Job, Reply
+from services.common.worker.transport import Queue, replies
+from services.wire.answer import AnswerRequest, AnswerResponse, ModelCard, ModelList, TokenLogprob
+from services.wire.chat import ChatRequest
+from services.wire.completion import ChatCompletion
+from services.wire.contract import WireRequest
+from services.wire.errors import ErrorEnvelope, NotReadyError, ServiceError
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What a service takes on its two routes."""
+
+    answer: type[AnswerRequest]
+    chat: type[ChatRequest]
+
+
+class Routes:
+    """Handlers of one service; ``ready`` asks whether the model can answer."""
+
+    def __init__(
+        self, settings: ServerSettings, card: ModelCard, wire: Wire, queue: Queue, ready: Callable[[], bool]
+    ) -> None:
+        self.settings = settings
+        self.card = card
+        self.wire = wire
+        self.queue = queue
+        self.is_ready = ready
+        self.metrics = Metrics()
+        self.metrics.describe(card)
+
+    def install(self, app: FastAPI) -> None:
+        """Add the routes, and the place where errors become answers."""
+        router = APIRouter()
+        told: dict[int | str, dict[str, Any]] = {
+            status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 500, 503, 504)
+        }
+        router.add_api_route(
+            "/v1/answer",
+            self.answer,
+            methods=["POST"],
+            response_model=AnswerResponse,
+            responses=told,
+            openapi_extra=body_schema(self.wire.answer, form=True),
+            summary="Answer a question about a picture",
+        )
+        router.add_api_route(
+            "/v1/chat/completions",
+            self.chat,
+            methods=["POST"],
+            response_model=ChatCompletion,
+            responses=told,
+            openapi_extra=body_schema(self.wire.chat, form=False),
+            summary="Answer in a conversation, as OpenAI's API does",
+        )
+        router.add_api_route("/v1/models", self.models, response_model=ModelList, summary="The model that answers")
+        router.add_api_route("/live", self.live, summary="Is the HTTP process up?")
+        router.add_api_route("/ready", self.ready, summary="Can the model answer?", responses={503: told[503]})
+        router.add_api_route("/metrics", self.exposition, summary="Prometheus metrics", response_class=Response)
+        app.include_router(router)
+        for model in (self.wire.answer, self.wire.chat):
+            app.openapi()["components"]["schemas"].update(nested_schemas(model))
+        error_handlers.install(app)
+
+    async def answer(self, request: Request) -> Response:
+        """Answer a question about the picture that comes with it, as JSON or as a multipart form."""
+        with Visit(self.metrics, "/v1/answer", "ans") as visit:
+            try:
+                asked = await read_request(request, self.wire.answer, self.settings.max_body_bytes)
+                self._probe([asked.image])
+                async with aclosing(self._replies(visit, asked)) as coming:
+                    end = [_checked(reply) async for reply in coming][-1]
+            except ServiceError as error:
+                return visit.refused(error)
+            assert isinstance(end, AnswerResponse)  # noqa: S101 replies end with an answer
+            body = visit.answered(end).model_dump_json()
+            return Response(body, media_type="application/json", headers=visit.headers)
+
+    async def chat(self, request: Request) -> Response:
+        """Answer the last turn of a conversation, whole or as a stream of events."""
+        async with AsyncExitStack() as stack:
+            visit = stack.enter_context(Visit(self.metrics, "/v1/chat/completions", "chatcmpl"))
+            try:
+                asked = await read_request(request, self.wire.chat, self.settings.max_body_bytes)
+                self._probe(asked.pictures)
+                coming = await stack.enter_async_context(
+                    aclosing(self._replies(visit, asked.for_worker(), in_pieces=asked.wants_pieces))
+                )
+                first = _checked(await anext(coming))  # an error before the first piece has a status of its own
+                if asked.stream:
+                    events = self._events(visit, asked, first, coming)
+                    return HeldStream(events, stack.pop_all(), visit.headers)
+                scores: list[TokenLogprob] = []
+                end = first
+                while isinstance(end, Delta):
+                    scores += end.logprobs
+                    end = _checked(await anext(coming))
+            except ServiceError as error:
+                return visit.refused(error)
+            response = visit.answered(_cut(end, asked))
+            body = completion(response, scores if asked.wants_scores else None).model_dump_json()
+            return Response(body, media_type="application/json", headers=visit.headers)
+
+    async def models(self) -> ModelList:
+        """The one model of this service, as OpenAI lists models."""
+        return ModelList(data=[self.card])
+
+    async def live(self) -> dict[str, str]:
+        """Answers as soon as HTTP is up."""
+        return {"status": "live"}
+
+    async def ready(self) -> Response:
+        """200 once the model can answer, else 503."""
+        if self.is_ready():
+            return JSONResponse({"status": "ready"})
+        message = "the model cannot answer yet: ask again in a moment"
+        return problem(NotReadyError(message))
+
+    async def exposition(self) -> Response:
+        """Metrics in Prometheus' text format."""
+        return Response(self.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    def _probe(self, pictures: list[bytes]) -> None:
+        for picture in pictures:
+            images.probe(picture, self.settings.max_image_bytes, self.settings.max_image_pixels)
+
+    def _replies(self, visit: Visit, asked: WireRequest, *, in_pieces: bool = False) -> AsyncGenerator[Reply, None]:
+        timeout_s = self.settings.timeout_s
+        job = Job(visit.id, asked, time.monotonic(), visit.started_s + timeout_s, timeout_s, in_pieces)
+        return replies(self.queue, job)
+
+    async def _events(
+        self, visit: Visit, asked: ChatRequest, first: Reply, coming: AsyncIterator[Reply]
+    ) -> AsyncIterator[bytes]:
+        chunks = Chunks(visit.id, self.card.id, self.card.variant)
+        yield chunks.first()
+        reply = first
+        try:
+            while isinstance(reply, Delta):
+                yield chunks.delta(reply)
+                reply = _checked(await anext(coming))
+        except ServiceError as error:
+            visit.refused(error)
+            yield error_event(error)
+            return
+        yield chunks.last(visit.answered(_cut(reply, asked)), usage=asked.wants_usage)
+
+
+def _checked(reply: Reply) -> Delta | AnswerResponse:
+    if isinstance(reply, ServiceError):
+        raise reply
+    return reply
+
+
+def _cut(response: Reply, asked: ChatRequest) -> AnswerResponse:
+    """The answer up to a stop string, for a worker that does not know them; one that does has cut it already."""
+    assert isinstance(response, AnswerResponse)  # noqa: S101 pieces and errors were taken out before
+    text = cut_at_stop(response.answer, asked.stop)
+    if len(text) == len(response.answer):
+        return response
+    return response.model_copy(update={"answer": text, "finish_reason": "stop"})

@@ -1,0 +1,60 @@
+"""From a command line to a checked model: what a service does before it serves, or a sentence on why it cannot."""
+
+import sys
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+from pydantic_settings import CliApp, SettingsError
+
+from services.common.artifact.manifest import (
+    MANIFEST_NAME,
+    Architecture,
+    Manifest,
+    ManifestError,
+    file_sha256,
+    verify,
+)
+from services.common.settings import ServerSettings
+from services.wire.answer import ModelCard
+
+Settings = TypeVar("Settings", bound=ServerSettings)
+
+
+def read_settings(settings: type[Settings], arguments: list[str] | None = None) -> Settings:
+    """Settings from the command line, then the environment; exits with 2 and a line per wrong value."""
+    try:
+        return CliApp.run(settings, cli_args=arguments)
+    except (ValidationError, SettingsError) as error:
+        prefix = settings.model_config.get("env_prefix", "")
+        print(f"wrong settings (see --help; each is also {prefix}NAME in the environment):", file=sys.stderr)  # noqa: T201
+        for line in _lines(error):
+            print(f"  {line}", file=sys.stderr)  # noqa: T201 nothing is running yet that a log line would be about
+        sys.exit(2)
+
+
+def verified_card(
+    folder: Path, architecture: Architecture, variant: str | None = None, unverified: Manifest | None = None
+) -> tuple[Manifest, ModelCard]:
+    """The manifest of a whole and unaltered folder, and what to tell clients about it; exits with 1 otherwise.
+
+    The card names the variant that is served, by default that of the folder. ``unverified`` stands in for the manifest
+    of a folder that has none and is served all the same.
+    """
+    try:
+        manifest = unverified or verify(folder, architecture)
+    except ManifestError as error:
+        sys.exit(f"cannot serve: {error}")
+    card = ModelCard(
+        id=manifest.source.id,
+        variant=variant or manifest.variant,
+        revision=manifest.source.revision,
+        manifest_sha256="none" if unverified else file_sha256(folder / MANIFEST_NAME),
+    )
+    return manifest, card
+
+
+def _lines(error: ValidationError | SettingsError) -> list[str]:
+    if isinstance(error, SettingsError):
+        return [str(error)]
+    return [f"{'.'.join(map(str, item['loc']))}: {item['msg']}, not {item['input']!r}" for item in error.errors()]

@@ -1,0 +1,82 @@
+"""Carries a job to the worker and its replies back, over LitServe's queue.
+
+LitServe's own request handling keeps one reply at most, and has no time limit on a wait.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from typing import Any, Protocol
+
+from litserve.utils import LitAPIStatus
+
+from services.common.worker.messages import Delta, Job, Reply
+from services.wire.contract import WireRequest
+from services.wire.errors import DeadlineError, InternalError
+
+
+class Queue(Protocol):
+    """The part of the ``LitSpec`` that a courier needs; LitServe fills it in before HTTP comes up."""
+
+    request_queue: Any  # a multiprocessing proxy
+    response_buffer: dict[str, Any]
+    response_queue_id: int
+
+
+class Mailbox:
+    """Stands where LitServe keeps a ``ResponseBufferItem``, and holds every reply instead of the last one alone.
+
+    LitServe assigns each to ``response`` and sets ``event``, in the event loop of the HTTP process.
+    """
+
+    def __init__(self) -> None:
+        self.event = asyncio.Event()
+        self.worker_id: int | None = None
+        self._replies: asyncio.Queue[tuple[Any, str]] = asyncio.Queue()
+
+    @property
+    def response(self) -> None:
+        """Nothing to read here: ``take`` gives the replies in order."""
+
+    @response.setter
+    def response(self, reply: tuple[Any, str]) -> None:
+        self._replies.put_nowait(reply)
+
+    async def take(self) -> tuple[Any, str]:
+        """The next reply with LitServe's status."""
+        return await self._replies.get()
+
+
+async def replies(queue: Queue, job: Job[WireRequest]) -> AsyncGenerator[Reply, None]:
+    """Everything that comes of a job, its end last. Closing it early forgets the job's further replies.
+
+    Raises:
+        DeadlineError: the end has not come by the job's deadline.
+        InternalError: the worker failed on it.
+    """
+    box = Mailbox()
+    queue.response_buffer[job.id] = box
+    try:
+        entry = (queue.response_queue_id, job.id, time.monotonic(), job)
+        await asyncio.to_thread(queue.request_queue.put, entry)  # an IPC call that would block the event loop
+        while True:
+            reply = await _next(box, job)
+            yield reply
+            if not isinstance(reply, Delta):
+                return
+    finally:
+        queue.response_buffer.pop(job.id, None)
+
+
+async def _next(box: Mailbox, job: Job[WireRequest]) -> Reply:
+    try:
+        async with asyncio.timeout(job.deadline_s - time.monotonic()):
+            reply, status = await box.take()
+    except TimeoutError as error:
+        message = f"no answer within {job.timeout_s:g} s: try again, or ask for fewer tokens or patches"
+        raise DeadlineError(message) from error
+    if status != LitAPIStatus.OK:
+        message = f"the worker failed on this request; its log names {job.id}"
+        raise InternalError(message)
+    received: Reply = reply
+    return received

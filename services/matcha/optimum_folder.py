@@ -1,0 +1,28 @@
+"""Folders of graphs without a manifest, as ``optimum-cli export onnx`` writes them: served unchanged, if allowed."""
+
+import json
+from pathlib import Path
+
+from services.common.artifact.manifest import MANIFEST_NAME, Manifest, Source
+from services.matcha.onnx_names import DECODER, DECODER_WITH_PAST, ENCODER
+
+_NEEDED = (ENCODER, DECODER, DECODER_WITH_PAST, "config.json", "tokenizer.json")
+
+
+def looks_exported(folder: Path) -> bool:
+    """Whether a folder holds an exported model and no manifest."""
+    return not (folder / MANIFEST_NAME).exists() and all((folder / name).is_file() for name in _NEEDED)
+
+
+def unverified_manifest(folder: Path) -> Manifest:
+    """What can be said of such a folder: its name, and the ``max_patches`` of its image processor."""
+    processor = folder / "preprocessor_config.json"
+    settings = json.loads(processor.read_text(encoding="utf-8")) if processor.is_file() else {}
+    return Manifest(
+        architecture="Pix2StructForConditionalGeneration",
+        variant="onnx-fp32",
+        source=Source(id=folder.resolve().name, revision="unverified"),
+        max_patches=settings.get("max_patches"),
+        tools={},
+        sha256={},
+    )

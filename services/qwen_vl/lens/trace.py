@@ -1,0 +1,76 @@
+"""Collects the states of one answer while it grows, and reads them all at its end in one go."""
+
+import torch
+
+from services.qwen_vl.lens.readout import Lens, measure
+from services.qwen_vl.types import GridReading, LensOptions, LensReading, Reading, Slot, StepReading
+
+_NO_ANSWER = 0
+"""A picture's token answers nothing; its readings' answer fields are passed over."""
+
+
+class Trace:
+    """The lens of one answer: ``layers`` are those to read, ascending, and ``track`` the ids to follow."""
+
+    def __init__(self, lens: Lens, options: LensOptions, layers: tuple[int, ...], last: int, track: list[int]) -> None:
+        self.options = options
+        self._lens = lens
+        self._layers = layers
+        self._last = last
+        self._track = torch.tensor(track, dtype=torch.long)
+        self._token_ids: list[int] = []
+        self._inner: list[torch.Tensor] = []  # per step (layers but the last, hidden)
+        self._own: list[Reading] = []  # the last layer's, per step, if it is wanted
+        self._pictures: list[tuple[Slot, torch.Tensor]] = []  # (layers, tokens, hidden)
+
+    @property
+    def wants_step(self) -> bool:
+        """Whether the next answer token is to be traced."""
+        return self.options.every_token or not self._token_ids
+
+    def add_step(self, states: list[torch.Tensor], logits: torch.Tensor, token_id: int) -> None:
+        """Take raw states (hidden) of every layer, and the logits (vocabulary) that picked the token."""
+        self._token_ids.append(token_id)
+        inner = [states[layer] for layer in self._layers if layer != self._last]
+        self._inner.append(torch.stack(inner) if inner else logits.new_empty(0, 1))
+        if self._last in self._layers:
+            answer = torch.tensor([token_id], device=logits.device)
+            self._own += measure(logits[None], answer, self.options.top_k, self._track.to(logits.device))
+
+    def add_picture(self, slot: Slot, states: list[torch.Tensor]) -> None:
+        """Take raw states (tokens, hidden) of every layer where a picture stands."""
+        self._pictures.append((slot, torch.stack([states[layer] for layer in self._layers])))
+
+    def read(self, merge: int) -> LensReading:
+        """Project everything that was taken; ``merge`` patches along a side make one token."""
+        return LensReading(
+            layers=self._layers,
+            track=self.options.track,
+            steps=self._steps(),
+            grids=[self._grid(*taken, merge) for taken in self._pictures] if self.options.image_tokens else None,
+        )
+
+    def _steps(self) -> list[StepReading]:
+        per_step = len(self._inner[0])
+        readings: list[Reading] = []
+        if per_step:
+            states = torch.cat(self._inner)
+            answers = torch.tensor(self._token_ids, device=states.device).repeat_interleave(per_step)
+            readings = list(self._lens.read(states, answers, self.options.top_k, self._track.to(states.device)))
+        steps = []
+        for number, token_id in enumerate(self._token_ids):
+            layers = readings[number * per_step : (number + 1) * per_step]
+            steps.append(StepReading(token_id, layers + self._own[number : number + 1]))
+        return steps
+
+    def _grid(self, slot: Slot, states: torch.Tensor, merge: int) -> GridReading:
+        flat = states.flatten(0, 1)  # (layers · tokens, hidden)
+        answers = torch.full((len(flat),), _NO_ANSWER, device=flat.device)
+        readings = list(self._lens.read(flat, answers, 1, self._track.to(flat.device)))
+        return GridReading(
+            width_px=slot.width_px,
+            height_px=slot.height_px,
+            rows=slot.grid[0] // merge,
+            columns=slot.grid[1] // merge,
+            layers=[readings[at : at + slot.tokens] for at in range(0, len(readings), slot.tokens)],
+        )

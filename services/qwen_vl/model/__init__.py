@@ -1,0 +1,1 @@
+"""Qwen2-VL itself: from a conversation to numbers, through the network, to text."""

@@ -1,0 +1,61 @@
+"""What must hold of a checkpoint before its lens is shown to anyone, tried when it is loaded."""
+
+import io
+
+import torch
+from PIL import Image
+
+from services.qwen_vl.lens.readout import Lens
+from services.qwen_vl.model.network import Network
+from services.qwen_vl.model.prompt import PromptBuilder
+from services.qwen_vl.settings import Variant
+from services.qwen_vl.types import Picture, Question, Turn
+
+_TOLERANCE: dict[Variant, float] = {"fp32": 1e-4}
+_TOLERANCE_16_BIT = 2e-2
+"""Rounding of one matrix product in that form, as a difference of probabilities."""
+
+
+class LensMismatchError(Exception):
+    """The lens is not the model's own: this checkpoint is not read rightly."""
+
+
+@torch.inference_mode()
+def check_lens(network: Network, lens: Lens, prompts: PromptBuilder, variant: Variant) -> None:
+    """Compare the lens with transformers' own forward pass on a small picture.
+
+    Raises:
+        LensMismatchError: the last layer's distribution is not that of the model's own logits, or a layer's state is
+            not the one that transformers calls by that number.
+    """
+    prompt = prompts.build(_question())
+    pixels = prompts.pixels(prompt.slots[0])
+    _, logits, states = network.prefill(
+        prompt, [network.encode(pixels, prompt.slots[0].grid)], None, [prompt.tokens - 1]
+    )
+    plain = network.model(
+        input_ids=prompt.input_ids.to(network.device),
+        mm_token_type_ids=prompt.mm_token_type_ids.to(network.device),
+        pixel_values=pixels.to(network.device),
+        image_grid_thw=prompt.image_grid_thw.to(network.device),
+        output_hidden_states=True,
+    )
+    tolerance = _TOLERANCE.get(variant, _TOLERANCE_16_BIT)
+    own = plain.logits[0, -1].float()
+    _compare("the picked logits", own, logits, tolerance)
+    _compare("the last layer", own, lens.logits(states[-1][0])[0], tolerance)
+    for layer, (tapped, named) in enumerate(zip(states[:-1], plain.hidden_states[:-1], strict=True)):
+        _compare(f"layer {layer}", lens.logits(named[0, -1:])[0], lens.logits(tapped[0])[0], tolerance)
+
+
+def _question() -> Question:
+    buffer = io.BytesIO()
+    Image.new("RGB", (56, 56), "grey").save(buffer, "PNG")
+    return Question((Turn("user", (Picture(buffer.getvalue()), "?")),), max_new_tokens=1)
+
+
+def _compare(what: str, expected: torch.Tensor, actual: torch.Tensor, tolerance: float) -> None:
+    difference = float((expected.softmax(-1) - actual.softmax(-1)).abs().max())
+    if not difference <= tolerance:  # NaN too
+        message = f"{what} and the model differ by {difference:.2e} in probability, {tolerance:.0e} is rounding"
+        raise LensMismatchError(message)

@@ -1,0 +1,60 @@
+"""One answer in the making: it picks its tokens, knows its text, and ends itself."""
+
+import torch
+
+from services.qwen_vl.lens.trace import Trace
+from services.qwen_vl.model.detokenizer import AnswerText
+from services.qwen_vl.model.network import Row
+from services.qwen_vl.model.prompt import Prompt
+from services.qwen_vl.model.sampling import Picker
+from services.qwen_vl.types import FinishReason, Piece, Question, TokenScores
+
+
+class Generation:
+    """State between two steps. ``row`` is where the network goes on, ``trace`` the lens if one was asked for."""
+
+    def __init__(
+        self, question: Question, prompt: Prompt, row: Row, text: AnswerText, eos_ids: list[int], trace: Trace | None
+    ) -> None:
+        self.question = question
+        self.prompt = prompt
+        self.row = row
+        self.text = text
+        self.trace = trace
+        self.token_ids: list[int] = []
+        self.finish_reason: FinishReason | None = None
+        self._picker = Picker(question.sampling)
+        self._eos_ids = eos_ids
+
+    @property
+    def wants_states(self) -> bool:
+        """Whether the next step's states are needed."""
+        return self.trace is not None and self.trace.wants_step
+
+    def advance(self, logits: torch.Tensor, states: list[torch.Tensor]) -> Piece:
+        """Pick the next token from float32 logits (vocabulary), given raw states (hidden) per layer if wanted."""
+        token_id = self._picker.pick(logits)
+        if self.trace is not None and self.trace.wants_step:
+            self.trace.add_step(states, logits, token_id)
+        self.token_ids.append(token_id)
+        self.row.token_id = token_id
+        ended = token_id in self._eos_ids
+        piece = "" if ended else self.text.push(token_id)
+        self.finish_reason = self._finish(ended=ended)
+        if self.finish_reason is not None:
+            piece += self.text.rest()
+        return Piece(piece, None if ended else self._scores(logits, token_id))
+
+    def _finish(self, *, ended: bool) -> FinishReason | None:
+        if ended or self.text.stopped:
+            return "stop"
+        return "length" if len(self.token_ids) >= self.question.max_new_tokens else None
+
+    def _scores(self, logits: torch.Tensor, token_id: int) -> TokenScores | None:
+        wanted = self.question.top_logprobs
+        if wanted is None:
+            return None
+        log_probs = logits.log_softmax(-1)
+        best = log_probs.topk(min(wanted, len(log_probs)))
+        top = list(zip(best.indices.tolist(), best.values.tolist(), strict=True))
+        return TokenScores((token_id, float(log_probs[token_id])), top)

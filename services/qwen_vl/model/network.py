@@ -1,0 +1,201 @@
+"""The model in one variant: encode a picture, prefill a prompt, decode a step for several answers side by side."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers import BitsAndBytesConfig, DynamicCache, Qwen2VLForConditionalGeneration
+from transformers.activations import QuickGELUActivation
+from transformers.utils import logging
+
+from services.qwen_vl.lens.states import StateTap
+from services.qwen_vl.model.prompt import Prompt
+from services.qwen_vl.settings import Device, Variant
+from services.torch_cpu.attention import BLOCKED
+from services.torch_cpu.linear import can_pack, pack_linears
+
+_DTYPES: dict[Variant, torch.dtype] = {"fp32": torch.float32}
+"""Of what is not quantized; bfloat16 for the others."""
+_UNQUANTIZED = ["lm_head", "model.visual"]
+"""The head, which the lens reads every layer with, and the vision tower, whose errors every later layer inherits."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One answer in the making: its keys and values, and the token that comes next."""
+
+    cache: Any  # DynamicCache of batch 1
+    position: int  # of the next token
+    token_id: int
+
+
+class PatchProjection(nn.Module):
+    """The patch embedding as the matrix product that it is; torch's 3-D convolution is several times slower."""
+
+    def __init__(self, proj: nn.Conv3d) -> None:
+        super().__init__()
+        self.proj = proj
+
+    def forward(self, patches: torch.Tensor) -> torch.Tensor:
+        """(N, 1176) to (N, width)."""
+        return functional.linear(patches.to(self.proj.weight.dtype), self.proj.weight.flatten(1))
+
+
+class InPlaceQuickGELU(nn.Module):
+    """``x · sigmoid(1.702 x)`` to the bit as transformers computes it, with one intermediate instead of three."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(N, width) to the same; ``x`` is left as it is."""
+        return (1.702 * x).sigmoid_().mul_(x)
+
+
+def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
+    """The model of a folder, in a variant, on a device."""
+    logging.disable_progress_bar()
+    quantization = {
+        "int8": {"load_in_8bit": True, "llm_int8_skip_modules": _UNQUANTIZED},
+        "nf4": {
+            "load_in_4bit": True,
+            "bnb_4bit_quant_type": "nf4",
+            "bnb_4bit_compute_dtype": torch.bfloat16,
+            "llm_int8_skip_modules": _UNQUANTIZED,
+        },
+    }.get(variant)
+    options = {"quantization_config": BitsAndBytesConfig(**quantization)} if quantization else {}
+    model = Qwen2VLForConditionalGeneration.from_pretrained(
+        folder,
+        dtype=_DTYPES.get(variant, torch.bfloat16),
+        attn_implementation="sdpa",
+        use_safetensors=True,
+        local_files_only=True,
+        device_map={"": device},
+        **options,
+    ).eval()
+    model.model.visual.patch_embed = PatchProjection(model.model.visual.patch_embed.proj)
+    for block in model.model.visual.blocks:
+        if isinstance(block.mlp.act, QuickGELUActivation):
+            block.mlp.act = InPlaceQuickGELU()
+    if variant != "fp32" and device == "cpu" and can_pack():
+        model.model.visual.set_attn_implementation(BLOCKED)
+        pack_linears(model)
+    return model
+
+
+class Network:
+    """Runs the model without gradients; what comes out is on its device."""
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401 see load
+        self.model = model
+        self.text = model.model.language_model
+        self.num_layers: int = model.config.text_config.num_hidden_layers
+        self.max_positions: int = model.config.text_config.max_position_embeddings
+        self._tap = StateTap(self.text.layers)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes."""
+        device: torch.device = self.text.embed_tokens.weight.device
+        return device
+
+    def encode(self, patches: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        """Features (tokens, hidden) of the patches (N, 1176) of one picture."""
+        output = self.model.model.visual(patches.to(self.device), grid_thw=torch.tensor([[1, *grid]]).to(self.device))
+        features: torch.Tensor = output.pooler_output
+        return features
+
+    def positions(self, prompt: Prompt) -> torch.Tensor:
+        """Rotary positions (3, 1, T): frame, row and column within a picture, one number in text."""
+        if not prompt.slots:
+            return torch.arange(prompt.tokens).expand(3, 1, -1)
+        positions: torch.Tensor = self.model.model.get_rope_index(
+            prompt.input_ids, mm_token_type_ids=prompt.mm_token_type_ids, image_grid_thw=prompt.image_grid_thw
+        )[0]
+        return positions
+
+    def prefill(
+        self,
+        prompt: Prompt,
+        features: list[torch.Tensor],
+        prefix: torch.Tensor | None,
+        tapped: list[int] | None,
+    ) -> tuple[Row, torch.Tensor, list[torch.Tensor]]:
+        """Run a prompt behind a cached prefix.
+
+        Args:
+            prompt: all of it.
+            features: of the pictures behind the prefix.
+            prefix: keys and values (layers, 2, heads, T', head) of its first T' tokens.
+            tapped: positions behind the prefix to take states at.
+
+        Returns:
+            The row to decode from, its token still to be picked; logits (vocabulary) in float32; states
+            (1, positions, hidden) per layer, none if not tapped.
+        """
+        start = 0 if prefix is None else prefix.shape[3]
+        cache = DynamicCache() if prefix is None else DynamicCache([(kv[0][None], kv[1][None]) for kv in prefix])
+        embeds = self.text.embed_tokens(prompt.input_ids[:, start:].to(self.device))
+        if features:
+            pictured = prompt.mm_token_type_ids[0, start:].bool().to(self.device)
+            embeds[0, pictured] = torch.cat(features)
+        positions = self.positions(prompt)
+        with self._tap.at(tapped) as states:
+            output = self.text(
+                inputs_embeds=embeds,
+                position_ids=positions[:, :, start:].to(self.device),
+                past_key_values=cache,
+                use_cache=True,
+            )
+        logits = self.model.lm_head(output.last_hidden_state[0, -1:])[0].float()
+        return Row(cache, int(positions.max()) + 1, -1), logits, states
+
+    def decode(self, rows: list[Row], *, tap: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """One step: logits (rows, vocabulary) in float32, and states (rows, 1, hidden) per layer if tapped."""
+        cache, mask = (rows[0].cache, None) if len(rows) == 1 else _side_by_side(rows)
+        token_ids = torch.tensor([[row.token_id] for row in rows], device=self.device)
+        positions = torch.tensor([[row.position] for row in rows], device=self.device).expand(3, -1, -1)
+        with self._tap.at([-1] if tap else None) as states:
+            output = self.text(
+                inputs_embeds=self.text.embed_tokens(token_ids),
+                position_ids=positions,
+                attention_mask=mask,
+                past_key_values=cache,
+                use_cache=True,
+            )
+        for index, row in enumerate(rows):
+            row.position += 1
+            if mask is not None:
+                _take_last(cache, index, row.cache)
+        logits: torch.Tensor = self.model.lm_head(output.last_hidden_state[:, -1]).float()
+        return logits, states
+
+
+def keys_and_values(cache: Any, end: int) -> torch.Tensor:  # noqa: ANN401 transformers' cache
+    """A copy (layers, 2, heads, end, head) of the first positions of a cache of batch 1, in one piece of memory."""
+    return torch.stack([torch.stack([layer.keys[0, :, :end], layer.values[0, :, :end]]) for layer in cache.layers])
+
+
+def _side_by_side(rows: list[Row]) -> tuple[Any, torch.Tensor]:
+    """Caches of different lengths as one, zeros before the shorter ones, and the mask (rows, longest + 1) over them."""
+    lengths = [row.cache.get_seq_length() for row in rows]
+    longest = max(lengths)
+    caches = [row.cache for row in rows]
+
+    def stacked(name: str, layer: int) -> torch.Tensor:
+        parts = [getattr(cache.layers[layer], name) for cache in caches]
+        return torch.cat([functional.pad(part, (0, 0, longest - part.shape[2], 0)) for part in parts])
+
+    together = DynamicCache(
+        [(stacked("keys", layer), stacked("values", layer)) for layer in range(len(caches[0].layers))]
+    )
+    device = caches[0].layers[0].keys.device
+    columns = torch.arange(longest + 1, device=device)
+    return together, (columns >= longest - torch.tensor(lengths, device=device)[:, None]).long()
+
+
+def _take_last(together: Any, index: int, own: Any) -> None:  # noqa: ANN401 transformers' caches
+    """Append what the step added for one row to that row's own cache."""
+    for number, layer in enumerate(together.layers):
+        own.update(layer.keys[index : index + 1, :, -1:], layer.values[index : index + 1, :, -1:], number)

@@ -1,0 +1,199 @@
+"""A conversation with pictures to the numbers that Qwen2-VL reads.
+
+A picture comes before the question on it, as the model's chat template puts it, so that what is computed up to the
+picture's end depends on the picture alone. Tokenizer and image processor are loaded on their own:
+transformers' ``AutoProcessor`` would pull in torchvision for videos that are never asked about.
+"""
+
+import hashlib
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import AutoTokenizer
+from transformers.convert_slow_tokenizer import bytes_to_unicode
+from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
+
+from services.common import images
+from services.qwen_vl.types import Picture, Question, Slot, Turn
+from services.wire.errors import InvalidRequestError
+
+IMAGE_PAD = "<|image_pad|>"
+_BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
+"""Byte-level vocabularies spell every byte as a printable character."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """Inputs of one question; T prompt tokens."""
+
+    input_ids: torch.Tensor  # (1, T) int64
+    mm_token_type_ids: torch.Tensor  # (1, T) int64, 1 where a picture stands
+    slots: tuple[Slot, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Length of the prompt, the pictures' tokens included."""
+        return self.input_ids.shape[1]
+
+    @property
+    def image_tokens(self) -> int:
+        """Tokens of the pictures alone."""
+        return sum(slot.tokens for slot in self.slots)
+
+    @property
+    def image_grid_thw(self) -> torch.Tensor:
+        """(pictures, 3) int64: frames, rows and columns of patches."""
+        return torch.tensor([[1, *slot.grid] for slot in self.slots])
+
+    def prefix_key(self, slot: Slot) -> Hashable:
+        """What keys and values up to the slot's end depend on: every token and every picture before."""
+        seen = hashlib.sha256(self.input_ids[0, : slot.end].numpy().tobytes())
+        for other in self.slots:
+            if other.start <= slot.start:
+                seen.update(f"{other.digest}{other.grid}".encode())
+        return "prefix", seen.hexdigest()
+
+
+class PromptBuilder:
+    """Tokenizer, chat template and image processor of a checkpoint folder; ``max_pixels`` is the server's limit."""
+
+    def __init__(self, folder: Path, max_pixels: int) -> None:
+        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        self.processor = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+        self._limit = max_pixels
+        self._image_id: int = self.tokenizer.convert_tokens_to_ids(IMAGE_PAD)
+
+    def build(self, question: Question) -> Prompt:
+        """The prompt of a conversation; its pictures are measured, not decoded.
+
+        Raises:
+            InvalidRequestError: the sides of a picture differ by more than 200 times, a text holds one of the model's
+                control tokens, or the pixel bounds are not within the server's.
+            UnsupportedImageError: a picture is broken.
+        """
+        self._refuse_control_tokens(question.turns)
+        size = self._size(question)
+        pictures = [part for turn in question.turns for part in turn.parts if isinstance(part, Picture)]
+        cuts = [self._cut(picture, size) for picture in pictures]
+        before, *after = self._template(question.turns).split(IMAGE_PAD)
+        text = before + "".join(
+            IMAGE_PAD * self._tokens(cut) + rest for (_, cut), rest in zip(cuts, after, strict=True)
+        )
+        input_ids = self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
+        pads = input_ids == self._image_id
+        starts = self._starts(pads[0], [self._tokens(cut) for _, cut in cuts])
+        slots = (
+            Slot(
+                picture=picture,
+                digest=hashlib.sha256(picture.data).hexdigest(),
+                width_px=width,
+                height_px=height,
+                size=size,
+                grid=grid,
+                start=start,
+                tokens=self._tokens(grid),
+            )
+            for picture, ((width, height), grid), start in zip(pictures, cuts, starts, strict=True)
+        )
+        return Prompt(input_ids, pads.long(), tuple(slots))
+
+    def pixels(self, slot: Slot) -> torch.Tensor:
+        """Patches (rows · columns, 1176) float32 of a slot's picture, decoded and scaled with its aspect ratio kept.
+
+        Raises:
+            UnsupportedImageError: the picture is broken.
+        """
+        picture = images.decode(slot.picture.data)
+        values: torch.Tensor = self.processor(images=[picture], size=slot.size, return_tensors="pt")["pixel_values"]
+        return values
+
+    def decode(self, token_ids: list[int]) -> str:
+        """Text of an answer, without control tokens."""
+        text: str = self.tokenizer.decode(token_ids, skip_special_tokens=True)
+        return text
+
+    def token(self, token_id: int) -> str:
+        """Text of one token; part of a character decodes to U+FFFD."""
+        text: str = self.tokenizer.decode([token_id])
+        return text
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes a token stands for, which may be part of a character."""
+        name = self.tokenizer.convert_ids_to_tokens(token_id) or ""
+        try:
+            return bytes(_BYTES[character] for character in name)
+        except KeyError:  # a control token is spelled as it is
+            return name.encode()
+
+    def single_token(self, text: str) -> int:
+        """The id of a string that is one token.
+
+        Raises:
+            InvalidRequestError: it is several; names them.
+        """
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        if len(ids) != 1:
+            pieces = ", ".join(repr(self.token(token_id)) for token_id in ids)
+            message = f"{text!r} cannot be tracked, for it is {len(ids)} tokens: {pieces}. Track one of these"
+            raise InvalidRequestError(message, "lens.track")
+        return ids[0]
+
+    def _size(self, question: Question) -> dict[str, int]:
+        """Bounds of the image processor: the model's own, unless the request says otherwise, within the server's."""
+        for name in ("min_pixels", "max_pixels"):
+            wanted = getattr(question, name)
+            if wanted is not None and wanted > self._limit:
+                message = f"'{name}' is {wanted}, this server allows {self._limit}"
+                raise InvalidRequestError(message, name)
+        own = self.processor.size
+        longest = question.max_pixels or max(min(own["longest_edge"], self._limit), question.min_pixels or 0)
+        shortest = question.min_pixels or min(own["shortest_edge"], longest)
+        if shortest > longest:
+            message = f"'min_pixels' is {shortest}, more than 'max_pixels', which is {longest}"
+            raise InvalidRequestError(message, "min_pixels")
+        return {"shortest_edge": shortest, "longest_edge": longest}
+
+    def _cut(self, picture: Picture, size: dict[str, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Width and height of a picture, and rows and columns of its patches."""
+        width, height = images.upright_size(picture.data)
+        patch = self.processor.patch_size
+        try:
+            scaled = smart_resize(
+                height, width, patch * self.processor.merge_size, size["shortest_edge"], size["longest_edge"]
+            )
+        except ValueError as error:  # its only bound: the aspect ratio
+            message = f"the picture of {width} x {height} pixels cannot be cut into patches ({error})"
+            raise InvalidRequestError(message, "image") from error
+        return (width, height), (scaled[0] // patch, scaled[1] // patch)
+
+    def _tokens(self, grid: tuple[int, int]) -> int:
+        tokens: int = grid[0] * grid[1] // self.processor.merge_size**2
+        return tokens
+
+    @staticmethod
+    def _starts(pads: torch.Tensor, lengths: list[int]) -> Iterator[int]:
+        """First position of each picture among the pad positions (T)."""
+        positions = pads.nonzero()[:, 0].tolist()
+        seen = 0
+        for length in lengths:
+            yield positions[seen]
+            seen += length
+
+    def _template(self, turns: tuple[Turn, ...]) -> str:
+        messages = [{"role": turn.role, "content": [_part(part) for part in turn.parts]} for turn in turns]
+        text: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+        return text
+
+    def _refuse_control_tokens(self, turns: tuple[Turn, ...]) -> None:
+        """A text must not be able to end its own turn or to add pictures, nor texts that the template joins."""
+        texts = ["".join(part if isinstance(part, str) else "\n" for part in turn.parts) for turn in turns]
+        for token in self.tokenizer.all_special_tokens:
+            if any(token in text for text in texts):
+                message = f"the text holds the control token {token}: leave it out"
+                raise InvalidRequestError(message, "question")
+
+
+def _part(part: str | Picture) -> dict[str, str]:
+    return {"type": "image"} if isinstance(part, Picture) else {"type": "text", "text": part}
