@@ -75,13 +75,14 @@ def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -
         with service.serving(speed.variant_folder(place, variant), variant, threads, "--force-bf16") as served:
             for _ in range(2):
                 service.post(served.http, picture, "What is the title?", 2048, 8)
-            bar = {"at_most": _MEMORY_BARS[variant]} if variant in _MEMORY_BARS else {}
             name = f"{variant}: peak resident memory of the worker at 2048 patches"
-            measured.append(Measurement.median(name, [served.peak_bytes() / _GIB], "GiB", HOW, **bar))
+            measured.append(
+                Measurement.median(name, [served.peak_bytes() / _GIB], "GiB", HOW, at_most=_MEMORY_BARS.get(variant))
+            )
             name = f"{variant}: peak resident memory of the whole service at 2048 patches"
             measured.append(Measurement.median(name, [served.service_peak_bytes() / _GIB], "GiB", HOW))
-            bar = {"at_most": 5.0} if variant in _TORCH_FREE else {}
-            measured.append(Measurement.median(f"{variant}: time to ready", [served.ready_s], "s", HOW, **bar))
+            bar = 5.0 if variant in _TORCH_FREE else None
+            measured.append(Measurement.median(f"{variant}: time to ready", [served.ready_s], "s", HOW, at_most=bar))
     tiny = MODELS / "tiny-matcha"
     with Image.open(picture) as drawn:
         question = ChartQuestion(drawn.convert("RGB"), "What type of chart is it?", 90, 8)

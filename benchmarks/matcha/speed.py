@@ -128,9 +128,8 @@ def speed_figures(found: Sequence[Subject], max_patches: int) -> list[Measuremen
 
     def ratio(slow: str, fast: str, bar: float | None, name: str = "") -> None:
         pairs = zip(by_name[slow].seconds, by_name[fast].seconds, strict=True)
-        held = {} if bar is None else {"at_least": bar}
         name = f"{name or fast} against {slow} {at}"
-        figures.append(Measurement.median(name, [a / b for a, b in pairs], "times", HOW, **held))
+        figures.append(Measurement.median(name, [a / b for a, b in pairs], "times", HOW, at_least=bar))
 
     best = min(_LIGHTEST, key=lambda name: float(np.median(by_name[name].seconds)))
     if STUDY in by_name:

@@ -13,7 +13,7 @@ from benchmarks.measurements import Measurement, read, show, write
 
 
 def _figure(
-    name: str, value: float, how: str = "make it", at_most: float | None = None, at_least: float | None = None
+    name: str, value: float, how: str = "make it", *, at_most: float | None = None, at_least: float | None = None
 ) -> Measurement:
     return Measurement.median(name, [value], "ms", how, at_most=at_most, at_least=at_least)
 
@@ -42,7 +42,7 @@ def test_a_number_over_many_cases_has_no_spread_unless_it_is_a_median() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "held_to", "holds"),
+    ("value", "bars", "holds"),
     [
         (4.9, {"at_most": 5.0}, True),
         (5.0, {"at_most": 5.0}, True),
@@ -54,9 +54,9 @@ def test_a_number_over_many_cases_has_no_spread_unless_it_is_a_median() -> None:
         (0.1, {"at_most": 0.0}, False),
     ],
 )
-def test_a_bar_is_held_from_the_right_side(value: float, held_to: dict[str, float], *, holds: bool) -> None:
-    figure = Measurement.median("it", [value], "ms", "make it", **held_to)
-    assert (figure.bar, figure.holds) == (next(iter(held_to.values())), holds)
+def test_a_bar_is_held_from_the_right_side(value: float, bars: dict[str, float], *, holds: bool) -> None:
+    figure = Measurement.single("it", value, "ms", "make it", n=1, **bars)
+    assert (figure.bar, figure.holds) == (next(iter(bars.values())), holds)
 
 
 def test_figures_of_one_name_replace_each_other_and_others_stay(tmp_path: Path) -> None:

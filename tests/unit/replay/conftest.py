@@ -17,6 +17,7 @@ from rich.console import Console
 
 from clients.replay.asking.client import AskOptions
 from clients.replay.asking.runner import RunConfig, RunSummary, run
+from clients.replay.report import comparison_plots, run_plots
 from clients.replay.run.outcomes import Scored
 from clients.replay.tasks import TASKS
 from clients.replay.tasks.criteria import Criteria
