@@ -144,6 +144,18 @@ def test_the_time_limit_holds_for_the_whole_request() -> None:
     assert failure == Failure(kind=FailureKind.TIMEOUT, message="no answer within 0.05 s")
 
 
+def test_no_part_of_a_request_is_cut_off_before_the_time_limit() -> None:
+    """The five seconds of httpx would end an answer that the options allow a minute."""
+    seen: list[object] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request.extensions["timeout"])
+        return httpx.Response(200, json=REPLY)
+
+    ask(handler, AskOptions(timeout_s=77, retries=0))
+    assert seen == [dict.fromkeys(("connect", "read", "write", "pool"), 77)]
+
+
 def test_a_moment_of_latency_is_a_thousandth_of_a_second_and_begins_with_the_sending() -> None:
     received: list[float] = []
 

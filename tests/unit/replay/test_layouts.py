@@ -44,6 +44,13 @@ def test_the_hub_s_three_folders_are_one_data_set(hub: Path) -> None:
     assert not everything.problems
 
 
+def test_a_listed_chart_without_questions_is_named_and_those_after_it_are_read(hub: Path) -> None:
+    (hub / "test_filenames.txt").write_text("PMC9_z\nPMC2_a\n")
+    test = load("realcqa", hub)
+    assert [(problem.kind.value, problem.where) for problem in test.problems] == [("missing questions", "PMC9_z")]
+    assert [sample.id for sample in test.samples] == ["PMC2_a/1", "PMC2_a/2"]
+
+
 def test_the_type_of_a_chart_is_told_where_it_is_annotated(hub: Path) -> None:
     charts = {sample.image_key: sample.labels.get("chart") for sample in load("realcqa", hub, "all").samples}
     assert charts == {"images/PMC0_a.jpg": None, "images2/PMC1_a.jpg": "scatter", "images3/PMC2_a.jpg": "scatter"}
@@ -69,7 +76,8 @@ def test_the_study_s_merged_file_is_read_like_the_folders(merged: Path) -> None:
     everything = load("realcqa", merged, "all")
     assert [sample.id for sample in everything.samples] == ["PMC0_a/1", "PMC1_a/1", "PMC1_a/2"]
     assert [problem.where for problem in everything.problems] == ["merged_qa.json:PMC2_a"]
-    assert [problem.kind.value for problem in load("realcqa", merged).problems] == ["missing questions"]
+    (missing,) = load("realcqa", merged).problems
+    assert (missing.kind.value, missing.where) == ("missing questions", "PMC9_z")
 
 
 def test_the_study_s_file_needs_no_list_of_test_charts_for_all_of_them(merged: Path) -> None:
