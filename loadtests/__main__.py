@@ -30,14 +30,14 @@ app = typer.Typer(
 )
 
 
-class Service(StrEnum):
+class ServiceName(StrEnum):
     """What can be loaded."""
 
     MATCHA = "matcha"
     QWEN_VL = "qwen_vl"
 
 
-ServiceOption = Annotated[Service, typer.Option(help="Which service.")]
+ServiceOption = Annotated[ServiceName, typer.Option(help="Which service.")]
 ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or the path of a .toml file.")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", help="Change the profile: rate_per_s=20, lens=true.")]
 OutOption = Annotated[Path | None, typer.Option(help="Run folder; default runs/<time>-<name>.")]
@@ -72,7 +72,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
 def variants_command(
     *,
     variants: Annotated[list[str], typer.Argument(help="Variants, or variant=model folder.")],
-    service: ServiceOption = Service.MATCHA,
+    service: ServiceOption = ServiceName.MATCHA,
     profile: ProfileOption = "steady",
     threads: Annotated[int, typer.Option(min=1, help="Compute threads of each service.")] = 1,
     change: SetOption = None,

@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 from pydantic import ValidationError
 
-from clients.demo.services import ServiceError, running
+from clients.demo.services import StartupError, running
 from clients.replay.errors import ReplayError
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.machine import Machine, client_versions
@@ -23,7 +23,7 @@ from loadtests.errors import LoadTestError
 from loadtests.outcomes import read
 from loadtests.profile import Profile
 from loadtests.questions import Questions
-from loadtests.run_folder import SUMMARY, Load, LoadRecord, read_record
+from loadtests.run_folder import SUMMARY, LoadRecord, LoadSettings, read_record
 from loadtests.samples import BUNDLED, Samples, load
 from loadtests.summary import Summary, most_in_flight, summarize, window
 from services.wire.answer import ModelCard, ModelList
@@ -71,7 +71,7 @@ def run(plan: Plan) -> Summary:
                 log = plan.out / "service.log"
                 url = stack.enter_context(running(plan.service, log, *plan.service_options)).url
             return _measure(plan, url)
-    except (ReplayError, ServiceError) as error:
+    except (ReplayError, StartupError) as error:
         raise LoadTestError(str(error)) from error
 
 
@@ -108,7 +108,7 @@ def _first_record(plan: Plan, url: str, samples: Samples) -> LoadRecord:
         versions=client_versions(),
         machine=Machine.this(),
         started=now(),
-        load=Load.of(plan.service, profile),
+        load=LoadSettings.of(plan.service, profile),
     )
 
 

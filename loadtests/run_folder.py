@@ -6,15 +6,14 @@ from typing import Final
 from pydantic import ValidationError
 
 from clients.replay.run.folder import RunFolder
-from clients.replay.run.record import Load as ReplayLoad
-from clients.replay.run.record import RunRecord
+from clients.replay.run.record import Load, RunRecord
 from loadtests.errors import LoadTestError
 from loadtests.profile import Profile
 
 SUMMARY: Final = "summary.json"
 
 
-class Load(ReplayLoad):
+class LoadSettings(Load):
     """How a load test offered its requests: what the replay client's reports tell of it, and the whole profile.
 
     ``client_overloaded`` says that Locust saw one of its processes above 90 % of a core.
@@ -25,7 +24,7 @@ class Load(ReplayLoad):
     client_overloaded: bool = False
 
     @classmethod
-    def of(cls, service: str, profile: Profile) -> "Load":
+    def of(cls, service: str, profile: Profile) -> "LoadSettings":
         """The load that a profile asks of a service."""
         return cls(
             profile=profile.name,
@@ -40,7 +39,7 @@ class Load(ReplayLoad):
 class LoadRecord(RunRecord):
     """Contents of ``run.json``. ``concurrency`` is what the run reached: the most requests that waited together."""
 
-    load: Load
+    load: LoadSettings
 
 
 def read_record(folder: Path) -> LoadRecord:

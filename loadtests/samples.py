@@ -10,7 +10,7 @@ from clients.replay.tasks.criteria import Criteria, Selection
 from clients.replay.tasks.index import SampleIndex
 from clients.replay.tasks.sample import Sample
 from clients.replay.tasks.selection import select
-from clients.replay.tasks.task import PictureSource
+from clients.replay.tasks.task import ImageSource
 
 BUNDLED: Final = Path(__file__).parents[1] / "clients" / "samples"
 _SPLIT: Final = "test"
@@ -21,7 +21,7 @@ class Samples:
     """The questions of a data set's test split; ``read`` gives a picture's bytes by its key."""
 
     questions: tuple[Sample, ...]
-    read: PictureSource
+    read: ImageSource
     selection: Selection
 
     def keep_pictures(self, folder: Path, seed: int) -> None:

@@ -40,14 +40,14 @@ class Measured:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ParityReport:
     """The table for a reader and the figures for a file."""
 
     table: Table
     figures: list[Measurement]
 
 
-def compare(per_kind: int, threads: int, console: Console) -> Comparison:
+def compare(per_kind: int, threads: int, console: Console) -> ParityReport:
     """Prepare, ask and serve every variant in turn."""
     asked = list(held_out(seed=0, per_kind=per_kind))
     table = Table(title=f"Embedded MatCha, {len(asked)} held-out questions, {threads} threads")
@@ -60,7 +60,7 @@ def compare(per_kind: int, threads: int, console: Console) -> Comparison:
             console.print(f"{variant} ...", highlight=False)
             found[variant] = _measure(variant, _artifact(Path(scratch), variant), asked, threads)
             figures += add(table, variant, found[variant], found["fp32"])
-    return Comparison(table, figures)
+    return ParityReport(table, figures)
 
 
 def _artifact(scratch: Path, variant: Variant) -> Path:

@@ -11,24 +11,24 @@ from typing import Any, Final
 from PIL import Image
 
 from benchmarks.quiet import Tries
-from services.qwen_vl.types import LensOptions, Picture, Question, Turn
+from services.qwen_vl.types import ImageFile, LensOptions, Question, Turn
 
 SIDE_PIXELS: Final = 504
 ANSWER_TOKENS: Final = 2
 TEXTS: Final = ("How many red circles are there?", "How many blue squares are there?")
 
 
-def picture(number: int) -> Picture:
+def picture(number: int) -> ImageFile:
     """A picture of noise that no other number has."""
     image = Image.effect_noise((SIDE_PIXELS, SIDE_PIXELS), 80).convert("RGB")
     image.putpixel((0, 0), (number % 256, number // 256, 0))
     buffer = io.BytesIO()
     image.save(buffer, "PNG", compress_level=1)
-    return Picture(buffer.getvalue())
+    return ImageFile(buffer.getvalue())
 
 
 def question(
-    about: Picture, text: str = TEXTS[0], *, lens: LensOptions | None = None, tokens: int = ANSWER_TOKENS
+    about: ImageFile, text: str = TEXTS[0], *, lens: LensOptions | None = None, tokens: int = ANSWER_TOKENS
 ) -> Question:
     """One question about one picture."""
     return Question((Turn("user", (about, text)),), max_new_tokens=tokens, lens=lens)

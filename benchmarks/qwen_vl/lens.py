@@ -40,8 +40,8 @@ def method_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[
     """The lens of one position by three ways, from states that are there already, in turns."""
     network = engine.network
     prompt = engine.prompts.build(question(picture(0)))
-    (slot,) = prompt.slots
-    features = network.encode(engine.prompts.pixels(slot), slot.grid)
+    (span,) = prompt.spans
+    features = network.encode(engine.prompts.pixels(span), span.grid)
     positions = list(range(prompt.tokens))
     _, logits, states = network.prefill(prompt, [features], None, positions)
 

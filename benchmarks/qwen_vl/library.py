@@ -25,7 +25,7 @@ def library_figures(folder: Path, environment: Path, pairs: int, patience_s: flo
     inputs = {
         "input_ids": prompt.input_ids,
         "mm_token_type_ids": prompt.mm_token_type_ids,
-        "pixel_values": builder.pixels(prompt.slots[0]).bfloat16(),
+        "pixel_values": builder.pixels(prompt.spans[0]).bfloat16(),
         "image_grid_thw": prompt.image_grid_thw,
     }
     with tempfile.TemporaryDirectory() as temporary:

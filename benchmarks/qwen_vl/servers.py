@@ -24,7 +24,7 @@ from benchmarks.measurements import Measurement
 from benchmarks.quiet import Tries, calm_tries
 from benchmarks.qwen_vl.asking import ANSWER_TOKENS, TEXTS, picture, seconds, told
 from services.common.cpu import HUGE_PAGES
-from services.qwen_vl.types import Picture
+from services.qwen_vl.types import ImageFile
 
 _START_S: Final = 180.0
 _ANSWER_S: Final = 300.0
@@ -98,7 +98,7 @@ def _block(contender: Contender, pairs: int, patience_s: float) -> Tries[Pair]:
         return calm_tries(pair, pairs, patience_s, [process])
 
 
-def _ask(url: str, model: str, about: Picture, text: str) -> None:
+def _ask(url: str, model: str, about: ImageFile, text: str) -> None:
     data = f"data:image/png;base64,{base64.b64encode(about.data).decode()}"
     content = [{"type": "image_url", "image_url": {"url": data}}, {"type": "text", "text": text}]
     body = {"model": model, "max_tokens": ANSWER_TOKENS, "messages": [{"role": "user", "content": content}]}

@@ -27,7 +27,7 @@ from benchmarks.replay.synthetic import (
     write_tallyqa,
 )
 from clients.replay.asking.client import AskOptions
-from clients.replay.asking.images import Picture
+from clients.replay.asking.images import EncodedImage
 from clients.replay.asking.runner import RunConfig, run
 from clients.replay.run.outcomes import OutcomeReader
 from clients.replay.tasks import TASKS
@@ -57,7 +57,9 @@ def overhead(out: Path, pairs: int, requests: int) -> Iterator[Measurement]:
     content = os.urandom(_PICTURE_BYTES)
     for path in (data / "VG_100K").iterdir():
         path.write_bytes(content)
-    body = json.dumps({"image": Picture.of(content).base64, "question": "How many?", "lens": {"top_k": 5}}).encode()
+    body = json.dumps(
+        {"image": EncodedImage.of(content).base64, "question": "How many?", "lens": {"top_k": 5}}
+    ).encode()
     added_ms = []
     with serving() as url:
         for pair in range(pairs):

@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from clients.demo.services import ServiceError, running
+from clients.demo.services import StartupError, running
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -52,7 +52,7 @@ def main(
         _replay_all(out, limit, threads, console)
         report = out / "report"
         _client("report", *(str(out / replay.sample) for replay in REPLAYS), "--out", str(report))
-    except ServiceError as error:
+    except StartupError as error:
         console.print(str(error), style="red", soft_wrap=True)
         raise typer.Exit(1) from error
     except subprocess.CalledProcessError as error:

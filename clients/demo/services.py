@@ -17,7 +17,7 @@ STOP_WITHIN_S = 40.0
 """A service answers what it has begun before it ends; it gives itself 30 s."""
 
 
-class ServiceError(Exception):
+class StartupError(Exception):
     """A service did not come up; the message names its log."""
 
 
@@ -44,7 +44,7 @@ def running(name: str, log: Path, *options: str, python: str = sys.executable) -
     ``python`` is the interpreter, and so the environment, to run it in.
 
     Raises:
-        ServiceError: it ended or was not ready in time.
+        StartupError: it ended or was not ready in time.
     """
     port = free_port()
     command = [python, "-m", f"services.{name}", "--port", str(port), *options]
@@ -68,7 +68,7 @@ def _wait_until_ready(service: Service, log: Path) -> None:
     while time.monotonic() < deadline_s:
         if service.process.poll() is not None:
             message = f"{service.name} ended with {service.process.returncode} before it was ready: see {log}"
-            raise ServiceError(message)
+            raise StartupError(message)
         try:
             if httpx.get(f"{service.url}/ready", timeout=5).status_code == httpx.codes.OK:
                 return
@@ -76,7 +76,7 @@ def _wait_until_ready(service: Service, log: Path) -> None:
             pass  # HTTP comes up once the model is loaded
         time.sleep(0.2)
     message = f"{service.name} was not ready within {READY_WITHIN_S:g} s: see {log}"
-    raise ServiceError(message)
+    raise StartupError(message)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -26,7 +26,7 @@ from litserve.utils import WorkerSetupStatus
 from services.common import logs
 from services.common.cpu import HUGE_PAGES
 from services.common.http import docs
-from services.common.http.routes import Routes, Wire
+from services.common.http.routes import RequestTypes, Routes
 from services.common.settings import ServerSettings
 from services.wire.answer import ModelCard
 
@@ -127,7 +127,7 @@ def prepare_worker(settings: ServerSettings) -> None:
     logs.configure(settings.log_level)
 
 
-def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, wire: Wire) -> NoReturn:
+def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, wire: RequestTypes) -> NoReturn:
     """Load the model, listen, and answer until SIGTERM or Ctrl-C; requests begun are answered first.
 
     Exits with 0 after a signal, with 1 if the port is taken, the model does not load, or the worker dies.

@@ -5,7 +5,7 @@ from typing import Final
 
 from services.common.artifact.inspect import inspect
 from services.common.artifact.manifest import Manifest
-from services.common.http.routes import Wire
+from services.common.http.routes import RequestTypes
 from services.common.server import serve
 from services.common.startup import read_settings, verified_card
 from services.matcha.api import MatchaAPI
@@ -44,7 +44,7 @@ def serve_matcha(arguments: list[str]) -> None:
     """Serve, or say in a sentence why not."""
     settings = read_settings(MatchaSettings, arguments)
     manifest, card, variant = _checked(settings)
-    serve(MatchaAPI(settings, variant, manifest, card), settings, card, Wire(MatchaRequest, MatchaChat))
+    serve(MatchaAPI(settings, variant, manifest, card), settings, card, RequestTypes(MatchaRequest, MatchaChat))
 
 
 def _checked(settings: MatchaSettings) -> tuple[Manifest, ModelCard, Variant]:

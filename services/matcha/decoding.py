@@ -41,7 +41,7 @@ class Runtime(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ModelShape:
     """Sizes and tokens of a model, from the configurations in its folder."""
 
     positions: int
@@ -89,7 +89,7 @@ class GraphModel:
     """
 
     def __init__(self, folder: Path, load: Runtime, ending: str = ONNX) -> None:
-        self._shape = Shape.read(folder)
+        self._shape = ModelShape.read(folder)
         self.positions = self._shape.positions
         self.eos_token_id = self._shape.eos_token_id
         self._encoder = load((folder / ENCODER).with_suffix(ending))

@@ -1,6 +1,6 @@
 """``python -m services.qwen_vl``: read the settings, check the model folder, serve."""
 
-from services.common.http.routes import Wire
+from services.common.http.routes import RequestTypes
 from services.common.server import serve
 from services.common.startup import read_settings, verified_card
 from services.qwen_vl.api import QwenVLAPI
@@ -11,4 +11,4 @@ from services.wire.chat import QwenVLChat
 if __name__ == "__main__":
     settings = read_settings(QwenVLSettings)
     _, card = verified_card(settings.model_dir, "Qwen2VLForConditionalGeneration", settings.variant)
-    serve(QwenVLAPI(settings, card), settings, card, Wire(QwenVLRequest, QwenVLChat))
+    serve(QwenVLAPI(settings, card), settings, card, RequestTypes(QwenVLRequest, QwenVLChat))

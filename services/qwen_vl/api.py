@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from litserve import LitAPI
 
 from services.common.server import QueueSpec, prepare_worker
-from services.common.worker.continuous_batching import StepLoop
+from services.common.worker.continuous_batching import ContinuousBatchingLoop
 from services.common.worker.messages import End, Job, Reply
 from services.qwen_vl.settings import QwenVLSettings
 from services.qwen_vl.types import Piece
@@ -33,7 +33,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     """Runs in the worker process; weights are loaded in ``setup``, so that the object itself travels light."""
 
     def __init__(self, settings: QwenVLSettings, card: ModelCard) -> None:
-        super().__init__(spec=QueueSpec(), loop=StepLoop(), max_batch_size=settings.max_batch_size)
+        super().__init__(spec=QueueSpec(), loop=ContinuousBatchingLoop(), max_batch_size=settings.max_batch_size)
         self._settings = settings
         self._card = card
         self._active: dict[str, _Active] = {}
@@ -42,7 +42,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         """Load the model, and check its lens."""
         # torch, which only the worker needs
         from services.qwen_vl.engine import Limits, VisionQA  # noqa: PLC0415
-        from services.qwen_vl.translate import Wire  # noqa: PLC0415
+        from services.qwen_vl.translate import Translator  # noqa: PLC0415
 
         settings = self._settings
         prepare_worker(settings)
@@ -50,10 +50,10 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
             settings.max_pixels, settings.max_prompt_tokens, settings.max_grid_readings, settings.cache_bytes
         )
         self._engine = VisionQA(settings.model_dir, settings.variant, settings.device, settings.threads, limits)
-        self._wire = Wire(self._engine.prompts, self._engine.num_layers, settings.max_new_tokens, self._card)
+        self._wire = Translator(self._engine.prompts, self._engine.num_layers, settings.max_new_tokens, self._card)
 
     def predict(self, job: Job[Asked]) -> None:
-        """Not called: ``StepLoop`` begins jobs and steps through them."""
+        """Not called: ``ContinuousBatchingLoop`` begins jobs and steps through them."""
         raise NotImplementedError
 
     def begin(self, job: Job[Asked]) -> Iterable[Reply]:

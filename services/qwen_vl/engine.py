@@ -7,16 +7,16 @@ from pathlib import Path
 
 import torch
 
-from services.qwen_vl.lens.readout import Lens
+from services.qwen_vl.lens.readout import LogitLens
 from services.qwen_vl.lens.trace import Trace
 from services.qwen_vl.model.check import check_lens
-from services.qwen_vl.model.detokenizer import AnswerText
+from services.qwen_vl.model.detokenizer import Detokenizer
 from services.qwen_vl.model.generation import Generation
 from services.qwen_vl.model.network import Network, keys_and_values, load
 from services.qwen_vl.model.prefix_cache import PrefixCache, give_back
 from services.qwen_vl.model.prompt import Prompt, PromptBuilder
 from services.qwen_vl.settings import Device, Variant
-from services.qwen_vl.types import Answer, CacheUse, LensOptions, Piece, Question, Slot
+from services.qwen_vl.types import Answer, CacheUse, ImageSpan, LensOptions, Piece, Question
 from services.wire.errors import InvalidRequestError, PromptTooLongError
 
 
@@ -58,7 +58,7 @@ class VisionQA:
         self.prompts = PromptBuilder(folder, self._limits.max_pixels)
         self.network = Network(load(folder, variant, device))
         self.cache = PrefixCache(self._limits.cache_bytes)
-        self.lens = Lens(self.network.text.norm, self.network.model.lm_head)
+        self.lens = LogitLens(self.network.text.norm, self.network.model.lm_head)
         self._eos_ids = _as_list(self.network.model.generation_config.eos_token_id)
         check_lens(self.network, self.lens, self.prompts, variant)
 
@@ -94,17 +94,17 @@ class VisionQA:
         reads_pictures = question.lens is not None and question.lens.image_tokens
         prefix = None if reads_pictures else self._longest_prefix(prompt)
         start = 0 if prefix is None else prefix.shape[3]
-        behind = [slot for slot in prompt.slots if slot.start >= start]
-        known = {slot.key: self.cache.get(slot.key) for slot in behind}  # held, for a new one may drive it out
-        pixels = {slot.key: self.prompts.pixels(slot) for slot in behind if known[slot.key] is None}
+        behind = [span for span in prompt.spans if span.start >= start]
+        known = {span.key: self.cache.get(span.key) for span in behind}  # held, for a new one may drive it out
+        pixels = {span.key: self.prompts.pixels(span) for span in behind if known[span.key] is None}
         prepared_s = time.perf_counter()
-        features = [self._features(slot, known, pixels) for slot in behind]
+        features = [self._features(span, known, pixels) for span in behind]
         tapped = _tapped(prompt, trace, reads_pictures=reads_pictures)
         row, logits, states = self.network.prefill(prompt, features, prefix, tapped and [at - start for at in tapped])
         if behind and self.cache.enabled:
             self.cache.put(prompt.prefix_key(behind[-1]), keys_and_values(row.cache, behind[-1].end))
             give_back()
-        text = AnswerText(self.prompts.decode, question.stop)
+        text = Detokenizer(self.prompts.decode, question.stop)
         generation = Generation(question, prompt, row, text, self._eos_ids, trace)
         if trace is not None and reads_pictures:
             _add_pictures(trace, prompt, states)
@@ -152,7 +152,7 @@ class VisionQA:
         most = min(self._limits.max_prompt_tokens, self.network.max_positions - question.max_new_tokens)
         if prompt.tokens > most:
             message = (
-                f"the prompt has {prompt.tokens} tokens, {prompt.image_tokens} of them for {len(prompt.slots)} "
+                f"the prompt has {prompt.tokens} tokens, {prompt.image_tokens} of them for {len(prompt.spans)} "
                 f"pictures, at most {most} are taken: send fewer or smaller pictures, or leave out old turns"
             )
             raise PromptTooLongError(message)
@@ -174,20 +174,20 @@ class VisionQA:
         return Trace(self.lens, options, layers, last, track)
 
     def _longest_prefix(self, prompt: Prompt) -> torch.Tensor | None:
-        found = (self.cache.get(prompt.prefix_key(slot)) for slot in reversed(prompt.slots))
+        found = (self.cache.get(prompt.prefix_key(span)) for span in reversed(prompt.spans))
         return next((prefix for prefix in found if prefix is not None), None)
 
     def _features(
-        self, slot: Slot, known: dict[Hashable, torch.Tensor | None], pixels: dict[Hashable, torch.Tensor]
+        self, span: ImageSpan, known: dict[Hashable, torch.Tensor | None], pixels: dict[Hashable, torch.Tensor]
     ) -> torch.Tensor:
-        features = known[slot.key]
+        features = known[span.key]
         if features is None:
-            features = known[slot.key] = self.network.encode(pixels[slot.key], slot.grid)
-            self.cache.put(slot.key, features)
+            features = known[span.key] = self.network.encode(pixels[span.key], span.grid)
+            self.cache.put(span.key, features)
         return features
 
-    def _use(self, prompt: Prompt, behind: list[Slot]) -> CacheUse | None:
-        if not prompt.slots or not self.cache.enabled:
+    def _use(self, prompt: Prompt, behind: list[ImageSpan]) -> CacheUse | None:
+        if not prompt.spans or not self.cache.enabled:
             return None
         return "miss" if behind else "hit"
 
@@ -202,10 +202,10 @@ def _tapped(prompt: Prompt, trace: Trace | None, *, reads_pictures: bool) -> lis
 
 def _add_pictures(trace: Trace, prompt: Prompt, states: list[torch.Tensor]) -> None:
     """Hand the tapped states (1, pictures' tokens and one, hidden) of each layer to the trace, picture by picture."""
-    lengths = [*(slot.tokens for slot in prompt.slots), 1]
+    lengths = [*(span.tokens for span in prompt.spans), 1]
     by_picture = zip(*(torch.split(layer[0], lengths) for layer in states), strict=True)
-    for slot, layers in zip(prompt.slots, by_picture, strict=False):  # the last one is no picture
-        trace.add_picture(slot, list(layers))
+    for span, layers in zip(prompt.spans, by_picture, strict=False):  # the last one is no picture
+        trace.add_picture(span, list(layers))
 
 
 def _as_list(ids: int | list[int]) -> list[int]:

@@ -7,9 +7,9 @@ from services.qwen_vl.model.prompt import PromptBuilder
 from services.qwen_vl.types import (
     Answer,
     GridReading,
+    ImageFile,
     LensOptions,
     LensReading,
-    Picture,
     Piece,
     Question,
     Reading,
@@ -34,7 +34,7 @@ from services.wire.lens import (
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
-class Wire:
+class Translator:
     """Both directions, for one model."""
 
     def __init__(self, prompts: PromptBuilder, num_layers: int, max_new_tokens: int, card: ModelCard) -> None:
@@ -47,7 +47,7 @@ class Wire:
         """What the engine is asked; ``/v1/answer`` is a conversation of one turn, answered greedily."""
         if isinstance(asked, QwenVLRequest):
             return Question(
-                turns=(Turn("user", (Picture(asked.image), asked.question)),),
+                turns=(Turn("user", (ImageFile(asked.image), asked.question)),),
                 max_new_tokens=asked.max_new_tokens or self._max_new_tokens,
                 lens=_lens_options(asked.lens),
                 min_pixels=asked.min_pixels,
@@ -161,7 +161,7 @@ def _rows(cells: list[Reading], columns: int) -> list[list[Reading]]:
 
 
 def _turn(message: Message) -> Turn:
-    parts = (Picture(part.image_url.url) if isinstance(part, ImagePart) else part.text for part in message.content)
+    parts = (ImageFile(part.image_url.url) if isinstance(part, ImagePart) else part.text for part in message.content)
     return Turn(_ROLES[message.role], tuple(parts))
 
 

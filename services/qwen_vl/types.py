@@ -13,7 +13,7 @@ CacheUse = Literal["hit", "miss"]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class ImageFile:
     """A picture as the bytes of a file: it is decoded only if it was not seen before."""
 
     data: bytes
@@ -24,7 +24,7 @@ class Turn:
     """One turn of a conversation: texts and pictures in their order."""
 
     role: Role
-    parts: tuple[str | Picture, ...]
+    parts: tuple[str | ImageFile, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,10 +135,10 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class ImageSpan:
     """Where a picture stands in the prompt, and how it is cut."""
 
-    picture: Picture
+    picture: ImageFile
     digest: str  # sha256 of the file
     width_px: int  # of the picture as it was sent, upright
     height_px: int

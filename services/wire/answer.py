@@ -44,7 +44,9 @@ ImageBytes = Annotated[
     BeforeValidator(_decode_image),
     WithJsonSchema({"type": "string", "format": "byte", "description": "A data URL, or the bytes in base64."}),
 ]
-Question = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARACTERS)]
+QuestionText = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARACTERS)
+]
 FinishReason = Literal["stop", "length"]
 Cache = Literal["hit", "miss"]
 
@@ -53,7 +55,7 @@ class AnswerRequest(WireRequest):
     """A question about one picture."""
 
     image: ImageBytes
-    question: Question
+    question: QuestionText
     max_new_tokens: int | None = Field(
         default=None, ge=1, le=MAX_NEW_TOKENS, description="Longest answer in tokens; the server's default if null."
     )

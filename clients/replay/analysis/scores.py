@@ -39,7 +39,7 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ScoreRow:
     """The scores of one group of ``n`` answers about ``pictures`` pictures.
 
     ``question`` is the first of them, as an example; ``majority`` is the commonest gold answer, None as a baseline is.
@@ -60,7 +60,7 @@ class Table:
     key: str
     title: str
     detail: bool
-    rows: tuple[Row, ...]
+    rows: tuple[ScoreRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +77,8 @@ class RunReport:
     failed: int
     torn_lines: int
     truncated: int
-    overall: Row | None
-    macro: Row | None
+    overall: ScoreRow | None
+    macro: ScoreRow | None
     tables: tuple[Table, ...]
     failures: tuple[FailureCount, ...]
     latency: LatencyFigures | None
@@ -141,7 +141,7 @@ class _Scorer:
         self._bootstrap = ClusterBootstrap(columns.pictures.codes, seed)
         self._scores = tuple(columns.scores[metric.name] for metric in task.metrics)
 
-    def overall(self) -> Row:
+    def overall(self) -> ScoreRow:
         mask = np.ones(self._columns.n, np.bool_)
         (means,) = self._means([mask])
         return self._row("all", next(iter(self._columns.examples.values()), ""), mask, means)
@@ -152,7 +152,7 @@ class _Scorer:
             if len(groups) > 1:
                 yield Table(grouping.key, grouping.title, grouping.detail, self._rows(grouping, groups))
 
-    def macro(self) -> Row | None:
+    def macro(self) -> ScoreRow | None:
         """Every group's mean weighs alike, however many questions it has; so does its own baseline."""
         grouping = next((entry for entry in self._task.groupings if entry.key == self._task.macro), None)
         groups = self._groups(grouping) if grouping else {}
@@ -167,7 +167,7 @@ class _Scorer:
             limits = share_interval(means[:, place], value, fewest)
             against = float(np.mean([row.scores[place].baseline or 0.0 for row in rows]))
             scores.append(Score(metric.name, value, *limits, against))
-        return Row(f"mean over {len(rows)} types", "", self._columns.n, self._bootstrap.count, None, tuple(scores))
+        return ScoreRow(f"mean over {len(rows)} types", "", self._columns.n, self._bootstrap.count, None, tuple(scores))
 
     def _groups(self, grouping: Grouping) -> dict[str, NDArray[np.bool_]]:
         coded = self._columns.groups[grouping.key]
@@ -175,7 +175,7 @@ class _Scorer:
         names = sorted((coded.names[code] for code in present), key=_order(grouping))
         return {name: coded.codes == coded.names.index(name) for name in names}
 
-    def _rows(self, grouping: Grouping, groups: dict[str, NDArray[np.bool_]]) -> tuple[Row, ...]:
+    def _rows(self, grouping: Grouping, groups: dict[str, NDArray[np.bool_]]) -> tuple[ScoreRow, ...]:
         all_means, example = self._means(list(groups.values())), self._columns.examples
         return tuple(
             self._row(name, example[grouping.key, name], mask, means, baseline=grouping.key != "gold")
@@ -190,7 +190,9 @@ class _Scorer:
             means = totals[:, :, :-1] / totals[:, :, -1:]
         return [means[:, place] for place in range(len(masks))]
 
-    def _row(self, group: str, question: str, mask: NDArray[np.bool_], means: _Floats, *, baseline: bool = True) -> Row:
+    def _row(
+        self, group: str, question: str, mask: NDArray[np.bool_], means: _Floats, *, baseline: bool = True
+    ) -> ScoreRow:
         golds = Counter(zip(self._columns.gold[mask].tolist(), self._columns.type.codes[mask].tolist(), strict=True))
         constant = majority({self._columns.golds[gold]: n for (gold, _), n in golds.items()}) if baseline else None
         pictures = self._bootstrap.clusters_of(mask)
@@ -200,7 +202,7 @@ class _Scorer:
             limits: Interval = share_interval(means[:, place], value, pictures)
             against = None if constant is None else self._baseline(metric.score, constant, golds)
             scores.append(Score(metric.name, value, *limits, against))
-        return Row(group, question, int(mask.sum()), pictures, constant, tuple(scores))
+        return ScoreRow(group, question, int(mask.sum()), pictures, constant, tuple(scores))
 
     def _baseline(self, score: Callable[..., float], constant: str, golds: Counter[tuple[int, int]]) -> float:
         names, types = self._columns.golds, self._columns.type.names

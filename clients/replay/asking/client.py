@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import ValidationError
 
-from clients.replay.asking.images import Picture
+from clients.replay.asking.images import EncodedImage
 from clients.replay.asking.retries import Attempts, ask_patiently, retry_after_s
 from clients.replay.errors import ReplayError
 from clients.replay.run.outcomes import Failure, FailureKind
@@ -85,11 +85,11 @@ class AnswerClient:
             message = f"{self._http.base_url} does not list its model under /v1/models. Is it one of these services?"
             raise ReplayError(message) from error
 
-    async def ask(self, picture: Picture, question: str) -> Attempts:
+    async def ask(self, picture: EncodedImage, question: str) -> Attempts:
         """Ask one question of one picture, and again while the failure is one that passes."""
         return await ask_patiently(partial(self._ask, picture, question), self._options.retries)
 
-    async def _ask(self, picture: Picture, question: str) -> AnswerResponse | Failure:
+    async def _ask(self, picture: EncodedImage, question: str) -> AnswerResponse | Failure:
         prompt = self._options.prompt.replace("{question}", question)
         body = {"image": picture.base64, "question": prompt, **self._fields}
         try:

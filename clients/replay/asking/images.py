@@ -12,7 +12,7 @@ from typing import Final
 from PIL import Image
 
 from clients.replay.run.folder import kept_path
-from clients.replay.tasks.task import PictureSource
+from clients.replay.tasks.task import ImageSource
 
 KEPT_PICTURES: Final = 48
 _KEPT_SIDE_PIXELS: Final = 560
@@ -21,33 +21,33 @@ _BLANK_SIDE_PIXELS: Final = 112
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class EncodedImage:
     """A picture as it is sent: base64 in JSON, and the digest by which a router may find the replica that has it."""
 
     base64: str
     sha256: str
 
     @classmethod
-    def of(cls, content: bytes) -> "Picture":
+    def of(cls, content: bytes) -> "EncodedImage":
         """The picture with these bytes."""
         return cls(base64.b64encode(content).decode("ascii"), hashlib.sha256(content).hexdigest())
 
 
-def blank_picture() -> Picture:
+def blank_picture() -> EncodedImage:
     """A small grey square, for a question whose answer does not matter."""
     buffer = io.BytesIO()
     Image.new("RGB", (_BLANK_SIDE_PIXELS, _BLANK_SIDE_PIXELS), "#d0d0d0").save(buffer, "PNG")
-    return Picture.of(buffer.getvalue())
+    return EncodedImage.of(buffer.getvalue())
 
 
-def keep_pictures(keys: Sequence[str], read: PictureSource, folder: Path, seed: int) -> None:
+def keep_pictures(keys: Sequence[str], read: ImageSource, folder: Path, seed: int) -> None:
     """Put small copies of a seeded choice of the pictures into a folder, so that a report needs nothing but its run."""
     chosen = random.Random(seed).sample(keys, min(KEPT_PICTURES, len(keys)))  # noqa: S311 - a choice, no secret
     for key in sorted(chosen, key=keys.index):  # in the data's order: neighbours may lie in one file
         _keep(key, read, folder)
 
 
-def _keep(key: str, read: PictureSource, folder: Path) -> None:
+def _keep(key: str, read: ImageSource, folder: Path) -> None:
     try:
         content = read(key)
         path = kept_path(folder, hashlib.sha256(content).hexdigest())

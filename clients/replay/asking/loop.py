@@ -4,18 +4,18 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 from clients.replay.asking.client import AnswerClient
-from clients.replay.asking.images import Picture
+from clients.replay.asking.images import EncodedImage
 from clients.replay.asking.retries import Attempts
 from clients.replay.errors import ReplayError
 from clients.replay.run.outcomes import Failed, Failure, FailureKind, Lens, Scored
 from clients.replay.tasks.sample import Sample
-from clients.replay.tasks.task import PictureSource
+from clients.replay.tasks.task import ImageSource
 
 Sink = Callable[[Scored | Failed], None]
 
 
 async def replay(
-    pictures: Iterator[tuple[Sample, ...]], read: PictureSource, client: AnswerClient, concurrency: int, sink: Sink
+    pictures: Iterator[tuple[Sample, ...]], read: ImageSource, client: AnswerClient, concurrency: int, sink: Sink
 ) -> None:
     """Ask every question; ``sink`` gets each outcome as it arrives.
 
@@ -33,15 +33,15 @@ async def replay(
         raise group.exceptions[0] from None
 
 
-async def _work(pictures: Iterator[tuple[Sample, ...]], read: PictureSource, client: AnswerClient, sink: Sink) -> None:
+async def _work(pictures: Iterator[tuple[Sample, ...]], read: ImageSource, client: AnswerClient, sink: Sink) -> None:
     # the workers share one iterator: each takes the next picture when it has done with its last
     for samples in pictures:
         await _ask_picture(samples, read, client, sink)
 
 
-async def _ask_picture(samples: tuple[Sample, ...], read: PictureSource, client: AnswerClient, sink: Sink) -> None:
+async def _ask_picture(samples: tuple[Sample, ...], read: ImageSource, client: AnswerClient, sink: Sink) -> None:
     try:
-        picture = Picture.of(await asyncio.to_thread(read, samples[0].image_key))
+        picture = EncodedImage.of(await asyncio.to_thread(read, samples[0].image_key))
     except OSError as error:
         failure = Failure(kind=FailureKind.PICTURE, message=f"cannot be read: {error.strerror}")
         for turn, sample in enumerate(samples):

@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from clients.replay.analysis.comparison import Comparison, Run, compare
 from clients.replay.analysis.evidence import sentence
-from clients.replay.analysis.scores import Row, RunReport, compute, load_run
+from clients.replay.analysis.scores import RunReport, ScoreRow, compute, load_run
 from clients.replay.errors import ReplayError
 from clients.replay.report import comparison_plots
 from clients.replay.report.page import fill, metrics_of
@@ -20,7 +20,7 @@ class SideBySide:
     """One group's rows, a place per run; None where a run has nothing of the group."""
 
     group: str
-    rows: tuple[Row | None, ...]
+    rows: tuple[ScoreRow | None, ...]
 
 
 def compare_runs(runs: Sequence[Path], out: Path, seed: int) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from clients.replay.analysis.evidence import p_value, signed
-from clients.replay.analysis.scores import Row, RunReport, Score
+from clients.replay.analysis.scores import RunReport, Score, ScoreRow
 from clients.replay.report.examples import Example
 from clients.replay.scoring.metrics import Metric
 
@@ -62,7 +62,7 @@ def fill(template: str, **content: object) -> str:
     return environment.get_template(template).render(**content, style=style).lstrip()
 
 
-def headline(report: RunReport, row: Row) -> Score:
+def headline(report: RunReport, row: ScoreRow) -> Score:
     """The one score that stands for a row."""
     return next(score for score in row.scores if score.metric == report.task.headline.name)
 

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from clients.replay.errors import ReplayError
 from clients.replay.run.record import RunRecord
-from clients.replay.tasks.sample import Problem, ProblemKind
+from clients.replay.tasks.sample import SkippedEntry, SkipReason
 
 NAMED_PROBLEMS: Final = 20  # of each kind, in run.json
 
@@ -75,13 +75,13 @@ class RunFolder:
             message = f"{self.path} cannot be made: {error.strerror}. Name another folder with --out."
             raise ReplayError(message) from error
 
-    def write_problems(self, problems: Iterable[Problem]) -> tuple[tuple[Problem, ...], dict[str, int]]:
+    def write_problems(self, problems: Iterable[SkippedEntry]) -> tuple[tuple[SkippedEntry, ...], dict[str, int]]:
         """Write ``problems.jsonl``, if there are any; give back the first of each kind, and how many of each there are.
 
         Raises:
             ReplayError: it cannot be written.
         """
-        counts, named = Counter[ProblemKind](), list[Problem]()
+        counts, named = Counter[SkipReason](), list[SkippedEntry]()
         draft = self.problems.with_suffix(".jsonl.part")
         try:
             with draft.open("w", encoding="utf-8") as file:

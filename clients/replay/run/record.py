@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from clients.replay.run.machine import Machine
 from clients.replay.tasks.criteria import Selection
-from clients.replay.tasks.sample import Problem
+from clients.replay.tasks.sample import SkippedEntry
 from services.wire.answer import ModelCard
 
 
@@ -76,7 +76,7 @@ class RunRecord(_Record):
     ended: datetime | None = None
     status: RunStatus = RunStatus.RUNNING
     resumed: int = 0
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[SkippedEntry, ...] = ()
     problem_counts: Mapping[str, int] = Field(default_factory=dict)
     load: Load | None = None
 

@@ -9,8 +9,8 @@ import ijson
 
 from clients.replay.errors import ReplayError
 from clients.replay.scoring.gold import as_text
-from clients.replay.tasks.sample import Problem, ProblemKind, Sample
-from clients.replay.tasks.task import PictureSource
+from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason
+from clients.replay.tasks.task import ImageSource
 
 _Item = TypeVar("_Item")
 
@@ -18,19 +18,19 @@ _Item = TypeVar("_Item")
 class EntryError(Exception):
     """An entry that cannot become a sample; ``attempt`` makes it a problem."""
 
-    def __init__(self, kind: ProblemKind, detail: str) -> None:
+    def __init__(self, kind: SkipReason, detail: str) -> None:
         super().__init__(detail)
         self.kind = kind
         self.detail = detail
 
 
-def attempt(read: Callable[[], Sample], where: str) -> Sample | Problem:
+def attempt(read: Callable[[], Sample], where: str) -> Sample | SkippedEntry:
     """A sample, or the problem that the entry standing at ``where`` is."""
     try:
         sample = read()
         _require_sendable(sample)
     except EntryError as error:
-        return Problem(error.kind, where, error.detail)
+        return SkippedEntry(error.kind, where, error.detail)
     return sample
 
 
@@ -40,7 +40,7 @@ def _require_sendable(sample: Sample) -> None:
     try:
         "".join(texts).encode()
     except UnicodeEncodeError:
-        raise EntryError(ProblemKind.BROKEN_ENTRY, "holds half a surrogate pair") from None
+        raise EntryError(SkipReason.BROKEN_ENTRY, "holds half a surrogate pair") from None
 
 
 def read_list(path: Path) -> list[object]:
@@ -52,9 +52,9 @@ def read_list(path: Path) -> list[object]:
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise EntryError(ProblemKind.BROKEN_FILE, f"cannot be read as JSON: {error}") from error
+        raise EntryError(SkipReason.BROKEN_FILE, f"cannot be read as JSON: {error}") from error
     if not isinstance(content, list):
-        raise EntryError(ProblemKind.BROKEN_FILE, "is not a list of questions")
+        raise EntryError(SkipReason.BROKEN_FILE, "is not a list of questions")
     return content
 
 
@@ -80,14 +80,14 @@ def _stream(path: Path, opening: bytes, parse: Callable[[IO[bytes]], Iterator[_I
     try:
         with path.open("rb") as file:
             if not file.read(4096).lstrip().startswith(opening):
-                raise EntryError(ProblemKind.BROKEN_FILE, f"does not begin with {opening.decode()!r}")
+                raise EntryError(SkipReason.BROKEN_FILE, f"does not begin with {opening.decode()!r}")
             file.seek(0)
             yield from parse(file)
     except OSError as error:
-        raise EntryError(ProblemKind.BROKEN_FILE, f"cannot be read: {error.strerror}") from error
+        raise EntryError(SkipReason.BROKEN_FILE, f"cannot be read: {error.strerror}") from error
     except ijson.JSONError as error:
         detail = " ".join(str(error).split()[:12])
-        raise EntryError(ProblemKind.BROKEN_FILE, f"cannot be read as JSON from here on: {detail}") from error
+        raise EntryError(SkipReason.BROKEN_FILE, f"cannot be read as JSON from here on: {detail}") from error
 
 
 def text_field(entry: object, name: str) -> str:
@@ -97,10 +97,10 @@ def text_field(entry: object, name: str) -> str:
         EntryError: the entry is no object, lacks the field, or holds something else or nothing in it.
     """
     if not isinstance(entry, dict):
-        raise EntryError(ProblemKind.BROKEN_ENTRY, "is not an object")
+        raise EntryError(SkipReason.BROKEN_ENTRY, "is not an object")
     value = entry.get(name)
     if not isinstance(value, str | int | float) or not str(value).strip():
-        raise EntryError(ProblemKind.BROKEN_ENTRY, f"has no usable {name!r}")
+        raise EntryError(SkipReason.BROKEN_ENTRY, f"has no usable {name!r}")
     return str(value)
 
 
@@ -115,6 +115,6 @@ def require_folder(data: Path) -> None:
         raise ReplayError(message)
 
 
-def folder_pictures(data: Path) -> PictureSource:
+def folder_pictures(data: Path) -> ImageSource:
     """Pictures that lie as files in the data folder; the key is the path there."""
     return lambda key: (data / key).read_bytes()

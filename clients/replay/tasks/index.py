@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from clients.replay.scoring.gold import AnswerType
-from clients.replay.tasks.sample import Problem, ProblemKind, Sample
+from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason
 
 _SCHEMA: Final = """
     PRAGMA journal_mode = OFF;
@@ -37,7 +37,9 @@ class SampleIndex:
     A second sample of one id becomes a problem.
     """
 
-    def __init__(self, entries: Iterable[Sample | Problem], wanted: Callable[[Sample], bool] = lambda _: True) -> None:
+    def __init__(
+        self, entries: Iterable[Sample | SkippedEntry], wanted: Callable[[Sample], bool] = lambda _: True
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="replay-")
         self._db = sqlite3.connect(Path(self._folder.name) / "index.sqlite", isolation_level=None)
         self._db.executescript(_SCHEMA)
@@ -63,10 +65,10 @@ class SampleIndex:
         self._db.close()
         self._folder.cleanup()
 
-    def _fill(self, entries: Iterable[Sample | Problem], wanted: Callable[[Sample], bool]) -> None:
+    def _fill(self, entries: Iterable[Sample | SkippedEntry], wanted: Callable[[Sample], bool]) -> None:
         self._db.execute("BEGIN")
         for entry in entries:
-            if isinstance(entry, Problem):
+            if isinstance(entry, SkippedEntry):
                 self._note(entry)
             elif wanted(entry):
                 self._add(entry)
@@ -75,7 +77,7 @@ class SampleIndex:
         self._db.execute("CREATE INDEX by_picture ON samples (picture, place)")
         self._db.execute("COMMIT")
 
-    def _note(self, problem: Problem) -> None:
+    def _note(self, problem: SkippedEntry) -> None:
         where, detail = (text.encode("utf-8", "backslashreplace").decode() for text in (problem.where, problem.detail))
         self._db.execute("INSERT INTO problems VALUES (?, ?, ?)", (problem.kind.value, where, detail))
 
@@ -87,7 +89,7 @@ class SampleIndex:
             (sample.id, told, sample.image_key),
         )
         if not added.rowcount:
-            self._note(Problem(ProblemKind.DUPLICATE_ID, sample.id, "an earlier question has this id"))
+            self._note(SkippedEntry(SkipReason.DUPLICATE_ID, sample.id, "an earlier question has this id"))
 
     def questions(self) -> int:
         """How many questions are left."""
@@ -97,10 +99,10 @@ class SampleIndex:
         """How many pictures the questions that are left are about."""
         return self._number("SELECT COUNT(DISTINCT picture) FROM samples")
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[SkippedEntry]:
         """Everything that cannot be asked, in the order it was met."""
         for kind, where, detail in self._db.execute("SELECT kind, place, detail FROM problems ORDER BY rowid"):
-            yield Problem(ProblemKind(kind), where, detail)
+            yield SkippedEntry(SkipReason(kind), where, detail)
 
     def samples(self) -> Iterator[Sample]:
         """The questions that are left, picture by picture."""

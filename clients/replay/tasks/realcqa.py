@@ -26,7 +26,7 @@ from clients.replay.tasks.entries import (
     text_field,
 )
 from clients.replay.tasks.realcqa_answers import gold_of, type_of
-from clients.replay.tasks.sample import Problem, ProblemKind, Sample, Split
+from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason, Split
 from clients.replay.tasks.task import ANSWER_TYPE, Grouping, Task
 
 TEST_LIST: Final = "test_filenames.txt"
@@ -47,7 +47,7 @@ class _Charts:
     annotations: Mapping[str, Path]
 
 
-def scan(data: Path, split: Split) -> Iterator[Sample | Problem]:
+def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
     """The questions of one split, chart by chart.
 
     Raises:
@@ -85,23 +85,23 @@ def _test_stems(data: Path, split: Split) -> Mapping[str, None]:
 
 def _scan_folders(
     charts: _Charts, files: Mapping[str, Path], listed: Mapping[str, None], split: Split
-) -> Iterator[Sample | Problem]:
+) -> Iterator[Sample | SkippedEntry]:
     stems = listed if split == "test" else [stem for stem in files if split == "all" or stem not in listed]
     for stem in stems:
         path = files.get(stem)
         if path is None:
-            yield Problem(ProblemKind.MISSING_QUESTIONS, stem, f"is in {TEST_LIST}, but has no QA file")
+            yield SkippedEntry(SkipReason.MISSING_QUESTIONS, stem, f"is in {TEST_LIST}, but has no QA file")
             continue
         where = path.relative_to(charts.data).as_posix()
         try:
             blocks = read_list(path)
         except EntryError as error:
-            yield Problem(error.kind, where, error.detail)
+            yield SkippedEntry(error.kind, where, error.detail)
         else:
             yield from _scan_chart(blocks, stem, where, charts)
 
 
-def _scan_merged(charts: _Charts, listed: Mapping[str, None], split: Split) -> Iterator[Sample | Problem]:
+def _scan_merged(charts: _Charts, listed: Mapping[str, None], split: Split) -> Iterator[Sample | SkippedEntry]:
     seen = set()
     try:
         for stem, blocks in stream_object(charts.data / MERGED):
@@ -111,15 +111,15 @@ def _scan_merged(charts: _Charts, listed: Mapping[str, None], split: Split) -> I
             if isinstance(blocks, list):
                 yield from _scan_chart(blocks, stem, f"{MERGED}:{stem}", charts)
             else:
-                yield Problem(ProblemKind.BROKEN_ENTRY, f"{MERGED}:{stem}", "is not a list of questions")
+                yield SkippedEntry(SkipReason.BROKEN_ENTRY, f"{MERGED}:{stem}", "is not a list of questions")
     except EntryError as error:
-        yield Problem(error.kind, MERGED, error.detail)
+        yield SkippedEntry(error.kind, MERGED, error.detail)
     if split == "test":
         for stem in [stem for stem in listed if stem not in seen]:
-            yield Problem(ProblemKind.MISSING_QUESTIONS, stem, f"is in {TEST_LIST}, but not in {MERGED}")
+            yield SkippedEntry(SkipReason.MISSING_QUESTIONS, stem, f"is in {TEST_LIST}, but not in {MERGED}")
 
 
-def _scan_chart(blocks: list[object], stem: str, where: str, charts: _Charts) -> Iterator[Sample | Problem]:
+def _scan_chart(blocks: list[object], stem: str, where: str, charts: _Charts) -> Iterator[Sample | SkippedEntry]:
     chart_type = _chart_type(charts.annotations.get(stem))
     for position, block in enumerate(blocks):
         yield attempt(partial(_sample, block, stem, charts, chart_type), f"{where}#{position}")
@@ -129,7 +129,7 @@ def _sample(block: object, stem: str, charts: _Charts, chart_type: str | None) -
     qa_id, question = text_field(block, "qa_id"), text_field(block, "question")
     image = charts.images.get(stem)
     if image is None:
-        raise EntryError(ProblemKind.MISSING_IMAGE, f"no picture {stem} in any images folder")
+        raise EntryError(SkipReason.MISSING_IMAGE, f"no picture {stem} in any images folder")
     taxonomy = text_field(block, "taxonomy id")
     answer_type = type_of(text_field(block, "answer_type"))
     labels = {"kind": _KINDS.get(taxonomy[:1], "other"), "taxonomy": taxonomy}

@@ -6,7 +6,7 @@ from typing import Final
 from clients.replay.scoring.gold import AnswerType, Gold
 from clients.replay.scoring.lists import split as split_list
 from clients.replay.tasks.entries import EntryError, text_field
-from clients.replay.tasks.sample import ProblemKind
+from clients.replay.tasks.sample import SkipReason
 
 _TYPES: Final = {
     "string": AnswerType.STRING,
@@ -27,7 +27,7 @@ def type_of(name: str) -> AnswerType:
     try:
         return _TYPES[name.strip().lower()]
     except KeyError:
-        raise EntryError(ProblemKind.UNKNOWN_ANSWER_TYPE, f"answer_type {name!r}") from None
+        raise EntryError(SkipReason.UNKNOWN_ANSWER_TYPE, f"answer_type {name!r}") from None
 
 
 def gold_of(block: object, answer_type: AnswerType) -> Gold:
@@ -42,7 +42,7 @@ def gold_of(block: object, answer_type: AnswerType) -> Gold:
         return text_field({"answer": answer[0]} if answer and len(answer) == 1 else block, "answer")
     items = _items(answer) if answer is not None else _written_items(text_field(block, "answer"))
     if not items:
-        raise EntryError(ProblemKind.BROKEN_ENTRY, "has an empty list as 'answer'")
+        raise EntryError(SkipReason.BROKEN_ENTRY, "has an empty list as 'answer'")
     return items
 
 

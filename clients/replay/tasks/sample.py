@@ -26,7 +26,7 @@ class Sample:
     labels: Mapping[str, str] = field(default_factory=dict)
 
 
-class ProblemKind(StrEnum):
+class SkipReason(StrEnum):
     """Why an entry of a data set cannot be asked."""
 
     MISSING_IMAGE = "missing image"
@@ -38,9 +38,9 @@ class ProblemKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class SkippedEntry:
     """An entry that was left out: of what kind, where it stands, and what is wrong with it."""
 
-    kind: ProblemKind
+    kind: SkipReason
     where: str
     detail: str

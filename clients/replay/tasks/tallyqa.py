@@ -16,13 +16,13 @@ from clients.replay.scoring.han import holds_han
 from clients.replay.scoring.metrics import COUNT_ACCURACY, EXACT_MATCH
 from clients.replay.tasks import tallyqa_parquet as parquet
 from clients.replay.tasks.entries import EntryError, attempt, folder_pictures, require_folder, stream_list, text_field
-from clients.replay.tasks.sample import Problem, ProblemKind, Sample, Split
-from clients.replay.tasks.task import Grouping, PictureSource, Task
+from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason, Split
+from clients.replay.tasks.task import Grouping, ImageSource, Task
 
 _SIMPLE_FIELDS: Final = ("issimple", "is_simple")  # the authors' name, and the hub's
 
 
-def scan(data: Path, split: Split) -> Iterator[Sample | Problem]:
+def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
     """The questions of one split, in the order of its file.
 
     Raises:
@@ -40,13 +40,13 @@ def scan(data: Path, split: Split) -> Iterator[Sample | Problem]:
     raise ReplayError(message)
 
 
-def pictures(data: Path) -> PictureSource:
+def pictures(data: Path) -> ImageSource:
     """The pictures of a data folder: files, or rows of its parquet files."""
     file, row = folder_pictures(data), parquet.pictures(data)
     return lambda key: row(key) if parquet.is_row(key) else file(key)
 
 
-def _scan_list(path: Path, data: Path) -> Iterator[Sample | Problem]:
+def _scan_list(path: Path, data: Path) -> Iterator[Sample | SkippedEntry]:
     is_file, position = cache(Path.is_file), 0  # a picture has several questions
     try:
         for entry in stream_list(path):
@@ -56,21 +56,21 @@ def _scan_list(path: Path, data: Path) -> Iterator[Sample | Problem]:
         if not position:
             message = f"{path} {error.detail}. TallyQA's folder holds train.json and test.json."
             raise ReplayError(message) from error
-        yield Problem(error.kind, f"{path.name}#{position}", error.detail)
+        yield SkippedEntry(error.kind, f"{path.name}#{position}", error.detail)
 
 
 def _sample(entry: object, data: Path, is_file: Callable[[Path], bool]) -> Sample:
     key = PurePosixPath(text_field(entry, "image"))
     if key.is_absolute() or ".." in key.parts:
-        raise EntryError(ProblemKind.BROKEN_ENTRY, f"'image' {key} leads out of the data folder")
+        raise EntryError(SkipReason.BROKEN_ENTRY, f"'image' {key} leads out of the data folder")
     if not is_file(data / key):
-        raise EntryError(ProblemKind.MISSING_IMAGE, f"no picture {key}")
+        raise EntryError(SkipReason.MISSING_IMAGE, f"no picture {key}")
     return _counting(entry, text_field(entry, "question_id"), str(key))
 
 
-def _scan_parquet(shards: tuple[Path, ...], data: Path) -> Iterator[Sample | Problem]:
+def _scan_parquet(shards: tuple[Path, ...], data: Path) -> Iterator[Sample | SkippedEntry]:
     for row in parquet.rows(shards, data):
-        if isinstance(row, Problem):
+        if isinstance(row, SkippedEntry):
             yield row
             continue
         for position, entry in enumerate(row.entries):
@@ -96,7 +96,7 @@ def _count(answer: str) -> str:
     except ValueError:
         count = -1
     if count < 0:
-        raise EntryError(ProblemKind.UNKNOWN_ANSWER_TYPE, f"answer {answer!r} is no count")
+        raise EntryError(SkipReason.UNKNOWN_ANSWER_TYPE, f"answer {answer!r} is no count")
     return str(count)
 
 

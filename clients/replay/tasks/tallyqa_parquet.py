@@ -15,15 +15,15 @@ from types import ModuleType
 from typing import Any, Final
 
 from clients.replay.errors import ReplayError
-from clients.replay.tasks.sample import Problem, ProblemKind, Split
-from clients.replay.tasks.task import PictureSource
+from clients.replay.tasks.sample import SkippedEntry, SkipReason, Split
+from clients.replay.tasks.task import ImageSource
 
 _ROWS_AT_A_TIME: Final = 64
 _GROUPS_KEPT: Final = 4  # workers read neighbouring pictures
 
 
 @dataclass(frozen=True, slots=True)
-class PictureRow:
+class ParquetRow:
     """A picture's key and its questions."""
 
     key: str
@@ -40,7 +40,7 @@ def is_row(key: str) -> bool:
     return ".parquet#" in key
 
 
-def rows(files: tuple[Path, ...], data: Path) -> Iterator[PictureRow | Problem]:
+def rows(files: tuple[Path, ...], data: Path) -> Iterator[ParquetRow | SkippedEntry]:
     """Every picture with its questions, without its pixels.
 
     Raises:
@@ -53,13 +53,15 @@ def rows(files: tuple[Path, ...], data: Path) -> Iterator[PictureRow | Problem]:
             with parquet.ParquetFile(path) as file:
                 for batch in file.iter_batches(_ROWS_AT_A_TIME, columns=["qa"]):
                     for entries in batch.column("qa").to_pylist():
-                        yield PictureRow(f"{where}#{row}", entries or [])
+                        yield ParquetRow(f"{where}#{row}", entries or [])
                         row += 1
         except (arrow_error, OSError, KeyError) as error:
-            yield Problem(ProblemKind.BROKEN_FILE, f"{where}#{row}", f"cannot be read as parquet from here on: {error}")
+            yield SkippedEntry(
+                SkipReason.BROKEN_FILE, f"{where}#{row}", f"cannot be read as parquet from here on: {error}"
+            )
 
 
-def pictures(data: Path) -> PictureSource:
+def pictures(data: Path) -> ImageSource:
     """Reads a picture by its key, ``FILE#ROW``; a row group is read once for the pictures of it that follow."""
     groups = lru_cache(_GROUPS_KEPT)(_read_group)
     lock = threading.Lock()

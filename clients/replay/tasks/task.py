@@ -7,9 +7,9 @@ from typing import Final
 
 from clients.replay.scoring.gold import AnswerType
 from clients.replay.scoring.metrics import Metric
-from clients.replay.tasks.sample import Problem, Sample, Split
+from clients.replay.tasks.sample import Sample, SkippedEntry, Split
 
-PictureSource = Callable[[str], bytes]
+ImageSource = Callable[[str], bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Task:
     name: str
     title: str
     splits: tuple[Split, ...]
-    scan: Callable[[Path, Split], Iterator[Sample | Problem]]
-    pictures: Callable[[Path], PictureSource]
+    scan: Callable[[Path, Split], Iterator[Sample | SkippedEntry]]
+    pictures: Callable[[Path], ImageSource]
     headline: Metric
     verdict: Metric
     metrics: tuple[Metric, ...]

@@ -21,7 +21,7 @@ _GONE = 499
 _DEFECT = 500
 
 
-class Visit:
+class RequestScope:
     """Counts a request in flight from enter to exit, and its status once it has one."""
 
     def __init__(self, metrics: Metrics, route: str, prefix: str) -> None:

@@ -16,7 +16,7 @@ from services.common.http.chat_responses import Chunks, completion, cut_at_stop,
 from services.common.http.error_handlers import problem
 from services.common.http.metrics import Metrics
 from services.common.http.openapi import body_schema, nested_schemas
-from services.common.http.request_scope import HeldStream, Visit
+from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
 from services.common.worker.messages import Delta, Job, Reply
 from services.common.worker.transport import Queue, replies
@@ -28,7 +28,7 @@ from services.wire.errors import ErrorEnvelope, NotReadyError, ServiceError
 
 
 @dataclass(frozen=True, slots=True)
-class Wire:
+class RequestTypes:
     """What a service takes on its two routes."""
 
     answer: type[AnswerRequest]
@@ -39,7 +39,7 @@ class Routes:
     """Handlers of one service; ``ready`` asks whether the model can answer."""
 
     def __init__(
-        self, settings: ServerSettings, card: ModelCard, wire: Wire, queue: Queue, ready: Callable[[], bool]
+        self, settings: ServerSettings, card: ModelCard, wire: RequestTypes, queue: Queue, ready: Callable[[], bool]
     ) -> None:
         self.settings = settings
         self.card = card
@@ -84,42 +84,42 @@ class Routes:
 
     async def answer(self, request: Request) -> Response:
         """Answer a question about the picture that comes with it, as JSON or as a multipart form."""
-        with Visit(self.metrics, "/v1/answer", "ans") as visit:
+        with RequestScope(self.metrics, "/v1/answer", "ans") as scope:
             try:
                 asked = await read_request(request, self.wire.answer, self.settings.max_body_bytes)
                 self._probe([asked.image])
-                async with aclosing(self._replies(visit, asked)) as coming:
+                async with aclosing(self._replies(scope, asked)) as coming:
                     end = [_checked(reply) async for reply in coming][-1]
             except ServiceError as error:
-                return visit.refused(error)
+                return scope.refused(error)
             assert isinstance(end, AnswerResponse)  # noqa: S101 replies end with an answer
-            body = visit.answered(end).model_dump_json()
-            return Response(body, media_type="application/json", headers=visit.headers)
+            body = scope.answered(end).model_dump_json()
+            return Response(body, media_type="application/json", headers=scope.headers)
 
     async def chat(self, request: Request) -> Response:
         """Answer the last turn of a conversation, whole or as a stream of events."""
         async with AsyncExitStack() as stack:
-            visit = stack.enter_context(Visit(self.metrics, "/v1/chat/completions", "chatcmpl"))
+            scope = stack.enter_context(RequestScope(self.metrics, "/v1/chat/completions", "chatcmpl"))
             try:
                 asked = await read_request(request, self.wire.chat, self.settings.max_body_bytes)
                 self._probe(asked.pictures)
                 coming = await stack.enter_async_context(
-                    aclosing(self._replies(visit, asked.for_worker(), in_pieces=asked.wants_pieces))
+                    aclosing(self._replies(scope, asked.for_worker(), in_pieces=asked.wants_pieces))
                 )
                 first = _checked(await anext(coming))  # an error before the first piece has a status of its own
                 if asked.stream:
-                    events = self._events(visit, asked, first, coming)
-                    return HeldStream(events, stack.pop_all(), visit.headers)
+                    events = self._events(scope, asked, first, coming)
+                    return HeldStream(events, stack.pop_all(), scope.headers)
                 scores: list[TokenLogprob] = []
                 end = first
                 while isinstance(end, Delta):
                     scores += end.logprobs
                     end = _checked(await anext(coming))
             except ServiceError as error:
-                return visit.refused(error)
-            response = visit.answered(_cut(end, asked))
+                return scope.refused(error)
+            response = scope.answered(_cut(end, asked))
             body = completion(response, scores if asked.wants_scores else None).model_dump_json()
-            return Response(body, media_type="application/json", headers=visit.headers)
+            return Response(body, media_type="application/json", headers=scope.headers)
 
     async def models(self) -> ModelList:
         """The one model of this service, as OpenAI lists models."""
@@ -144,15 +144,17 @@ class Routes:
         for picture in pictures:
             images.probe(picture, self.settings.max_image_bytes, self.settings.max_image_pixels)
 
-    def _replies(self, visit: Visit, asked: WireRequest, *, in_pieces: bool = False) -> AsyncGenerator[Reply, None]:
+    def _replies(
+        self, scope: RequestScope, asked: WireRequest, *, in_pieces: bool = False
+    ) -> AsyncGenerator[Reply, None]:
         timeout_s = self.settings.timeout_s
-        job = Job(visit.id, asked, time.monotonic(), visit.started_s + timeout_s, timeout_s, in_pieces)
+        job = Job(scope.id, asked, time.monotonic(), scope.started_s + timeout_s, timeout_s, in_pieces)
         return replies(self.queue, job)
 
     async def _events(
-        self, visit: Visit, asked: ChatRequest, first: Reply, coming: AsyncIterator[Reply]
+        self, scope: RequestScope, asked: ChatRequest, first: Reply, coming: AsyncIterator[Reply]
     ) -> AsyncIterator[bytes]:
-        chunks = Chunks(visit.id, self.card.id, self.card.variant)
+        chunks = Chunks(scope.id, self.card.id, self.card.variant)
         yield chunks.first()
         reply = first
         try:
@@ -160,10 +162,10 @@ class Routes:
                 yield chunks.delta(reply)
                 reply = _checked(await anext(coming))
         except ServiceError as error:
-            visit.refused(error)
+            scope.refused(error)
             yield error_event(error)
             return
-        yield chunks.last(visit.answered(_cut(reply, asked)), usage=asked.wants_usage)
+        yield chunks.last(scope.answered(_cut(reply, asked)), usage=asked.wants_usage)
 
 
 def _checked(reply: Reply) -> Delta | AnswerResponse:

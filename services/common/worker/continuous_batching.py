@@ -19,7 +19,7 @@ _STOP = (None, None, None, None)
 _IDLE_S = 1.0
 
 
-class Stepping(Protocol):
+class ContinuousBatchingAPI(Protocol):
     """What the loop needs of a ``LitAPI``."""
 
     max_batch_size: int
@@ -34,10 +34,10 @@ class Stepping(Protocol):
         """Forget every job, after a defect."""
 
 
-class StepLoop(LitLoop):  # type: ignore[misc]  # LitServe has no type hints
+class ContinuousBatchingLoop(LitLoop):  # type: ignore[misc]  # LitServe has no type hints
     """Takes up at most ``max_batch_size`` jobs at a time, one between two steps."""
 
-    def __call__(self, lit_api: Stepping, _device: str, _worker: int, *rest: Any) -> None:
+    def __call__(self, lit_api: ContinuousBatchingAPI, _device: str, _worker: int, *rest: Any) -> None:
         """Run until LitServe says stop."""
         request_queue, self._transport, *_ = rest
         self._senders: dict[str, int] = {}  # job id to the HTTP process that waits
@@ -51,7 +51,7 @@ class StepLoop(LitLoop):  # type: ignore[misc]  # LitServe has no type hints
             if self._senders:
                 self._step(lit_api)
 
-    def _begin(self, api: Stepping, entry: tuple[int, str, float, Job[Any]]) -> None:
+    def _begin(self, api: ContinuousBatchingAPI, entry: tuple[int, str, float, Job[Any]]) -> None:
         sender, job_id, _, job = entry
         self._senders[job_id] = sender
         try:
@@ -61,7 +61,7 @@ class StepLoop(LitLoop):  # type: ignore[misc]  # LitServe has no type hints
             _log.exception("defect on job %s", job_id)
             self._fail(job_id, error)
 
-    def _step(self, api: Stepping) -> None:
+    def _step(self, api: ContinuousBatchingAPI) -> None:
         try:
             for job_id, reply in api.step():
                 self._send(job_id, reply)

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 
 from services.matcha.attention import Int8Attention
-from services.matcha.decoding import Arrays, Graph, GraphModel, Shape
+from services.matcha.decoding import Arrays, Graph, GraphModel, ModelShape
 from services.matcha.onnx_names import ENCODER, ENCODER_PIECES
 
 _PATCHES_INPUT: Final = "flattened_patches"
@@ -60,7 +60,7 @@ class EncoderInPieces:
 def load(folder: Path, threads: int) -> GraphModel:
     """The model in an artifact folder, or in one that ``optimum-cli export onnx`` wrote."""
     pieces = sorted(folder.glob(ENCODER_PIECES))
-    shape = Shape.read(folder)
+    shape = ModelShape.read(folder)
 
     def graph(path: Path) -> Graph:
         if path.name == ENCODER and pieces:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from services.matcha.attention import Int8Attention
 from services.matcha.backends.openvino_attention import attend_in_int8
-from services.matcha.decoding import Arrays, Graph, GraphModel, Shape
+from services.matcha.decoding import Arrays, Graph, GraphModel, ModelShape
 from services.matcha.onnx_names import ENCODER, ONNX, OPENVINO
 
 Precision = Literal["bf16", "f32"]
@@ -48,7 +48,7 @@ class OpenVinoGraph:
         if self._inputs[name].get_element_type() != ov.Type.bf16:
             return array
         bits = array if array.size else array.astype(np.float16)  # the past of an answer without a token has no bits
-        return ov.Tensor(bits, ov.Shape(bits.shape), ov.Type.bf16)
+        return ov.Tensor(bits, ov.ModelShape(bits.shape), ov.Type.bf16)
 
 
 def load(folder: Path, threads: int) -> GraphModel:
@@ -57,7 +57,7 @@ def load(folder: Path, threads: int) -> GraphModel:
     precision: Precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
     own_format = (folder / ENCODER).with_suffix(OPENVINO).is_file()
-    shape = Shape.read(folder)
+    shape = ModelShape.read(folder)
 
     def graph(path: Path) -> Graph:
         model = read(core, path)

@@ -31,7 +31,7 @@ Tensors = tuple[torch.Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Graph:
+class GraphExport:
     """What to export: a module, example inputs by name, the dynamic axes of each, and the names of its outputs."""
 
     name: str
@@ -42,7 +42,7 @@ class Graph:
 
 
 @torch.no_grad()  # with gradients, attention would be taken apart
-def export(graph: Graph, folder: Path, weights: "WeightsFile") -> None:
+def export(graph: GraphExport, folder: Path, weights: "WeightsFile") -> None:
     """Write one graph into a folder, its weights into the file that all graphs of the folder share."""
     examples = tuple(tensor.clone() for tensor in graph.inputs.values())  # one tensor twice would be one input
     program = torch.onnx.export(
@@ -63,7 +63,7 @@ def export(graph: Graph, folder: Path, weights: "WeightsFile") -> None:
     ir.save(program.model, folder / graph.name)
 
 
-def graphs(model: Pix2StructForConditionalGeneration) -> Iterator[Graph]:
+def graphs(model: Pix2StructForConditionalGeneration) -> Iterator[GraphExport]:
     """The four graphs of a model in evaluation mode with SDPA attention."""
     text = model.config.text_config
     layers, batch, patches, past = text.num_layers, {0: "batch_size"}, "encoder_sequence_length", "past_length"
@@ -71,7 +71,7 @@ def graphs(model: Pix2StructForConditionalGeneration) -> Iterator[Graph]:
     seen = torch.zeros(_BATCH, _PATCHES, text.hidden_size)
     ids = torch.ones(_BATCH, _PAST, dtype=torch.long)
     masked, written = {**batch, 1: patches}, {**batch, 1: "decoder_sequence_length"}
-    yield Graph(
+    yield GraphExport(
         ENCODER,
         Encoder(model),
         {"flattened_patches": torch.ones(_BATCH, _PATCHES, ROW_LENGTH), "attention_mask": mask},
@@ -79,8 +79,8 @@ def graphs(model: Pix2StructForConditionalGeneration) -> Iterator[Graph]:
         ["last_hidden_state"],
     )
     cross = past_names("present", layers, "encoder")
-    yield Graph(CROSS_ATTENTION, CrossAttention(model), {"encoder_hidden_states": seen}, [masked], cross)
-    yield Graph(
+    yield GraphExport(CROSS_ATTENTION, CrossAttention(model), {"encoder_hidden_states": seen}, [masked], cross)
+    yield GraphExport(
         DECODER,
         FirstStep(model),
         {"encoder_attention_mask": mask, "input_ids": ids, "attention_mask": ids, "encoder_hidden_states": seen},
@@ -90,7 +90,7 @@ def graphs(model: Pix2StructForConditionalGeneration) -> Iterator[Graph]:
     lengths = {"decoder": _PAST, "encoder": _PATCHES}
     names = past_names("past_key_values", layers, "decoder", "encoder")
     states = {name: torch.zeros(_BATCH, text.num_heads, lengths[name.split(".")[2]], text.d_kv) for name in names}
-    yield Graph(
+    yield GraphExport(
         DECODER_WITH_PAST,
         NextStep(model),
         {
@@ -219,7 +219,7 @@ class NextStep(nn.Module):
         return (logits, *(state for layer in own.layers for state in (layer.keys, layer.values)))
 
 
-def _tidy(model: ir.Model, graph: Graph) -> None:
+def _tidy(model: ir.Model, graph: GraphExport) -> None:
     """Name the dynamic axes, and drop the exporter's notes, which are larger than the graph and hold paths."""
     for value, axes in zip(model.graph.inputs, graph.axes, strict=True):
         if value.shape is not None:

@@ -21,7 +21,7 @@ _MEASURED_ELEMENTS = 1 << 20
 processor's cache and takes twice as long."""
 
 
-class Lens:
+class LogitLens:
     """Final norm and output head of a model."""
 
     def __init__(self, norm: nn.Module, head: nn.Linear, chunk_elements: int = _CHUNK_ELEMENTS) -> None:

@@ -2,8 +2,8 @@
 
 import torch
 
-from services.qwen_vl.lens.readout import Lens, measure
-from services.qwen_vl.types import GridReading, LensOptions, LensReading, Reading, Slot, StepReading
+from services.qwen_vl.lens.readout import LogitLens, measure
+from services.qwen_vl.types import GridReading, ImageSpan, LensOptions, LensReading, Reading, StepReading
 
 _NO_ANSWER = 0
 """A picture's token answers nothing; its readings' answer fields are passed over."""
@@ -12,7 +12,9 @@ _NO_ANSWER = 0
 class Trace:
     """The lens of one answer: ``layers`` are those to read, ascending, and ``track`` the ids to follow."""
 
-    def __init__(self, lens: Lens, options: LensOptions, layers: tuple[int, ...], last: int, track: list[int]) -> None:
+    def __init__(
+        self, lens: LogitLens, options: LensOptions, layers: tuple[int, ...], last: int, track: list[int]
+    ) -> None:
         self.options = options
         self._lens = lens
         self._layers = layers
@@ -21,7 +23,7 @@ class Trace:
         self._token_ids: list[int] = []
         self._inner: list[torch.Tensor] = []  # per step (layers but the last, hidden)
         self._own: list[Reading] = []  # the last layer's, per step, if it is wanted
-        self._pictures: list[tuple[Slot, torch.Tensor]] = []  # (layers, tokens, hidden)
+        self._pictures: list[tuple[ImageSpan, torch.Tensor]] = []  # (layers, tokens, hidden)
 
     @property
     def wants_step(self) -> bool:
@@ -37,9 +39,9 @@ class Trace:
             answer = torch.tensor([token_id], device=logits.device)
             self._own += measure(logits[None], answer, self.options.top_k, self._track.to(logits.device))
 
-    def add_picture(self, slot: Slot, states: list[torch.Tensor]) -> None:
+    def add_picture(self, span: ImageSpan, states: list[torch.Tensor]) -> None:
         """Take raw states (tokens, hidden) of every layer where a picture stands."""
-        self._pictures.append((slot, torch.stack([states[layer] for layer in self._layers])))
+        self._pictures.append((span, torch.stack([states[layer] for layer in self._layers])))
 
     def read(self, merge: int) -> LensReading:
         """Project everything that was taken; ``merge`` patches along a side make one token."""
@@ -63,14 +65,14 @@ class Trace:
             steps.append(StepReading(token_id, layers + self._own[number : number + 1]))
         return steps
 
-    def _grid(self, slot: Slot, states: torch.Tensor, merge: int) -> GridReading:
+    def _grid(self, span: ImageSpan, states: torch.Tensor, merge: int) -> GridReading:
         flat = states.flatten(0, 1)  # (layers · tokens, hidden)
         answers = torch.full((len(flat),), _NO_ANSWER, device=flat.device)
         readings = list(self._lens.read(flat, answers, 1, self._track.to(flat.device)))
         return GridReading(
-            width_px=slot.width_px,
-            height_px=slot.height_px,
-            rows=slot.grid[0] // merge,
-            columns=slot.grid[1] // merge,
-            layers=[readings[at : at + slot.tokens] for at in range(0, len(readings), slot.tokens)],
+            width_px=span.width_px,
+            height_px=span.height_px,
+            rows=span.grid[0] // merge,
+            columns=span.grid[1] // merge,
+            layers=[readings[at : at + span.tokens] for at in range(0, len(readings), span.tokens)],
         )

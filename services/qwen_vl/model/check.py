@@ -5,11 +5,11 @@ import io
 import torch
 from PIL import Image
 
-from services.qwen_vl.lens.readout import Lens
+from services.qwen_vl.lens.readout import LogitLens
 from services.qwen_vl.model.network import Network
 from services.qwen_vl.model.prompt import PromptBuilder
 from services.qwen_vl.settings import Variant
-from services.qwen_vl.types import Picture, Question, Turn
+from services.qwen_vl.types import ImageFile, Question, Turn
 
 _TOLERANCE: dict[Variant, float] = {"fp32": 1e-4}
 _TOLERANCE_16_BIT = 2e-2
@@ -21,7 +21,7 @@ class LensMismatchError(Exception):
 
 
 @torch.inference_mode()
-def check_lens(network: Network, lens: Lens, prompts: PromptBuilder, variant: Variant) -> None:
+def check_lens(network: Network, lens: LogitLens, prompts: PromptBuilder, variant: Variant) -> None:
     """Compare the lens with transformers' own forward pass on a small picture.
 
     Raises:
@@ -29,9 +29,9 @@ def check_lens(network: Network, lens: Lens, prompts: PromptBuilder, variant: Va
             not the one that transformers calls by that number.
     """
     prompt = prompts.build(_question())
-    pixels = prompts.pixels(prompt.slots[0])
+    pixels = prompts.pixels(prompt.spans[0])
     _, logits, states = network.prefill(
-        prompt, [network.encode(pixels, prompt.slots[0].grid)], None, [prompt.tokens - 1]
+        prompt, [network.encode(pixels, prompt.spans[0].grid)], None, [prompt.tokens - 1]
     )
     plain = network.model(
         input_ids=prompt.input_ids.to(network.device),
@@ -51,7 +51,7 @@ def check_lens(network: Network, lens: Lens, prompts: PromptBuilder, variant: Va
 def _question() -> Question:
     buffer = io.BytesIO()
     Image.new("RGB", (56, 56), "grey").save(buffer, "PNG")
-    return Question((Turn("user", (Picture(buffer.getvalue()), "?")),), max_new_tokens=1)
+    return Question((Turn("user", (ImageFile(buffer.getvalue()), "?")),), max_new_tokens=1)
 
 
 def _compare(what: str, expected: torch.Tensor, actual: torch.Tensor, tolerance: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 _INCOMPLETE = "\ufffd"
 
 
-class AnswerText:
+class Detokenizer:
     """Tokens to text. What could be the start of a stop string, or is part of a character, is held back."""
 
     def __init__(self, decode: Callable[[list[int]], str], stops: tuple[str, ...]) -> None:

@@ -3,10 +3,10 @@
 import torch
 
 from services.qwen_vl.lens.trace import Trace
-from services.qwen_vl.model.detokenizer import AnswerText
-from services.qwen_vl.model.network import Row
+from services.qwen_vl.model.detokenizer import Detokenizer
+from services.qwen_vl.model.network import Sequence
 from services.qwen_vl.model.prompt import Prompt
-from services.qwen_vl.model.sampling import Picker
+from services.qwen_vl.model.sampling import Sampler
 from services.qwen_vl.types import FinishReason, Piece, Question, TokenScores
 
 
@@ -14,7 +14,13 @@ class Generation:
     """State between two steps. ``row`` is where the network goes on, ``trace`` the lens if one was asked for."""
 
     def __init__(
-        self, question: Question, prompt: Prompt, row: Row, text: AnswerText, eos_ids: list[int], trace: Trace | None
+        self,
+        question: Question,
+        prompt: Prompt,
+        row: Sequence,
+        text: Detokenizer,
+        eos_ids: list[int],
+        trace: Trace | None,
     ) -> None:
         self.question = question
         self.prompt = prompt
@@ -23,7 +29,7 @@ class Generation:
         self.trace = trace
         self.token_ids: list[int] = []
         self.finish_reason: FinishReason | None = None
-        self._picker = Picker(question.sampling)
+        self._picker = Sampler(question.sampling)
         self._eos_ids = eos_ids
 
     @property

@@ -24,7 +24,7 @@ _UNQUANTIZED = ["lm_head", "model.visual"]
 
 
 @dataclass(slots=True)
-class Row:
+class Sequence:
     """One answer in the making: its keys and values, and the token that comes next."""
 
     cache: Any  # DynamicCache of batch 1
@@ -108,7 +108,7 @@ class Network:
 
     def positions(self, prompt: Prompt) -> torch.Tensor:
         """Rotary positions (3, 1, T): frame, row and column within a picture, one number in text."""
-        if not prompt.slots:
+        if not prompt.spans:
             return torch.arange(prompt.tokens).expand(3, 1, -1)
         positions: torch.Tensor = self.model.model.get_rope_index(
             prompt.input_ids, mm_token_type_ids=prompt.mm_token_type_ids, image_grid_thw=prompt.image_grid_thw
@@ -121,7 +121,7 @@ class Network:
         features: list[torch.Tensor],
         prefix: torch.Tensor | None,
         tapped: list[int] | None,
-    ) -> tuple[Row, torch.Tensor, list[torch.Tensor]]:
+    ) -> tuple[Sequence, torch.Tensor, list[torch.Tensor]]:
         """Run a prompt behind a cached prefix.
 
         Args:
@@ -149,9 +149,9 @@ class Network:
                 use_cache=True,
             )
         logits = self.model.lm_head(output.last_hidden_state[0, -1:])[0].float()
-        return Row(cache, int(positions.max()) + 1, -1), logits, states
+        return Sequence(cache, int(positions.max()) + 1, -1), logits, states
 
-    def decode(self, rows: list[Row], *, tap: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    def decode(self, rows: list[Sequence], *, tap: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """One step: logits (rows, vocabulary) in float32, and states (rows, 1, hidden) per layer if tapped."""
         cache, mask = (rows[0].cache, None) if len(rows) == 1 else _side_by_side(rows)
         token_ids = torch.tensor([[row.token_id] for row in rows], device=self.device)
@@ -177,7 +177,7 @@ def keys_and_values(cache: Any, end: int) -> torch.Tensor:  # noqa: ANN401 trans
     return torch.stack([torch.stack([layer.keys[0, :, :end], layer.values[0, :, :end]]) for layer in cache.layers])
 
 
-def _side_by_side(rows: list[Row]) -> tuple[Any, torch.Tensor]:
+def _side_by_side(rows: list[Sequence]) -> tuple[Any, torch.Tensor]:
     """Caches of different lengths as one, zeros before the shorter ones, and the mask (rows, longest + 1) over them."""
     lengths = [row.cache.get_seq_length() for row in rows]
     longest = max(lengths)

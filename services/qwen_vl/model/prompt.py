@@ -16,7 +16,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
 from services.common import images
-from services.qwen_vl.types import Picture, Question, Slot, Turn
+from services.qwen_vl.types import ImageFile, ImageSpan, Question, Turn
 from services.wire.errors import InvalidRequestError
 
 IMAGE_PAD = "<|image_pad|>"
@@ -30,7 +30,7 @@ class Prompt:
 
     input_ids: torch.Tensor  # (1, T) int64
     mm_token_type_ids: torch.Tensor  # (1, T) int64, 1 where a picture stands
-    slots: tuple[Slot, ...]
+    spans: tuple[ImageSpan, ...]
 
     @property
     def tokens(self) -> int:
@@ -40,18 +40,18 @@ class Prompt:
     @property
     def image_tokens(self) -> int:
         """Tokens of the pictures alone."""
-        return sum(slot.tokens for slot in self.slots)
+        return sum(span.tokens for span in self.spans)
 
     @property
     def image_grid_thw(self) -> torch.Tensor:
         """(pictures, 3) int64: frames, rows and columns of patches."""
-        return torch.tensor([[1, *slot.grid] for slot in self.slots])
+        return torch.tensor([[1, *span.grid] for span in self.spans])
 
-    def prefix_key(self, slot: Slot) -> Hashable:
-        """What keys and values up to the slot's end depend on: every token and every picture before."""
-        seen = hashlib.sha256(self.input_ids[0, : slot.end].numpy().tobytes())
-        for other in self.slots:
-            if other.start <= slot.start:
+    def prefix_key(self, span: ImageSpan) -> Hashable:
+        """What keys and values up to the end of an image depend on: every token and every picture before."""
+        seen = hashlib.sha256(self.input_ids[0, : span.end].numpy().tobytes())
+        for other in self.spans:
+            if other.start <= span.start:
                 seen.update(f"{other.digest}{other.grid}".encode())
         return "prefix", seen.hexdigest()
 
@@ -75,7 +75,7 @@ class PromptBuilder:
         """
         self._refuse_control_tokens(question.turns)
         size = self._size(question)
-        pictures = [part for turn in question.turns for part in turn.parts if isinstance(part, Picture)]
+        pictures = [part for turn in question.turns for part in turn.parts if isinstance(part, ImageFile)]
         cuts = [self._cut(picture, size) for picture in pictures]
         before, *after = self._template(question.turns).split(IMAGE_PAD)
         text = before + "".join(
@@ -84,8 +84,8 @@ class PromptBuilder:
         input_ids = self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
         pads = input_ids == self._image_id
         starts = self._starts(pads[0], [self._tokens(cut) for _, cut in cuts])
-        slots = (
-            Slot(
+        spans = (
+            ImageSpan(
                 picture=picture,
                 digest=hashlib.sha256(picture.data).hexdigest(),
                 width_px=width,
@@ -97,16 +97,16 @@ class PromptBuilder:
             )
             for picture, ((width, height), grid), start in zip(pictures, cuts, starts, strict=True)
         )
-        return Prompt(input_ids, pads.long(), tuple(slots))
+        return Prompt(input_ids, pads.long(), tuple(spans))
 
-    def pixels(self, slot: Slot) -> torch.Tensor:
-        """Patches (rows · columns, 1176) float32 of a slot's picture, decoded and scaled with its aspect ratio kept.
+    def pixels(self, span: ImageSpan) -> torch.Tensor:
+        """Patches (rows · columns, 1176) float32 of an image, decoded and scaled with its aspect ratio kept.
 
         Raises:
             UnsupportedImageError: the picture is broken.
         """
-        picture = images.decode(slot.picture.data)
-        values: torch.Tensor = self.processor(images=[picture], size=slot.size, return_tensors="pt")["pixel_values"]
+        picture = images.decode(span.picture.data)
+        values: torch.Tensor = self.processor(images=[picture], size=span.size, return_tensors="pt")["pixel_values"]
         return values
 
     def decode(self, token_ids: list[int]) -> str:
@@ -155,7 +155,7 @@ class PromptBuilder:
             raise InvalidRequestError(message, "min_pixels")
         return {"shortest_edge": shortest, "longest_edge": longest}
 
-    def _cut(self, picture: Picture, size: dict[str, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+    def _cut(self, picture: ImageFile, size: dict[str, int]) -> tuple[tuple[int, int], tuple[int, int]]:
         """Width and height of a picture, and rows and columns of its patches."""
         width, height = images.upright_size(picture.data)
         patch = self.processor.patch_size
@@ -195,5 +195,5 @@ class PromptBuilder:
                 raise InvalidRequestError(message, "question")
 
 
-def _part(part: str | Picture) -> dict[str, str]:
-    return {"type": "image"} if isinstance(part, Picture) else {"type": "text", "text": part}
+def _part(part: str | ImageFile) -> dict[str, str]:
+    return {"type": "image"} if isinstance(part, ImageFile) else {"type": "text", "text": part}

@@ -8,7 +8,7 @@ _COLDEST = 1e-6
 """Below it, division leaves the range of float32; the best token is all but certain long before."""
 
 
-class Picker:
+class Sampler:
     """Picks tokens by one request's sampling; the same seed draws the same from the same distributions."""
 
     def __init__(self, sampling: Sampling) -> None:

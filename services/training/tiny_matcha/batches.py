@@ -30,7 +30,7 @@ Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PatchedImage:
     """Patches of one picture in bytes, and what standardizes them."""
 
     patches: Bytes
@@ -53,7 +53,7 @@ class Batch:
     """(B, T) int64: what follows them"""
 
 
-def render(chart: Image.Image, question: str) -> Picture:
+def render(chart: Image.Image, question: str) -> PatchedImage:
     """The picture that asks ``question`` about ``chart``, cut into patches.
 
     Raises:
@@ -66,7 +66,7 @@ def render(chart: Image.Image, question: str) -> Picture:
     rows, columns = GRID
     small = np.asarray(canvas.resize((columns * PATCH_PIXELS, rows * PATCH_PIXELS), Image.Resampling.BILINEAR))
     cut = small.reshape(rows, PATCH_PIXELS, columns, PATCH_PIXELS, CHANNELS).transpose(0, 2, 1, 3, 4)
-    return Picture(cut.reshape(rows * columns, PATCH_VALUES), *_mean_and_deviation(canvas))
+    return PatchedImage(cut.reshape(rows * columns, PATCH_VALUES), *_mean_and_deviation(canvas))
 
 
 def _mean_and_deviation(picture: Image.Image) -> tuple[float, float]:

@@ -22,7 +22,7 @@ PATCH_VALUES = ROW_LENGTH - 2
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class NetworkShape:
     """Sizes of the network; heads share ``hidden`` evenly."""
 
     hidden: int = 128
@@ -37,7 +37,7 @@ class Shape:
         return self.hidden // self.heads
 
 
-def build_config(shape: Shape, ids: dict[str, int]) -> Pix2StructConfig:
+def build_config(shape: NetworkShape, ids: dict[str, int]) -> Pix2StructConfig:
     """A configuration for a vocabulary, given as ids by token."""
     common: dict[str, Any] = {
         "hidden_size": shape.hidden,
@@ -64,7 +64,7 @@ def build_config(shape: Shape, ids: dict[str, int]) -> Pix2StructConfig:
     return Pix2StructConfig(text_config=common | text, vision_config=common | vision, is_vqa=True)
 
 
-def build_network(shape: Shape, ids: dict[str, int]) -> Pix2StructForConditionalGeneration:
+def build_network(shape: NetworkShape, ids: dict[str, int]) -> Pix2StructForConditionalGeneration:
     """A network with fresh weights from torch's generator, in fp32, with eager attention.
 
     At this size eager attention is twice as fast to train on a CPU as the fused one.

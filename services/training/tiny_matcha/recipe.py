@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from services.training.tiny_matcha.charts import MAX_SHIFT_PIXELS
 from services.training.tiny_matcha.kinds import BY_NAME, KINDS, Kind
-from services.training.tiny_matcha.network import Shape
+from services.training.tiny_matcha.network import NetworkShape
 
 _EASY_KINDS = {
     "chart type": 0.4,
@@ -26,7 +26,7 @@ class Recipe:
 
     charts: str = "train"
     """Names the stage's charts: with the seed it seeds their generator."""
-    shape: Shape = field(default_factory=Shape)
+    shape: NetworkShape = field(default_factory=NetworkShape)
     steps: int = 3200
     batch: int = 48
     muon_rate: float = 0.01

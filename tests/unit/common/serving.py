@@ -14,7 +14,7 @@ from litserve.utils import LitAPIStatus
 from pydantic_settings import SettingsConfigDict
 
 from services.common.http.metrics import Metrics
-from services.common.http.routes import Routes, Wire
+from services.common.http.routes import RequestTypes, Routes
 from services.common.settings import ServerSettings
 from services.common.worker.messages import Job, Reply
 from services.wire.answer import AnswerResponse, MatchaRequest, ModelCard, QwenVLRequest, Timing, Usage
@@ -72,7 +72,7 @@ class Worker:
 
 
 @cache
-def _installed(wire: Wire) -> tuple[FastAPI, Routes]:
+def _installed(wire: RequestTypes) -> tuple[FastAPI, Routes]:
     """Made once for all tests: FastAPI takes a good part of a second."""
     app = FastAPI()
     routes = Routes(Settings(), CARD, wire, Worker(), lambda: False)
@@ -83,7 +83,7 @@ def _installed(wire: Wire) -> tuple[FastAPI, Routes]:
 class Desk:
     """A service to send requests to."""
 
-    def __init__(self, wire: Wire, **settings: Any) -> None:
+    def __init__(self, wire: RequestTypes, **settings: Any) -> None:
         self.worker = Worker()
         self.ready = True
         self.app, self.routes = _installed(wire)
@@ -95,12 +95,12 @@ class Desk:
     @classmethod
     def of_matcha(cls, **settings: Any) -> "Desk":
         """With MatCha's wire."""
-        return cls(Wire(MatchaRequest, MatchaChat), **settings)
+        return cls(RequestTypes(MatchaRequest, MatchaChat), **settings)
 
     @classmethod
     def of_qwen_vl(cls, **settings: Any) -> "Desk":
         """With Qwen2-VL's wire."""
-        return cls(Wire(QwenVLRequest, QwenVLChat), **settings)
+        return cls(RequestTypes(QwenVLRequest, QwenVLChat), **settings)
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """One request and its answer, as httpx has them."""

@@ -7,7 +7,7 @@ from litserve.utils import LitAPIStatus
 from PIL import Image
 
 from services.common.http.metrics import Metrics
-from services.common.http.routes import Routes, Wire
+from services.common.http.routes import RequestTypes, Routes
 from services.wire.answer import QwenVLRequest, Timing
 from services.wire.chat import QwenVLChat
 from services.wire.errors import DeadlineError
@@ -63,7 +63,7 @@ def test_the_prefix_cache_is_counted_by_its_result_and_its_tokens() -> None:
 
 
 def test_the_model_is_told_with_its_variant_and_revision() -> None:
-    routes = Routes(Settings(), CARD, Wire(QwenVLRequest, QwenVLChat), Worker(), lambda: True)
+    routes = Routes(Settings(), CARD, RequestTypes(QwenVLRequest, QwenVLChat), Worker(), lambda: True)
     told = routes.metrics.render().decode()
     assert reading(told, "tallyglass_model_info", model="some/model", revision="r7", variant="int8") == 1
 

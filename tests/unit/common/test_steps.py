@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from litserve.utils import LitAPIStatus
 
-from services.common.worker.continuous_batching import StepLoop
+from services.common.worker.continuous_batching import ContinuousBatchingLoop
 from services.common.worker.messages import Delta, Job, Reply
 from services.wire.contract import WireRequest
 from services.wire.errors import InvalidRequestError
@@ -77,7 +77,7 @@ def run(*names: str) -> tuple[Spelling, list[tuple[str, Any, str]]]:
     api, transport, requests = Spelling(), Transport(), Requests()
     for name in names:
         requests.put((len(name), name, 0.0, job(name)))
-    StepLoop()(api, "cpu", 0, requests, transport, {}, None)
+    ContinuousBatchingLoop()(api, "cpu", 0, requests, transport, {}, None)
     return api, transport.sent
 
 

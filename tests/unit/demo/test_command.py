@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from clients.demo import __main__ as demo
-from clients.demo.services import ServiceError
+from clients.demo.services import StartupError
 
 APP = typer.Typer()
 APP.command()(demo.main)
@@ -87,7 +87,7 @@ def test_without_a_limit_all_is_asked_by_one_thread_each(world: World, tmp_path:
 @pytest.mark.parametrize(
     ("where", "trouble", "code", "words"),
     [
-        ("qwen_vl", ServiceError("qwen_vl ended with 3: see log"), 1, "see log"),
+        ("qwen_vl", StartupError("qwen_vl ended with 3: see log"), 1, "see log"),
         ("run", subprocess.CalledProcessError(5, "run"), 5, "starting"),
         ("run", KeyboardInterrupt(), 130, "stopped; what was answered is in"),
         ("report", subprocess.CalledProcessError(4, "report"), 4, "starting"),

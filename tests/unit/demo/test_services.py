@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from clients.demo import services
-from clients.demo.services import ServiceError, free_port, running
+from clients.demo.services import StartupError, free_port, running
 
 SCRIPT = """#!{python}
 import http.server, json, os, signal, sys
@@ -74,7 +74,7 @@ def test_it_is_stopped_whatever_happens(python: Make, tmp_path: Path) -> None:
 def test_what_ends_before_it_is_ready_is_named_with_its_log(python: Make, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
-        pytest.raises(ServiceError, match=f"qwen_vl ended with 7 before it was ready: see {log}"),
+        pytest.raises(StartupError, match=f"qwen_vl ended with 7 before it was ready: see {log}"),
         running("qwen_vl", log, python=python(then="sys.exit(7)")),
     ):
         pass
@@ -86,7 +86,7 @@ def test_what_is_not_ready_in_time_is_stopped(
 ) -> None:
     monkeypatch.setattr(services, "READY_WITHIN_S", 0.6)
     with (
-        pytest.raises(ServiceError, match=f"matcha was not ready within 0.6 s: see {tmp_path / 'log'}"),
+        pytest.raises(StartupError, match=f"matcha was not ready within 0.6 s: see {tmp_path / 'log'}"),
         running("matcha", tmp_path / "log", python=python(busy=10**9, then=then)),
     ):
         pass

@@ -12,7 +12,7 @@ from clients.replay.tasks.criteria import Selection
 from loadtests.outcomes import NOT_SENT, Outcome, outcome
 from loadtests.profile import Profile
 from loadtests.questions import Ask, Questions
-from loadtests.run_folder import Load, LoadRecord
+from loadtests.run_folder import LoadRecord, LoadSettings
 from loadtests.samples import BUNDLED, load
 from services.wire.answer import AnswerResponse, ModelCard, Timing, Usage
 
@@ -58,7 +58,7 @@ def folder_of(
 ) -> Path:
     """The folder of a load test of ten seconds, twice a second, that came to these outcomes."""
     values = {"name": "p", "loop": "open", "rate_per_s": 2, "duration_s": 10, "timeout_s": 5, "objective_ms": 100}
-    asked = Load.of("matcha", Profile.model_validate({**values, "pictures": "unique", **profile}))
+    asked = LoadSettings.of("matcha", Profile.model_validate({**values, "pictures": "unique", **profile}))
     record = LoadRecord(
         task="realcqa",
         data="realcqa",

@@ -8,7 +8,7 @@ from clients.replay.run.outcomes import Failed, OutcomeReader, Scored
 from loadtests.errors import LoadTestError
 from loadtests.outcomes import LoadFailed, LoadScored, Outcome, outcome, read
 from loadtests.profile import Profile
-from loadtests.run_folder import Load, read_record
+from loadtests.run_folder import LoadSettings, read_record
 from services.wire.lens import LensTrace
 from tests.unit.loadtests.making import ANSWER, BUSY, LATE, an_ask, exact, folder_of, result
 
@@ -119,7 +119,7 @@ def test_a_load_says_what_its_profile_asks() -> None:
         timeout_s=11,
         objective_ms=130,
     )
-    load = Load.of("qwen_vl", profile)
+    load = LoadSettings.of("qwen_vl", profile)
     assert load.asked == profile
     assert not load.client_overloaded
     told = (load.profile, load.offered_rate_per_s, load.deadline_ms, load.users, load.service)

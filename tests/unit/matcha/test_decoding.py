@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.matcha.decoding import Arrays, GraphModel, Shape
+from services.matcha.decoding import Arrays, GraphModel, ModelShape
 from services.matcha.patches import Floats
 
 LAYERS, HEADS, WIDTH = 3, 2, 5
@@ -199,7 +199,7 @@ def test_the_shape_is_the_configurations(
     if generation:
         (tmp_path / "generation_config.json").write_text(json.dumps(generation))
     start, eos = tokens
-    assert Shape.read(tmp_path) == Shape(
+    assert ModelShape.read(tmp_path) == ModelShape(
         positions=40,
         layers=LAYERS,
         heads=HEADS,

@@ -8,27 +8,27 @@ from PIL import Image, ImageDraw
 
 from services.qwen_vl.engine import Limits, VisionQA
 from services.qwen_vl.model.prompt import Prompt, PromptBuilder
-from services.qwen_vl.types import Picture, Question, Turn
+from services.qwen_vl.types import ImageFile, Question, Turn
 from tests.pictures import encode
 
 FOLDER = Path(__file__).parents[3] / "models/tiny-qwen2-vl"
 
 
-def scene(count: int, *, shade: int = 255) -> Picture:
+def scene(count: int, *, shade: int = 255) -> ImageFile:
     """Red circles on a ground of some shade: another shade is another picture."""
     picture = Image.new("RGB", (112, 112), (shade, shade, shade))
     for index in range(count):
         left, top = 8 + 34 * (index % 3), 8 + 40 * (index // 3)
         ImageDraw.Draw(picture).ellipse((left, top, left + 20, top + 20), fill="red")
-    return Picture(encode(picture))
+    return ImageFile(encode(picture))
 
 
-def asked(picture: Picture, text: str = "How many circles are there?", **options: object) -> Question:
+def asked(picture: ImageFile, text: str = "How many circles are there?", **options: object) -> Question:
     """One question about one picture."""
     return Question((Turn("user", (picture, text)),), **{"max_new_tokens": 4, **options})  # type: ignore[arg-type]
 
 
-def marked(cell: tuple[int, int] | None = None, size: tuple[int, int] = (200, 90)) -> Picture:
+def marked(cell: tuple[int, int] | None = None, size: tuple[int, int] = (200, 90)) -> ImageFile:
     """A white picture of 2 rows and 6 columns of tokens, unless it has another size, with a red mark in one cell."""
     picture = Image.new("RGB", size, "white")
     if cell is not None:
@@ -36,12 +36,12 @@ def marked(cell: tuple[int, int] | None = None, size: tuple[int, int] = (200, 90
         left, top = cell[1] * width, cell[0] * height
         box = (left + 0.15 * width, top + 0.15 * height, left + 0.85 * width, top + 0.85 * height)
         ImageDraw.Draw(picture).rectangle(box, fill="red")
-    return Picture(encode(picture))
+    return ImageFile(encode(picture))
 
 
 def build(prompts: PromptBuilder, picture: Image.Image, text: str, **bounds: int) -> Prompt:
     """The prompt of one question about one picture."""
-    turns = (Turn("user", (Picture(encode(picture)), text)),)
+    turns = (Turn("user", (ImageFile(encode(picture)), text)),)
     return prompts.build(Question(turns, max_new_tokens=1, min_pixels=bounds.get("low"), max_pixels=bounds.get("high")))
 
 

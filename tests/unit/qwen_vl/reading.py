@@ -17,7 +17,7 @@ def plain_forward(model: Any, engine: VisionQA, question: Question, answer: list
         output = model(
             input_ids=ids,
             mm_token_type_ids=kinds,
-            pixel_values=torch.cat([engine.prompts.pixels(slot) for slot in prompt.slots]).to(model.dtype),
+            pixel_values=torch.cat([engine.prompts.pixels(span) for span in prompt.spans]).to(model.dtype),
             image_grid_thw=prompt.image_grid_thw,
             output_hidden_states=True,
         )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.qwen_vl.model.detokenizer import AnswerText
+from services.qwen_vl.model.detokenizer import Detokenizer
 
 WORDS = ["one", " two", " th", "ree", " four"]
 
@@ -18,19 +18,19 @@ def bytes_of(ids: list[int]) -> str:
 
 
 def test_pieces_are_the_text() -> None:
-    text = AnswerText(text_of, ())
+    text = Detokenizer(text_of, ())
     assert [text.push(one) for one in range(5)] == WORDS
     assert text.rest() == ""
 
 
 def test_an_answer_that_ends_before_its_first_token_is_empty() -> None:
-    text = AnswerText(text_of, ("two",))
+    text = Detokenizer(text_of, ("two",))
     assert (text.rest(), text.text, text.stopped) == ("", "", False)
 
 
 @pytest.mark.parametrize("stops", [("three",), ("zzz", " three"), (" th", "ree"), ("two three f",)])
 def test_nothing_of_a_stop_string_is_sent(stops: tuple[str, ...]) -> None:
-    text = AnswerText(text_of, stops)
+    text = Detokenizer(text_of, stops)
     sent = ""
     for one in range(5):
         sent += text.push(one)
@@ -42,7 +42,7 @@ def test_nothing_of_a_stop_string_is_sent(stops: tuple[str, ...]) -> None:
 
 
 def test_what_only_began_like_a_stop_string_comes_out_at_the_end() -> None:
-    text = AnswerText(text_of, (" threshold",))
+    text = Detokenizer(text_of, (" threshold",))
     assert [text.push(one) for one in range(4)] == ["one", " two", "", " three"]
     assert (text.rest(), text.stopped) == ("", False)
 
@@ -60,19 +60,19 @@ def test_what_only_began_like_a_stop_string_comes_out_at_the_end() -> None:
     ids=str,
 )
 def test_what_may_be_a_stop_string_waits_until_it_is_one_or_not(stops: tuple[str, ...], pieces: list[str]) -> None:
-    text = AnswerText(text_of, stops)
+    text = Detokenizer(text_of, stops)
     sent = [text.push(one) for one in range(len(pieces))]
     assert sent == pieces
     assert text.rest() == ""
 
 
 def test_an_answer_that_could_be_either_of_two_stop_strings_waits_for_the_longer() -> None:
-    text = AnswerText(text_of, ("o zero", " two threw"))
+    text = Detokenizer(text_of, ("o zero", " two threw"))
     assert [text.push(one) for one in range(4)] == ["one", "", "", " two three"]
 
 
 def test_only_the_start_of_a_stop_string_at_the_very_end_waits() -> None:
-    text = AnswerText(text_of, ("one t!",))
+    text = Detokenizer(text_of, ("one t!",))
     assert [text.push(one) for one in (0, 1, 0, 4)] == ["", "one tw", "o", "one four"]
 
 
@@ -88,7 +88,7 @@ def test_in_whatever_pieces_a_text_comes_it_ends_before_the_stop_string_that_end
     whole = "".join(words).encode()
     cuts = sorted(data.draw(st.sets(st.integers(1, len(whole)))) | {len(whole)})
     tokens = [whole[start:end] for start, end in zip([0, *cuts], cuts, strict=False)]
-    text = AnswerText(lambda ids: b"".join(tokens[one] for one in ids).decode(errors="replace"), tuple(stops))
+    text = Detokenizer(lambda ids: b"".join(tokens[one] for one in ids).decode(errors="replace"), tuple(stops))
     sent = ""
     for number in range(len(tokens)):
         sent += text.push(number)
@@ -104,17 +104,17 @@ def test_in_whatever_pieces_a_text_comes_it_ends_before_the_stop_string_that_end
 
 
 def test_a_character_is_sent_whole() -> None:
-    text = AnswerText(bytes_of, ())
+    text = Detokenizer(bytes_of, ())
     assert [text.push(byte) for byte in "3三".encode()] == ["3", "", "", "三"]
 
 
 def test_the_start_of_a_stop_string_before_half_a_character_waits_as_well() -> None:
-    text = AnswerText(bytes_of, ("3三",))
+    text = Detokenizer(bytes_of, ("3三",))
     assert [text.push(byte) for byte in "23三".encode()] == ["2", "", "", "", ""]
     assert (text.text, text.stopped) == ("2", True)
 
 
 def test_a_character_that_never_ends_is_shown_as_broken() -> None:
-    text = AnswerText(bytes_of, ())
+    text = Detokenizer(bytes_of, ())
     assert text.push("三".encode()[0]) == ""
     assert text.rest() == "\ufffd"

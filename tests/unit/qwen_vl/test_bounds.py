@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.types import LensOptions, Picture, Question, Turn
+from services.qwen_vl.types import ImageFile, LensOptions, Question, Turn
 from services.wire.errors import InvalidRequestError, PromptTooLongError, UnsupportedImageError
 from tests.pictures import encode
 from tests.unit.qwen_vl.conftest import asked, scene
 
-BROKEN = Picture(scene(1).data[:-200])
+BROKEN = ImageFile(scene(1).data[:-200])
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def test_what_the_lens_cannot_read_is_refused(engine: VisionQA, options: dict[st
 
 def test_a_broken_picture_is_refused_and_leaves_nothing(make_engine: Callable[..., VisionQA]) -> None:
     engine = make_engine()
-    broken = Picture(scene(1).data[:-200])
+    broken = ImageFile(scene(1).data[:-200])
     with pytest.raises(UnsupportedImageError):
         engine.begin(asked(broken))
     assert len(engine.cache) == 0
@@ -70,7 +70,7 @@ def test_the_models_positions_are_those_of_its_config(engine: VisionQA) -> None:
 
 
 def test_a_prompt_that_is_too_long_is_refused_before_a_picture_is_decoded(bounded: VisionQA) -> None:
-    broken = Picture(encode(Image.effect_noise((112, 112), 80), "JPEG")[:-200])
+    broken = ImageFile(encode(Image.effect_noise((112, 112), 80), "JPEG")[:-200])
     with pytest.raises(PromptTooLongError):
         bounded.begin(asked(broken, "How many circles are there? " * 8))
     with pytest.raises(UnsupportedImageError):

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.lens.readout import Lens
+from services.qwen_vl.lens.readout import LogitLens
 from services.qwen_vl.model.check import LensMismatchError, check_lens
 from services.qwen_vl.settings import Variant
 
@@ -61,7 +61,7 @@ def test_every_part_of_the_lens_is_compared(
 
 
 def test_a_lens_without_the_final_norm_is_refused(engine: VisionQA) -> None:
-    bare = Lens(nn.Identity(), engine.network.model.lm_head)
+    bare = LogitLens(nn.Identity(), engine.network.model.lm_head)
     with pytest.raises(LensMismatchError, match="the last layer"):
         check_lens(engine.network, bare, engine.prompts, "fp32")
 

@@ -6,7 +6,7 @@ from torch import nn
 from transformers import Qwen2VLForConditionalGeneration
 
 from services.qwen_vl.engine import Limits, VisionQA
-from services.qwen_vl.lens.readout import Lens
+from services.qwen_vl.lens.readout import LogitLens
 from services.qwen_vl.model.check import LensMismatchError
 from services.qwen_vl.settings import Variant
 from services.qwen_vl.types import LensOptions, Question, Sampling, Turn
@@ -59,7 +59,7 @@ def test_greedy_tokens_are_those_of_transformers_generate(engine: VisionQA) -> N
         input_ids=prompt.input_ids,
         attention_mask=torch.ones_like(prompt.input_ids),
         mm_token_type_ids=prompt.mm_token_type_ids,
-        pixel_values=torch.cat([engine.prompts.pixels(slot) for slot in prompt.slots]),
+        pixel_values=torch.cat([engine.prompts.pixels(span) for span in prompt.spans]),
         image_grid_thw=prompt.image_grid_thw,
         max_new_tokens=6,
         do_sample=False,
@@ -218,10 +218,10 @@ def test_quantized_variants_answer_as_the_model_does(variant: Variant, engine: V
 def test_the_lens_is_checked_when_the_model_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lens that norms a state once more would show numbers that are not the model's: no service with it."""
 
-    def normed_twice(self: Lens, states: torch.Tensor) -> torch.Tensor:
+    def normed_twice(self: LogitLens, states: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self._head(self._norm(self._norm(states)))
         return logits.float()
 
-    monkeypatch.setattr(Lens, "logits", normed_twice)
+    monkeypatch.setattr(LogitLens, "logits", normed_twice)
     with pytest.raises(LensMismatchError, match="the last layer"):
         VisionQA(FOLDER, "fp32", "cpu", 1, Limits())

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from services.qwen_vl.model.detokenizer import AnswerText
+from services.qwen_vl.model.detokenizer import Detokenizer
 from services.qwen_vl.model.generation import Generation
-from services.qwen_vl.model.network import Row
+from services.qwen_vl.model.network import Sequence
 from services.qwen_vl.model.prompt import Prompt
 from services.qwen_vl.types import Piece, Question, Sampling, Turn
 
@@ -19,8 +19,8 @@ PROMPT = Prompt(torch.zeros(1, 3, dtype=torch.long), torch.zeros(1, 3, dtype=tor
 
 def generation(**options: Any) -> Generation:
     question = Question((Turn("user", ("?",)),), **{"max_new_tokens": 9, **options})
-    text = AnswerText(lambda ids: "".join(WORDS[one] for one in ids), question.stop)
-    return Generation(question, PROMPT, Row(None, 3, -1), text, [END, PAD], None)
+    text = Detokenizer(lambda ids: "".join(WORDS[one] for one in ids), question.stop)
+    return Generation(question, PROMPT, Sequence(None, 3, -1), text, [END, PAD], None)
 
 
 def best(token_id: int) -> torch.Tensor:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from services.qwen_vl.lens.readout import Lens, measure
+from services.qwen_vl.lens.readout import LogitLens, measure
 from services.qwen_vl.lens.states import StateTap
 
 LAYERS, HIDDEN, VOCABULARY = 5, 48, 301
@@ -40,7 +40,7 @@ def test_every_layer_is_head_of_norm_of_its_state(model: Qwen2ForCausalLM) -> No
     rows = torch.cat([state[0] for state in states])  # (layers · positions, hidden)
     assert rows.shape == (2 * (LAYERS + 1), HIDDEN)
     answers = torch.arange(len(rows)) * 11
-    readings = list(Lens(norm, head, chunk_elements=5 * VOCABULARY).read(rows, answers, 5, track))
+    readings = list(LogitLens(norm, head, chunk_elements=5 * VOCABULARY).read(rows, answers, 5, track))
     tolerance = 1e-4 if rows.dtype == torch.float32 else 2e-2  # products of other shapes round otherwise
     for reading, logits, answer in zip(readings, torch.cat(plain), answers.tolist(), strict=True):
         probs = logits.float().softmax(-1)
@@ -59,8 +59,8 @@ def test_chunks_change_nothing(rows: int) -> None:
     torch.manual_seed(0)
     head = torch.nn.Linear(HIDDEN, VOCABULARY, bias=False)
     states, answers = torch.randn(7, HIDDEN), torch.arange(7)
-    whole = list(Lens(torch.nn.Identity(), head).read(states, answers, 3, NONE))
-    cut = list(Lens(torch.nn.Identity(), head, chunk_elements=rows * VOCABULARY).read(states, answers, 3, NONE))
+    whole = list(LogitLens(torch.nn.Identity(), head).read(states, answers, 3, NONE))
+    cut = list(LogitLens(torch.nn.Identity(), head, chunk_elements=rows * VOCABULARY).read(states, answers, 3, NONE))
     assert [one.token_ids for one in cut] == [one.token_ids for one in whole]
     assert [one.entropy for one in cut] == pytest.approx([one.entropy for one in whole], rel=1e-5)
 
@@ -127,7 +127,7 @@ def test_each_row_is_measured_against_its_own_answer_whatever_is_measured_at_a_t
     expected = head(states).softmax(-1)[torch.arange(7), answers].tolist()
     for chunk, measured in [(1, 1), (33, 22), (44, 1000), (1000, 33)]:
         monkeypatch.setattr("services.qwen_vl.lens.readout._MEASURED_ELEMENTS", measured)
-        readings = Lens(torch.nn.Identity(), head, chunk_elements=chunk).read(states, answers, 1, NONE)
+        readings = LogitLens(torch.nn.Identity(), head, chunk_elements=chunk).read(states, answers, 1, NONE)
         assert [reading.answer_prob for reading in readings] == pytest.approx(expected)
 
 
@@ -137,7 +137,11 @@ def test_each_row_is_measured_against_its_own_answer_whatever_is_measured_at_a_t
 def test_no_more_logits_are_held_than_were_allowed(chunk: int, products: list[int]) -> None:
     head, rows = torch.nn.Linear(6, 11, bias=False), []
     head.register_forward_hook(lambda _, __, logits: rows.append(len(logits)))
-    list(Lens(torch.nn.Identity(), head, chunk_elements=chunk).read(torch.randn(7, 6), torch.zeros(7).long(), 1, NONE))
+    list(
+        LogitLens(torch.nn.Identity(), head, chunk_elements=chunk).read(
+            torch.randn(7, 6), torch.zeros(7).long(), 1, NONE
+        )
+    )
     assert rows == products
 
 

@@ -6,7 +6,7 @@ from torch import nn
 from transformers.activations import QuickGELUActivation
 
 from services.qwen_vl.engine import VisionQA
-from services.qwen_vl.model.network import InPlaceQuickGELU, PatchProjection, Row, keys_and_values, load
+from services.qwen_vl.model.network import InPlaceQuickGELU, PatchProjection, Sequence, keys_and_values, load
 from services.qwen_vl.model.prompt import Prompt
 from services.qwen_vl.settings import Variant
 from services.qwen_vl.types import Question, Turn
@@ -56,10 +56,10 @@ CONVERSATION = Question(
 def positions_by_the_rule(prompt: Prompt) -> list[list[int]]:
     """Text counts on; a picture's tokens have its start, and their row and column from there; then the largest + 1."""
     frames, rows, columns = [], [], []
-    following, at, slots = 0, 0, {slot.start: slot for slot in prompt.slots}
+    following, at, spans = 0, 0, {span.start: span for span in prompt.spans}
     while at < prompt.tokens:
-        slot = slots.get(at)
-        height, width = (slot.grid[0] // 2, slot.grid[1] // 2) if slot else (1, 1)
+        span = spans.get(at)
+        height, width = (span.grid[0] // 2, span.grid[1] // 2) if span else (1, 1)
         for cell in range(height * width):
             frames.append(following)
             rows.append(following + cell // width)
@@ -85,10 +85,10 @@ def test_positions_follow_the_rows_and_columns_of_every_picture(engine: VisionQA
 
 def read(
     engine: VisionQA, question: Question, tapped: list[int] | None = None
-) -> tuple[Row, torch.Tensor, list[torch.Tensor]]:
+) -> tuple[Sequence, torch.Tensor, list[torch.Tensor]]:
     prompt = engine.prompts.build(question)
     with torch.inference_mode():
-        features = [engine.network.encode(engine.prompts.pixels(slot), slot.grid) for slot in prompt.slots]
+        features = [engine.network.encode(engine.prompts.pixels(span), span.grid) for span in prompt.spans]
         return engine.network.prefill(prompt, features, None, tapped)
 
 
@@ -97,12 +97,12 @@ def test_behind_a_prefix_a_prompt_goes_on_as_in_one_piece(engine: VisionQA, know
     prompt = engine.prompts.build(CONVERSATION)
     last = prompt.tokens - 1
     row, logits, states = read(engine, CONVERSATION, [last - 2, last])
-    end = prompt.slots[known].end
+    end = prompt.spans[known].end
     with torch.inference_mode():
         prefix = keys_and_values(row.cache, end)
         assert prefix.shape == (8, 2, 4, end, 32)
-        behind = prompt.slots[known + 1 :]
-        features = [engine.network.encode(engine.prompts.pixels(slot), slot.grid) for slot in behind]
+        behind = prompt.spans[known + 1 :]
+        features = [engine.network.encode(engine.prompts.pixels(span), span.grid) for span in behind]
         ours, our_logits, our_states = engine.network.prefill(prompt, features, prefix, [last - 2 - end, last - end])
     assert torch.allclose(our_logits, logits, atol=1e-3)
     assert (ours.position, ours.cache.get_seq_length()) == (row.position, prompt.tokens)
@@ -142,8 +142,8 @@ def test_steps_are_what_the_prompt_with_their_tokens_would_have_been(engine: Vis
     ids = torch.cat([prompt.input_ids, torch.tensor([written])], dim=1)
     kinds = torch.cat([prompt.mm_token_type_ids, torch.zeros(1, len(written), dtype=torch.long)], dim=1)
     with torch.inference_mode():
-        features = [engine.network.encode(engine.prompts.pixels(slot), slot.grid) for slot in prompt.slots]
-        longer, expected, _ = engine.network.prefill(Prompt(ids, kinds, prompt.slots), features, None, None)
+        features = [engine.network.encode(engine.prompts.pixels(span), span.grid) for span in prompt.spans]
+        longer, expected, _ = engine.network.prefill(Prompt(ids, kinds, prompt.spans), features, None, None)
         for row.token_id in written:
             logits, states = engine.network.decode([row], tap=False)
     assert states == []

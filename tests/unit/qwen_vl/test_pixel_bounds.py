@@ -26,8 +26,8 @@ def test_a_server_limit_scales_pictures_down(tmp_path: Path) -> None:
 def test_pixel_bounds_of_a_request_hold_and_keep_the_aspect(prompts: PromptBuilder) -> None:
     picture = Image.new("RGB", (600, 300))
     for bounds, low, high in [({"high": 50_000}, 1, 50_000), ({"low": 300_000}, 300_000, 400_000)]:
-        (slot,) = build(prompts, picture, "?", **bounds).slots
-        rows, columns = slot.grid
+        (span,) = build(prompts, picture, "?", **bounds).spans
+        rows, columns = span.grid
         assert low <= rows * columns * 14 * 14 <= high
         assert columns / rows == pytest.approx(2, rel=0.2)
 
@@ -44,8 +44,8 @@ def test_pixel_bounds_stay_within_the_servers(prompts: PromptBuilder, bounds: di
 def test_a_picture_may_have_as_many_pixels_as_the_server_allows() -> None:
     at_the_limit = PromptBuilder(FOLDER, max_pixels=50_000)
     for bounds in ({"high": 50_000}, {"low": 50_000}, {"low": 50_000, "high": 50_000}):
-        (slot,) = build(at_the_limit, Image.new("RGB", (112, 112)), "?", **bounds).slots
-        assert slot.size["longest_edge"] == 50_000
+        (span,) = build(at_the_limit, Image.new("RGB", (112, 112)), "?", **bounds).spans
+        assert span.size["longest_edge"] == 50_000
     for bounds in ({"high": 50_001}, {"low": 50_001}):
         with pytest.raises(InvalidRequestError, match="is 50001, this server allows 50000"):
             build(at_the_limit, Image.new("RGB", (112, 112)), "?", **bounds)
@@ -68,8 +68,8 @@ def test_a_picture_may_have_as_many_pixels_as_the_server_allows() -> None:
 def test_what_a_request_leaves_open_is_the_models_own_or_the_nearest_to_it(
     limit: int, bounds: dict[str, int], size: tuple[int, int]
 ) -> None:
-    (slot,) = build(PromptBuilder(FOLDER, limit), Image.new("RGB", (112, 112)), "?", **bounds).slots
-    assert (slot.size["shortest_edge"], slot.size["longest_edge"]) == size
+    (span,) = build(PromptBuilder(FOLDER, limit), Image.new("RGB", (112, 112)), "?", **bounds).spans
+    assert (span.size["shortest_edge"], span.size["longest_edge"]) == size
 
 
 def test_bounds_that_cross_are_refused(prompts: PromptBuilder) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.model.prompt import Prompt, PromptBuilder
-from services.qwen_vl.types import LensOptions, Picture, Question, Role, Turn
+from services.qwen_vl.types import ImageFile, LensOptions, Question, Role, Turn
 from tests.unit.qwen_vl.conftest import marked, scene
 
 PICTURES = [scene(1), scene(2), marked(), marked((1, 2)), marked(size=(90, 200))]
@@ -23,7 +23,7 @@ CONVERSATION = st.tuples(st.booleans(), st.lists(TURN, min_size=1, max_size=3), 
 
 
 def prompt_of(
-    prompts: PromptBuilder, conversation: tuple[bool, list[tuple[Role, tuple[str | Picture, ...]]], int]
+    prompts: PromptBuilder, conversation: tuple[bool, list[tuple[Role, tuple[str | ImageFile, ...]]], int]
 ) -> Prompt:
     brief, turns, most = conversation
     system = [Turn("system", ("Be brief.",))] if brief else []
@@ -34,16 +34,16 @@ def prompt_of(
 
 def depends_on(prompts: PromptBuilder, prompt: Prompt, number: int) -> object:
     """What the model sees up to the end of a picture: the text and every picture in it, as it is cut."""
-    slot = prompt.slots[number]
-    text = prompts.tokenizer.decode(prompt.input_ids[0, : slot.end])
-    return text, [(other.picture.data, other.grid) for other in prompt.slots[: number + 1]]
+    span = prompt.spans[number]
+    text = prompts.tokenizer.decode(prompt.input_ids[0, : span.end])
+    return text, [(other.picture.data, other.grid) for other in prompt.spans[: number + 1]]
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(CONVERSATION, min_size=2, max_size=3), st.randoms(use_true_random=False))
 def test_keys_are_equal_exactly_when_what_they_stand_for_is(
     prompts: PromptBuilder,
-    conversations: list[tuple[bool, list[tuple[Role, tuple[str | Picture, ...]]], int]],
+    conversations: list[tuple[bool, list[tuple[Role, tuple[str | ImageFile, ...]]], int]],
     rng: random.Random,
 ) -> None:
     brief, turns, most = conversations[0]
@@ -51,9 +51,9 @@ def test_keys_are_equal_exactly_when_what_they_stand_for_is(
     swapped = (brief, [(role, (*parts[:-1], rng.choice(PICTURES))) for role, parts in turns], most)
     made = [prompt_of(prompts, one) for one in [*conversations, longer, swapped]]
     kept = [
-        (prompt.prefix_key(slot), depends_on(prompts, prompt, number), slot.key, (slot.picture.data, slot.grid))
+        (prompt.prefix_key(span), depends_on(prompts, prompt, number), span.key, (span.picture.data, span.grid))
         for prompt in made
-        for number, slot in enumerate(prompt.slots)
+        for number, span in enumerate(prompt.spans)
     ]
     for (key, seen, feature_key, picture), (other, other_seen, other_feature, other_picture) in combinations(kept, 2):
         assert (key == other) == (seen == other_seen)
@@ -63,10 +63,10 @@ def test_keys_are_equal_exactly_when_what_they_stand_for_is(
 
 def test_the_grid_is_in_the_key_where_tokens_and_file_are_the_same(prompts: PromptBuilder) -> None:
     prompt = prompt_of(prompts, (False, [("user", (marked(), scene(2)))], 20_000))
-    first, last = prompt.slots
-    turned = replace(prompt, slots=(replace(first, grid=first.grid[::-1]), last))
-    assert prompt.prefix_key(last) != turned.prefix_key(turned.slots[1])
-    assert first.key != turned.slots[0].key
+    first, last = prompt.spans
+    turned = replace(prompt, spans=(replace(first, grid=first.grid[::-1]), last))
+    assert prompt.prefix_key(last) != turned.prefix_key(turned.spans[1])
+    assert first.key != turned.spans[0].key
 
 
 FIRST = ("system", "Be brief."), ("user", scene(1), "How many?"), ("assistant", "1"), ("user", scene(2), "And here?")
@@ -86,7 +86,7 @@ CHANGED = {
 }
 
 
-def conversation(turns: tuple[tuple[str | Picture, ...], ...]) -> Question:
+def conversation(turns: tuple[tuple[str | ImageFile, ...], ...]) -> Question:
     return Question(tuple(Turn(role, parts) for role, *parts in turns), 2, lens=LensOptions(layers=(0, 8)))  # type: ignore[arg-type]
 
 
@@ -97,7 +97,7 @@ def cached(make_engine: Callable[..., VisionQA]) -> VisionQA:
 
 @pytest.mark.parametrize("changed", CHANGED.values(), ids=CHANGED.keys())
 def test_an_answer_from_the_cache_is_about_the_conversation_that_was_asked(
-    cached: VisionQA, engine: VisionQA, changed: tuple[tuple[str | Picture, ...], ...]
+    cached: VisionQA, engine: VisionQA, changed: tuple[tuple[str | ImageFile, ...], ...]
 ) -> None:
     cached.cache.clear()
     cached.answer(conversation(FIRST))
@@ -115,7 +115,7 @@ def test_a_conversation_that_is_cut_short_and_goes_on_otherwise_starts_from_what
     cached.cache.clear()
     assert cached.answer(conversation(FIRST[:2])).cached_tokens == 0
     whole = cached.answer(conversation(FIRST))
-    shared = cached.prompts.build(conversation(FIRST)).slots
+    shared = cached.prompts.build(conversation(FIRST)).spans
     assert (whole.cache, whole.cached_tokens) == ("miss", shared[0].end)
     again = cached.answer(conversation((*FIRST[:3], ("user", scene(2), "Other words?"))))
     assert (again.cache, again.cached_tokens) == ("hit", shared[1].end)

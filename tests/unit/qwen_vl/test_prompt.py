@@ -9,7 +9,7 @@ from PIL import Image
 from transformers.models.qwen2_vl.processing_qwen2_vl import Qwen2VLProcessor
 
 from services.qwen_vl.model.prompt import PromptBuilder
-from services.qwen_vl.types import Picture, Question, Role, Turn
+from services.qwen_vl.types import ImageFile, Question, Role, Turn
 from services.wire.errors import InvalidRequestError
 from tests.pictures import encode
 from tests.unit.qwen_vl.conftest import build
@@ -30,7 +30,7 @@ def test_equal_to_the_processor_of_transformers(
     expected = oracle(text=[text], images=[picture], return_tensors="pt")
     prompt = build(prompts, picture, question)
     assert torch.equal(prompt.input_ids, expected["input_ids"])
-    assert torch.equal(prompts.pixels(prompt.slots[0]), expected["pixel_values"])
+    assert torch.equal(prompts.pixels(prompt.spans[0]), expected["pixel_values"])
     assert torch.equal(prompt.image_grid_thw, expected["image_grid_thw"])
     assert torch.equal(prompt.mm_token_type_ids, expected["mm_token_type_ids"])
     assert prompt.image_tokens == int(prompt.mm_token_type_ids.sum())
@@ -48,7 +48,7 @@ def test_a_conversation_is_equal_to_the_processors_with_every_picture_in_its_pla
     monkeypatch.setattr(Qwen2VLProcessor, "check_argument_for_proper_class", lambda *_: None)  # no video processor
     oracle = Qwen2VLProcessor(image_processor=prompts.processor, tokenizer=prompts.tokenizer)
     pictures = [Image.effect_noise(size, 80).convert("RGB") for size in ((200, 90), (112, 112), (56, 168))]
-    files = [Picture(encode(picture)) for picture in pictures]
+    files = [ImageFile(encode(picture)) for picture in pictures]
     turns = (
         Turn("system", ("Answer with a digit.",)),
         Turn("user", (files[0], "How many?", files[1], "And here?")),
@@ -57,7 +57,7 @@ def test_a_conversation_is_equal_to_the_processors_with_every_picture_in_its_pla
     )
     prompt = prompts.build(Question(turns, max_new_tokens=1))
     parts = [
-        [{"type": "image"} if isinstance(part, Picture) else {"type": "text", "text": part} for part in turn.parts]
+        [{"type": "image"} if isinstance(part, ImageFile) else {"type": "text", "text": part} for part in turn.parts]
         for turn in turns
     ]
     conversation = [{"role": turn.role, "content": content} for turn, content in zip(turns, parts, strict=True)]
@@ -65,23 +65,23 @@ def test_a_conversation_is_equal_to_the_processors_with_every_picture_in_its_pla
     expected = oracle(text=[text], images=pictures, return_tensors="pt")
     assert torch.equal(prompt.input_ids, expected["input_ids"])
     assert torch.equal(prompt.image_grid_thw, expected["image_grid_thw"])
-    assert torch.equal(torch.cat([prompts.pixels(slot) for slot in prompt.slots]), expected["pixel_values"])
+    assert torch.equal(torch.cat([prompts.pixels(span) for span in prompt.spans]), expected["pixel_values"])
     assert torch.equal(prompt.mm_token_type_ids, expected["mm_token_type_ids"])
 
 
-def test_a_slot_says_what_it_was_made_of(prompts: PromptBuilder) -> None:
-    picture = Picture(encode(Image.new("RGB", (200, 90), "red")))
-    turns = (Turn("user", (Picture(encode(Image.new("RGB", (112, 112)))), picture, "?")),)
+def test_a_span_says_what_it_was_made_of(prompts: PromptBuilder) -> None:
+    picture = ImageFile(encode(Image.new("RGB", (200, 90), "red")))
+    turns = (Turn("user", (ImageFile(encode(Image.new("RGB", (112, 112)))), picture, "?")),)
     prompt = prompts.build(Question(turns, max_new_tokens=1, min_pixels=20_000, max_pixels=30_000))
-    first, slot = prompt.slots
-    assert slot.picture is picture
-    assert slot.digest == hashlib.sha256(picture.data).hexdigest() != first.digest
-    assert (slot.width_px, slot.height_px) == (200, 90)
-    assert slot.size == {"shortest_edge": 20_000, "longest_edge": 30_000}
-    assert slot.grid == (8, 16), "112 x 224 px, the next multiples of 28 that hold 20,000"
-    assert (slot.tokens, prompt.tokens, prompt.image_tokens) == (32, prompt.input_ids.shape[1], first.tokens + 32)
+    first, span = prompt.spans
+    assert span.picture is picture
+    assert span.digest == hashlib.sha256(picture.data).hexdigest() != first.digest
+    assert (span.width_px, span.height_px) == (200, 90)
+    assert span.size == {"shortest_edge": 20_000, "longest_edge": 30_000}
+    assert span.grid == (8, 16), "112 x 224 px, the next multiples of 28 that hold 20,000"
+    assert (span.tokens, prompt.tokens, prompt.image_tokens) == (32, prompt.input_ids.shape[1], first.tokens + 32)
     ids, name = prompt.input_ids[0].tolist(), prompts.tokenizer.convert_ids_to_tokens
-    around = (ids[slot.start - 1], ids[slot.start], ids[slot.end - 2], ids[slot.end - 1])
+    around = (ids[span.start - 1], ids[span.start], ids[span.end - 2], ids[span.end - 1])
     assert name(around) == ["<|vision_start|>", "<|image_pad|>", "<|image_pad|>", "<|vision_end|>"]
 
 
@@ -110,7 +110,7 @@ def test_no_text_of_any_turn_can_hold_a_control_token(prompts: PromptBuilder, to
 def test_a_control_token_cannot_be_put_together_from_texts_that_the_template_joins(prompts: PromptBuilder) -> None:
     with pytest.raises(InvalidRequestError, match="control token"):
         prompts.build(Question((Turn("user", ("2?<|im_", "end|>\n")),), max_new_tokens=1))
-    picture = Picture(encode(Image.new("RGB", (112, 112))))
+    picture = ImageFile(encode(Image.new("RGB", (112, 112))))
     apart = prompts.build(Question((Turn("user", ("2?<|im_", picture, "end|>")),), max_new_tokens=1))
     end_id = prompts.tokenizer.convert_tokens_to_ids("<|im_end|>")
     assert apart.input_ids[0].tolist().count(end_id) == 2, "the template's own, of the system's turn and the user's"
@@ -121,25 +121,25 @@ def test_a_picture_is_measured_upright(prompts: PromptBuilder) -> None:
     turned = picture.getexif()
     turned[0x0112] = 6
     data = encode(picture, "JPEG", exif=turned)
-    prompt = prompts.build(Question((Turn("user", (Picture(data), "?")),), max_new_tokens=1))
-    (slot,) = prompt.slots
-    assert (slot.width_px, slot.height_px) == (90, 300)
-    assert len(prompts.pixels(slot)) == slot.grid[0] * slot.grid[1]
+    prompt = prompts.build(Question((Turn("user", (ImageFile(data), "?")),), max_new_tokens=1))
+    (span,) = prompt.spans
+    assert (span.width_px, span.height_px) == (90, 300)
+    assert len(prompts.pixels(span)) == span.grid[0] * span.grid[1]
 
 
 def test_several_pictures_stand_where_they_were_put(prompts: PromptBuilder) -> None:
-    small, wide = (Picture(encode(Image.new("RGB", size))) for size in ((112, 112), (300, 90)))
+    small, wide = (ImageFile(encode(Image.new("RGB", size))) for size in ((112, 112), (300, 90)))
     turns = (Turn("user", (small, "one", wide, "two")), Turn("assistant", ("yes",)), Turn("user", (small, "three")))
     prompt = prompts.build(Question(turns, max_new_tokens=1))
     ends = [0]
-    assert [slot.width_px for slot in prompt.slots] == [112, 300, 112]
-    for slot, text in zip(prompt.slots, ("one", "two", "three"), strict=True):
-        kinds = prompt.mm_token_type_ids[0, slot.start : slot.end]
-        assert kinds.tolist() == [1] * slot.tokens + [0]
-        ends.append(slot.end)
-        assert prompts.tokenizer.decode(prompt.input_ids[0, slot.end :]).startswith(text)
-    assert int(prompt.mm_token_type_ids.sum()) == prompt.image_tokens == sum(slot.tokens for slot in prompt.slots)
-    assert len({prompt.prefix_key(slot) for slot in prompt.slots}) == 3
+    assert [span.width_px for span in prompt.spans] == [112, 300, 112]
+    for span, text in zip(prompt.spans, ("one", "two", "three"), strict=True):
+        kinds = prompt.mm_token_type_ids[0, span.start : span.end]
+        assert kinds.tolist() == [1] * span.tokens + [0]
+        ends.append(span.end)
+        assert prompts.tokenizer.decode(prompt.input_ids[0, span.end :]).startswith(text)
+    assert int(prompt.mm_token_type_ids.sum()) == prompt.image_tokens == sum(span.tokens for span in prompt.spans)
+    assert len({prompt.prefix_key(span) for span in prompt.spans}) == 3
 
 
 def test_bytes_of_tokens_spell_the_text(prompts: PromptBuilder) -> None:

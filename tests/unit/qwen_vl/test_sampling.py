@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from services.qwen_vl.model.sampling import Picker
+from services.qwen_vl.model.sampling import Sampler
 from services.qwen_vl.types import Sampling
 
 LOGITS = torch.tensor([0.0, 2.0, -1.0, 1.0])
@@ -14,12 +14,12 @@ DRAWS = 2000
 
 
 def drawn(sampling: Sampling, logits: torch.Tensor = LOGITS, times: int = DRAWS) -> list[int]:
-    picker = Picker(sampling)
+    picker = Sampler(sampling)
     return [picker.pick(logits) for _ in range(times)]
 
 
 def test_greedy_takes_the_best() -> None:
-    assert Picker(Sampling()).pick(LOGITS) == BEST
+    assert Sampler(Sampling()).pick(LOGITS) == BEST
     assert set(drawn(Sampling(temperature=0, seed=1, top_p=0.9), times=50)) == {BEST}
 
 
@@ -56,8 +56,8 @@ def test_without_a_seed_two_answers_are_drawn_apart() -> None:
 
 def test_a_request_draws_by_its_own_generator_alone() -> None:
     sampling = Sampling(temperature=1.0, seed=4)
-    picker, expected = Picker(sampling), drawn(sampling, times=20)
-    other = Picker(Sampling(temperature=1.0, seed=9))
+    picker, expected = Sampler(sampling), drawn(sampling, times=20)
+    other = Sampler(Sampling(temperature=1.0, seed=9))
     state = torch.random.get_rng_state()
     mixed = []
     for _ in range(20):

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from services.qwen_vl.lens.readout import Lens
+from services.qwen_vl.lens.readout import LogitLens
 from services.qwen_vl.lens.trace import Trace
-from services.qwen_vl.types import LensOptions, Picture, Slot
+from services.qwen_vl.types import ImageFile, ImageSpan, LensOptions
 
 LAST = 3
 VOCABULARY = 6
@@ -26,7 +26,7 @@ def head() -> nn.Linear:
 
 
 def trace(options: LensOptions, layers: tuple[int, ...], track: list[int] | None = None) -> Trace:
-    return Trace(Lens(Doubling(), head()), options, layers, LAST, track or [])
+    return Trace(LogitLens(Doubling(), head()), options, layers, LAST, track or [])
 
 
 def peak(token_id: int, height: float = 2.0) -> torch.Tensor:
@@ -39,9 +39,9 @@ def states(step: int) -> list[torch.Tensor]:
     return [peak((step + layer) % VOCABULARY) for layer in range(LAST + 1)]
 
 
-def slot(rows: int, columns: int, width: int, height: int) -> Slot:
+def span(rows: int, columns: int, width: int, height: int) -> ImageSpan:
     grid = (2 * rows, 2 * columns)
-    return Slot(Picture(b""), "", width, height, {}, grid, 0, rows * columns)
+    return ImageSpan(ImageFile(b""), "", width, height, {}, grid, 0, rows * columns)
 
 
 @pytest.mark.parametrize("layers", [(0, 1, 2, 3), (1, 2), (0, 3), (3,), (2,)], ids=str)
@@ -93,7 +93,7 @@ def test_every_picture_has_its_own_grid_row_by_row() -> None:
     for shape, shift in [((2, 3, 90, 40), 0), ((3, 1, 30, 77), 3)]:
         cells = [(shift + cell) % VOCABULARY for cell in range(shape[0] * shape[1])]
         made.add_picture(
-            slot(*shape), [torch.stack([peak((cell + layer) % VOCABULARY) for cell in cells]) for layer in range(4)]
+            span(*shape), [torch.stack([peak((cell + layer) % VOCABULARY) for cell in cells]) for layer in range(4)]
         )
     wide, tall = made.read(merge=2).grids or []
     assert (wide.rows, wide.columns, wide.width_px, wide.height_px) == (2, 3, 90, 40)
@@ -109,7 +109,7 @@ def test_every_picture_has_its_own_grid_row_by_row() -> None:
 def test_patches_of_a_side_that_make_one_token() -> None:
     made = trace(LensOptions(image_tokens=True), (3,))
     made.add_step(states(0), peak(0), 0)
-    made.add_picture(Slot(Picture(b""), "", 1, 1, {}, (6, 9), 0, 6), [torch.zeros(6, VOCABULARY)] * 4)
+    made.add_picture(ImageSpan(ImageFile(b""), "", 1, 1, {}, (6, 9), 0, 6), [torch.zeros(6, VOCABULARY)] * 4)
     (grid,) = made.read(merge=3).grids or []
     assert (grid.rows, grid.columns) == (2, 3)
 

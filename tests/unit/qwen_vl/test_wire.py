@@ -6,13 +6,13 @@ import pytest
 
 from services.common.worker.messages import Delta, Job
 from services.qwen_vl.model.prompt import PromptBuilder
-from services.qwen_vl.translate import Wire
+from services.qwen_vl.translate import Translator
 from services.qwen_vl.types import (
     Answer,
     GridReading,
+    ImageFile,
     LensOptions,
     LensReading,
-    Picture,
     Piece,
     Question,
     Reading,
@@ -31,8 +31,8 @@ OPTIONS = LensOptions(7, (8, 0, 3), every_token=True, track=("4", "3"), image_to
 
 
 @pytest.fixture(scope="module")
-def wire(prompts: PromptBuilder) -> Wire:
-    return Wire(prompts, 8, 33, ModelCard(id="the-model", variant="bf16", revision="r", manifest_sha256=""))
+def wire(prompts: PromptBuilder) -> Translator:
+    return Translator(prompts, 8, 33, ModelCard(id="the-model", variant="bf16", revision="r", manifest_sha256=""))
 
 
 def reading(at: int, *, answer: int = 0) -> Reading:
@@ -46,19 +46,19 @@ def chat(**fields: Any) -> QwenVLChat:
     return QwenVLChat(**{"messages": [{"role": "user", "content": "How many?"}], **fields})
 
 
-def test_a_question_about_a_picture_is_one_greedy_turn(wire: Wire) -> None:
+def test_a_question_about_a_picture_is_one_greedy_turn(wire: Translator) -> None:
     asked = QwenVLRequest(
         image=b"bytes", question="How?", max_new_tokens=5, lens=LENS, min_pixels=1000, max_pixels=2000
     )
     assert wire.question(asked) == Question(
-        (Turn("user", (Picture(b"bytes"), "How?")),), 5, Sampling(), (), None, OPTIONS, 1000, 2000
+        (Turn("user", (ImageFile(b"bytes"), "How?")),), 5, Sampling(), (), None, OPTIONS, 1000, 2000
     )
     assert wire.question(QwenVLRequest(image=b"bytes", question="How?")) == Question(
-        (Turn("user", (Picture(b"bytes"), "How?")),), 33, Sampling(temperature=0.0, top_p=1.0, seed=None)
+        (Turn("user", (ImageFile(b"bytes"), "How?")),), 33, Sampling(temperature=0.0, top_p=1.0, seed=None)
     )
 
 
-def test_every_field_of_a_chat_reaches_the_engine(wire: Wire) -> None:
+def test_every_field_of_a_chat_reaches_the_engine(wire: Translator) -> None:
     url = {"url": "data:image/png;base64,Ynl0ZXM="}
     asked = chat(
         messages=[
@@ -83,7 +83,7 @@ def test_every_field_of_a_chat_reaches_the_engine(wire: Wire) -> None:
     assert wire.question(asked) == Question(
         turns=(
             Turn("system", ("Be brief.",)),
-            Turn("user", ("a", Picture(b"bytes"))),
+            Turn("user", ("a", ImageFile(b"bytes"))),
             Turn("assistant", ("2",)),
             Turn("system", ("In words.",)),
             Turn("user", ("And now?",)),
@@ -98,7 +98,7 @@ def test_every_field_of_a_chat_reaches_the_engine(wire: Wire) -> None:
     )
 
 
-def test_what_a_chat_leaves_out(wire: Wire) -> None:
+def test_what_a_chat_leaves_out(wire: Translator) -> None:
     turns = (Turn("user", ("How many?",)),)
     assert wire.question(chat()) == Question(turns, 33, Sampling(0.0, 1.0, None), (), None, None, None, None)
     assert wire.question(chat(temperature=0, seed=0)).sampling == Sampling(0.0, 1.0, 0)
@@ -111,11 +111,11 @@ def test_what_a_chat_leaves_out(wire: Wire) -> None:
     [({"logprobs": False}, None), ({"logprobs": True}, 0), ({"logprobs": True, "top_logprobs": 0}, 0)],
     ids=str,
 )
-def test_scores_are_given_if_asked_for(wire: Wire, fields: dict[str, Any], wanted: int | None) -> None:
+def test_scores_are_given_if_asked_for(wire: Translator, fields: dict[str, Any], wanted: int | None) -> None:
     assert wire.question(chat(**fields)).top_logprobs == wanted
 
 
-def test_a_piece_carries_the_scores_of_its_token(wire: Wire) -> None:
+def test_a_piece_carries_the_scores_of_its_token(wire: Translator) -> None:
     assert wire.delta(Piece("3", None)) == Delta("3", [])
     delta = wire.delta(Piece("x", TokenScores((THREE, -2.5), [(FOUR, -0.5), (FIVE, -1.5)])))
     (scores,) = delta.logprobs
@@ -139,7 +139,7 @@ def job(request: QwenVLRequest | QwenVLChat) -> Job[QwenVLRequest | QwenVLChat]:
     return Job("the-id", request, 0.0, 0.0, 0.0)
 
 
-def test_an_answer_has_its_sizes_times_and_names(wire: Wire) -> None:
+def test_an_answer_has_its_sizes_times_and_names(wire: Translator) -> None:
     response = wire.response(job(QwenVLRequest(image=b"", question="?")), answer(), queue_ms=0.5)
     assert (response.id, response.model, response.variant) == ("the-id", "the-model", "bf16")
     assert (response.finish_reason, response.cache, response.lens) == ("length", "hit", None)
@@ -153,12 +153,12 @@ def test_an_answer_has_its_sizes_times_and_names(wire: Wire) -> None:
     assert (timing.queue_ms, timing.preprocess_ms, timing.inference_ms, timing.total_ms) == (0.5, 1.5, 2.5, 0.0)
 
 
-def test_only_the_answer_of_a_question_is_trimmed(wire: Wire) -> None:
+def test_only_the_answer_of_a_question_is_trimmed(wire: Translator) -> None:
     assert wire.response(job(QwenVLRequest(image=b"", question="?")), answer(" 3 \n"), 0).answer == "3"
     assert wire.response(job(chat()), answer(" 3 \n"), 0).answer == " 3 \n"
 
 
-def test_a_lens_trace_names_its_layers_tokens_and_tracked_strings(wire: Wire) -> None:
+def test_a_lens_trace_names_its_layers_tokens_and_tracked_strings(wire: Translator) -> None:
     steps = [StepReading(FOUR, [reading(1, answer=5), reading(2)]), StepReading(FIVE, [reading(3), reading(4)])]
     trace = wire.response(job(chat()), answer(lens=LensReading((2, 8), ("a", "b"), steps, None)), 0).lens
     assert trace is not None
@@ -176,7 +176,7 @@ def test_a_lens_trace_names_its_layers_tokens_and_tracked_strings(wire: Wire) ->
     assert [layer.entropy for step in trace.steps for layer in step.layers] == [0.1, 0.2, 0.3, 0.4]
 
 
-def test_a_grid_has_rows_of_cells_and_the_box_of_one_in_pixels_of_the_picture(wire: Wire) -> None:
+def test_a_grid_has_rows_of_cells_and_the_box_of_one_in_pixels_of_the_picture(wire: Translator) -> None:
     cells = [[reading(10 * layer + cell) for cell in range(6)] for layer in (1, 2)]
     grids = [GridReading(90, 50, 2, 3, cells), GridReading(30, 60, 6, 1, cells)]
     lens = LensReading((4, 8), ("a", "b"), [], grids)

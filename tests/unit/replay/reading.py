@@ -20,7 +20,7 @@ from clients.replay.run.record import Load, RunRecord
 from clients.replay.scoring.gold import AnswerType, Gold
 from clients.replay.tasks import TASKS
 from clients.replay.tasks.index import SampleIndex
-from clients.replay.tasks.sample import Problem, Sample, Split
+from clients.replay.tasks.sample import Sample, SkippedEntry, Split
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def full_record(**changes: object) -> RunRecord:
 @dataclass(frozen=True)
 class Loaded:
     samples: tuple[Sample, ...]
-    problems: tuple[Problem, ...]
+    problems: tuple[SkippedEntry, ...]
 
 
 def load(task: str, data: Path, split: Split = "test") -> Loaded:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from clients.replay.asking.client import AnswerClient, AskOptions
-from clients.replay.asking.images import Picture
+from clients.replay.asking.images import EncodedImage
 from clients.replay.asking.retries import Attempts
 from clients.replay.errors import ReplayError
 from clients.replay.run.outcomes import Failure, FailureKind
@@ -36,7 +36,7 @@ def ask(handler: Handler, options: AskOptions | None = None) -> AnswerResponse |
     async def once() -> AnswerResponse | Failure:
         url, transport = "http://127.0.0.1:9", httpx.MockTransport(handler)
         async with AnswerClient(url, options or AskOptions(timeout_s=1, retries=0), transport) as client:
-            return (await client.ask(Picture.of(b"pixels"), "How many?")).reply
+            return (await client.ask(EncodedImage.of(b"pixels"), "How many?")).reply
 
     return asyncio.run(once())
 
@@ -166,7 +166,7 @@ def test_a_moment_of_latency_is_a_thousandth_of_a_second_and_begins_with_the_sen
 
     async def once() -> Attempts:
         async with AnswerClient("http://127.0.0.1:9", AskOptions(), httpx.MockTransport(handler)) as client:
-            return await client.ask(Picture.of(b"pixels"), "How many?")
+            return await client.ask(EncodedImage.of(b"pixels"), "How many?")
 
     before_s, attempts = time.time(), asyncio.run(once())
     assert before_s <= attempts.sent_at_s <= received[0]
@@ -193,7 +193,7 @@ def test_as_many_are_asked_at_once_as_there_are_workers() -> None:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
             async with AnswerClient(url, AskOptions(timeout_s=10, retries=0)) as client:
-                asked = [client.ask(Picture.of(b"pixels"), "How many?") for _ in range(workers)]
+                asked = [client.ask(EncodedImage.of(b"pixels"), "How many?") for _ in range(workers)]
                 return [attempts.reply for attempts in await asyncio.gather(*asked)]
 
     assert [reply for reply in asyncio.run(together()) if isinstance(reply, Failure)] == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from clients.replay.analysis.bootstrap import exact_interval
-from clients.replay.analysis.scores import Row, RunReport, Table, compute
+from clients.replay.analysis.scores import RunReport, ScoreRow, Table, compute
 from clients.replay.run.outcomes import Failed, Scored
 from tests.unit.replay.reading import answered, columns, record_of
 
@@ -38,7 +38,7 @@ def report(tmp_path: Path) -> RunReport:
     return compute("run", record_of("realcqa"), columns(tmp_path, [*CHARTS, LOST], "realcqa"), seed=0)
 
 
-def score(row: Row | None, metric: str) -> tuple[float, float, float, float | None]:
+def score(row: ScoreRow | None, metric: str) -> tuple[float, float, float, float | None]:
     assert row is not None
     (found,) = (entry for entry in row.scores if entry.metric == metric)
     return found.value, found.low, found.high, found.baseline

@@ -10,10 +10,10 @@ import pytest
 from clients.replay.errors import ReplayError
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.record import RunStatus, now
-from clients.replay.tasks.sample import Problem, ProblemKind
+from clients.replay.tasks.sample import SkippedEntry, SkipReason
 from tests.unit.replay.reading import full_record
 
-MISSING, DUPLICATE = ProblemKind.MISSING_IMAGE, ProblemKind.DUPLICATE_ID
+MISSING, DUPLICATE = SkipReason.MISSING_IMAGE, SkipReason.DUPLICATE_ID
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_either_file_of_a_run_makes_a_folder_taken(folder: RunFolder, name: str)
 
 def test_every_problem_is_written_counted_by_kind_and_the_first_twenty_of_each_named(folder: RunFolder) -> None:
     folder.create()
-    problems = [Problem(DUPLICATE if n % 3 else MISSING, f"Ä{n}", f"d{n}") for n in range(63)]
+    problems = [SkippedEntry(DUPLICATE if n % 3 else MISSING, f"Ä{n}", f"d{n}") for n in range(63)]
     named, counts = folder.write_problems(iter(problems))
     assert counts == {"missing image": 21, "duplicate id": 42}
     assert named == tuple(problems[n] for n in range(58) if n % 3 == 0 or n < 30)
@@ -57,8 +57,8 @@ def test_without_a_problem_there_is_no_file(folder: RunFolder) -> None:
 
 
 def test_problems_that_break_off_leave_no_half_of_the_file(folder: RunFolder) -> None:
-    def breaking() -> Iterator[Problem]:
-        yield Problem(MISSING, "a", "b")
+    def breaking() -> Iterator[SkippedEntry]:
+        yield SkippedEntry(MISSING, "a", "b")
         raise OSError(5, "Input/output error")
 
     folder.create()

@@ -8,7 +8,7 @@ import pytest
 
 from clients.replay.scoring.gold import AnswerType
 from clients.replay.tasks.index import SampleIndex
-from clients.replay.tasks.sample import Problem, ProblemKind, Sample
+from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason
 from tests.unit.replay.reading import ids, question
 
 MIXED = [question(*pair) for pair in (("d", "z"), ("a", "x"), ("c", "z"), ("b", "y"), ("e", "x"), ("f", "z"))]
@@ -41,15 +41,15 @@ def test_pictures_of_one_name_in_two_folders_are_two_pictures() -> None:
 def test_of_two_questions_of_one_id_the_first_is_asked_and_the_second_is_a_problem() -> None:
     with SampleIndex([question("1", "x", gold="4"), question("1", "y", gold="5"), question("2", "z")]) as index:
         assert [(sample.id, sample.gold) for sample in index.samples()] == [("1", "4"), ("2", "3")]
-        assert [(problem.kind, problem.where) for problem in index.problems()] == [(ProblemKind.DUPLICATE_ID, "1")]
+        assert [(problem.kind, problem.where) for problem in index.problems()] == [(SkipReason.DUPLICATE_ID, "1")]
         assert (index.pictures(), index.picture_keys()) == (2, ["x", "z"])
 
 
 def test_problems_are_told_in_the_order_they_were_met_and_what_was_not_wanted_is_counted() -> None:
-    entries: list[Sample | Problem] = [
-        Problem(ProblemKind.MISSING_IMAGE, "qa/b.json#1", "no picture"),
+    entries: list[Sample | SkippedEntry] = [
+        SkippedEntry(SkipReason.MISSING_IMAGE, "qa/b.json#1", "no picture"),
         *MIXED[:3],
-        Problem(ProblemKind.BROKEN_FILE, "qa/a\udcff.json", "cannot be read"),
+        SkippedEntry(SkipReason.BROKEN_FILE, "qa/a\udcff.json", "cannot be read"),
         *MIXED[3:],
     ]
     with SampleIndex(entries, lambda sample: sample.image_key != "z") as index:
@@ -57,7 +57,7 @@ def test_problems_are_told_in_the_order_they_were_met_and_what_was_not_wanted_is
         assert index.passed_over == 3
         assert list(index.problems()) == [
             entries[0],
-            Problem(ProblemKind.BROKEN_FILE, r"qa/a\udcff.json", "cannot be read"),
+            SkippedEntry(SkipReason.BROKEN_FILE, r"qa/a\udcff.json", "cannot be read"),
         ]
 
 

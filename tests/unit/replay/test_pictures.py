@@ -10,7 +10,7 @@ import PIL
 import pytest
 from PIL import Image
 
-from clients.replay.asking.images import Picture, blank_picture, keep_pictures
+from clients.replay.asking.images import EncodedImage, blank_picture, keep_pictures
 from clients.replay.run.folder import kept_path
 from clients.replay.run.machine import Machine, client_versions
 
@@ -35,7 +35,7 @@ def digest(content: bytes) -> str:
 
 def test_a_picture_is_sent_as_it_is_with_the_sum_of_its_bytes() -> None:
     content = bytes(range(256))
-    assert Picture.of(content) == Picture(base64.b64encode(content).decode(), digest(content))
+    assert EncodedImage.of(content) == EncodedImage(base64.b64encode(content).decode(), digest(content))
 
 
 def test_the_blank_picture_is_a_picture_with_its_own_sum() -> None:
@@ -43,7 +43,7 @@ def test_the_blank_picture_is_a_picture_with_its_own_sum() -> None:
     content = base64.b64decode(blank.base64)
     with Image.open(io.BytesIO(content)) as image:
         assert (image.format, image.size, image.getcolors()) == ("PNG", (112, 112), [(112 * 112, (208, 208, 208))])
-    assert blank == Picture.of(content)
+    assert blank == EncodedImage.of(content)
 
 
 def chosen(keys: list[str], folder: Path, seed: int) -> list[str]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from clients.replay.scoring.gold import AnswerType, Gold
 from clients.replay.tasks.entries import EntryError
 from clients.replay.tasks.realcqa_answers import gold_of, type_of
-from clients.replay.tasks.sample import ProblemKind
+from clients.replay.tasks.sample import SkipReason
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_the_types_by_their_names(name: str, answer_type: AnswerType) -> None:
 def test_a_type_that_realcqa_does_not_have_is_named(name: str) -> None:
     with pytest.raises(EntryError, match=f"answer_type '{name}'") as caught:
         type_of(name)
-    assert caught.value.kind is ProblemKind.UNKNOWN_ANSWER_TYPE
+    assert caught.value.kind is SkipReason.UNKNOWN_ANSWER_TYPE
 
 
 @pytest.mark.parametrize("answer_type", [AnswerType.STRING, AnswerType.NUMERICAL, AnswerType.BINARY])
@@ -98,7 +98,7 @@ def test_a_list_is_its_items_however_it_is_written(answer_type: AnswerType, answ
 def test_what_holds_no_answer_is_a_broken_entry(answer_type: AnswerType, answer: object) -> None:
     with pytest.raises(EntryError, match="'answer'") as caught:
         gold_of({"answer": answer}, answer_type)
-    assert caught.value.kind is ProblemKind.BROKEN_ENTRY
+    assert caught.value.kind is SkipReason.BROKEN_ENTRY
 
 
 @pytest.mark.parametrize("block", [None, "text", ["answer"], {}])
@@ -118,7 +118,7 @@ def test_whatever_stands_there_is_items_or_a_broken_entry_and_no_crash(text: str
     try:
         gold = gold_of({"answer": text}, AnswerType.UNRANKED_LIST)
     except EntryError as error:
-        assert error.kind is ProblemKind.BROKEN_ENTRY  # noqa: PT017 - one of two good ends
+        assert error.kind is SkipReason.BROKEN_ENTRY  # noqa: PT017 - one of two good ends
     else:
         assert isinstance(gold, tuple)
         assert all(item.strip() for item in gold)

@@ -9,7 +9,7 @@ import pytest
 
 from clients.replay.asking import retries
 from clients.replay.asking.client import AnswerClient, AskOptions
-from clients.replay.asking.images import Picture
+from clients.replay.asking.images import EncodedImage
 from clients.replay.asking.retries import Attempts, ask_patiently, retry_after_s
 from clients.replay.run.outcomes import Failure, FailureKind
 from tests.unit.replay.conftest import reply
@@ -32,7 +32,7 @@ def ask(*responses: httpx.Response | Exception, retries: int = 3) -> tuple[Attem
     async def once() -> Attempts:
         options = AskOptions(timeout_s=5, retries=retries)
         async with AnswerClient("http://127.0.0.1:9", options, httpx.MockTransport(handler)) as client:
-            return await client.ask(Picture.of(b"pixels"), "How many?")
+            return await client.ask(EncodedImage.of(b"pixels"), "How many?")
 
     return asyncio.run(once()), asked
 

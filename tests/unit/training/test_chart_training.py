@@ -8,14 +8,14 @@ import torch
 from services.common.artifact.manifest import verify
 from services.training.tiny_matcha.evaluate import Answerer, held_out, mean_exact_match, score
 from services.training.tiny_matcha.fitting import Progress, fit
-from services.training.tiny_matcha.network import Shape, build_network
+from services.training.tiny_matcha.network import NetworkShape, build_network
 from services.training.tiny_matcha.optimizers import split_weights
 from services.training.tiny_matcha.recipe import Recipe
 from services.training.tiny_matcha.tokenizer import build_tokenizer
 from services.training.tiny_matcha.train import train
 
 SHORT = Recipe(
-    shape=Shape(hidden=32, feed_forward=32, heads=2, encoder_layers=1, decoder_layers=1),
+    shape=NetworkShape(hidden=32, feed_forward=32, heads=2, encoder_layers=1, decoder_layers=1),
     steps=2,
     batch=8,
     pool=16,
