@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from services.common.http.metrics import Metrics
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.wire.errors import NotReadyError
-from tests.unit.common.serving import reading, response
+from tests.unit.common.http.serving import reading, response
 
 
 def told(metrics: Metrics, name: str, **labels: str) -> float:

@@ -21,7 +21,7 @@ from services.matcha.prepare.build import Extras, build
 from services.matcha.prepare.command import Prepare
 from services.matcha.prepare.source import PrepareError, find
 
-MODEL = Path(__file__).parents[3] / "models/tiny-matcha"
+MODEL = Path(__file__).parents[4] / "models/tiny-matcha"
 ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
 Artifact = Callable[[str], Path]
 

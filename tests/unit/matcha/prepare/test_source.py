@@ -21,7 +21,7 @@ from services.common.artifact.manifest import Source, read_manifest
 from services.matcha.prepare import source
 from services.matcha.prepare.source import Checkpoint, PrepareError, find, processor_files, training_font
 
-MODEL = Path(__file__).parents[3] / "models/tiny-matcha"
+MODEL = Path(__file__).parents[4] / "models/tiny-matcha"
 ANSWER: Any = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid"))
 CONFIG = json.dumps({"model_type": "pix2struct"})
 

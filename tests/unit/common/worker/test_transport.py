@@ -12,7 +12,7 @@ from services.common.worker import transport
 from services.common.worker.messages import Delta, Job, Reply
 from services.wire.contract import WireRequest
 from services.wire.errors import DeadlineError, InternalError, ServiceError
-from tests.unit.common.serving import response
+from tests.unit.common.http.serving import response
 
 ANSWER = response()
 

@@ -14,7 +14,7 @@ from services.common import logs
 from services.common.server import QueueSpec, prepare_worker
 from services.common.worker.messages import Job
 from services.wire.contract import WireRequest
-from tests.unit.common.serving import Settings, response
+from tests.unit.common.http.serving import Settings, response
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from services.wire.answer import AnswerRequest, AnswerResponse, MatchaRequest, ModelCard, QwenVLRequest
 from services.wire.errors import PromptTooLongError, envelope
 from services.wire.lens import LensRequest, TrackedProb
-from tests.unit.common.serving import response
+from tests.unit.common.http.serving import response
 
 
 def refusal(model: type[AnswerRequest] | type[LensRequest], **fields: Any) -> tuple[str, str]:

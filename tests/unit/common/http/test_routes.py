@@ -21,7 +21,7 @@ from services.wire.errors import (
     ServiceError,
 )
 from tests.pictures import encode, png_header
-from tests.unit.common.serving import Desk, b64, response, turn
+from tests.unit.common.http.serving import Desk, b64, response, turn
 
 SMALL = encode(Image.new("RGB", (7, 5)))
 LARGE = png_header(11, 5)

@@ -12,7 +12,7 @@ from services.wire.answer import QwenVLRequest, Timing
 from services.wire.chat import QwenVLChat
 from services.wire.errors import DeadlineError
 from tests.pictures import encode
-from tests.unit.common.serving import CARD, Desk, Settings, Worker, b64, reading, response, turn
+from tests.unit.common.http.serving import CARD, Desk, Settings, Worker, b64, reading, response, turn
 
 ROUTES: dict[str, dict[str, Any]] = {
     "/v1/answer": {"image": b64(encode(Image.new("RGB", (7, 5)))), "question": "How many?"},

@@ -11,7 +11,7 @@ from services.common.worker.messages import Delta
 from services.wire.answer import Timing, TokenLogprob, TokenScore
 from services.wire.errors import TooLargeError
 from services.wire.lens import LensTrace
-from tests.unit.common.serving import response
+from tests.unit.common.http.serving import response
 
 LENS = LensTrace(num_layers=3, steps=[])
 ANSWER = response("three apples", lens=LENS, timing=Timing(queue_ms=1, preprocess_ms=2, inference_ms=3, total_ms=6))

@@ -16,7 +16,7 @@ from services.wire.chat import (
     MatchaChat,
     QwenVLChat,
 )
-from tests.unit.common.serving import turn
+from tests.unit.common.http.serving import turn
 
 ASKED = {"messages": [turn(b"chart", "How many?")]}
 
