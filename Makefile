@@ -54,7 +54,7 @@ fmt: install ## Format the code and fix what can be fixed
 serve-matcha: install ## Serve chart questions on 127.0.0.1:8000 (settings: MATCHA_..., see --help)
 	@$(BIN)/python -m services.matcha
 
-serve-qwen-vl: install ## Serve picture questions with the lens on 127.0.0.1:8001 (settings: QWEN_VL_...)
+serve-qwen-vl: install ## Serve image questions with the lens on 127.0.0.1:8001 (settings: QWEN_VL_...)
 	@$(BIN)/python -m services.qwen_vl
 
 TASK ?= realcqa

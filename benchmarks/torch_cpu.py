@@ -24,7 +24,7 @@ _LAYERS = {
     "Qwen2-VL, prompt of 350 tokens": (350, 1536, 8960),
     "Qwen2-VL, one token": (1, 1536, 8960),
 }
-"""Rows, inputs and outputs of the widest layer. A picture of 800 × 600 has 2009 patches where 2048 are allowed."""
+"""Rows, inputs and outputs of the widest layer. An image of 800 × 600 has 2009 patches where 2048 are allowed."""
 _ATTENTIONS = {
     "MatCha, 2009 patches": (12, 2009, 2009, 64),
     "MatCha, one token": (12, 1, 2009, 64),

@@ -37,7 +37,7 @@ FROM ${PYTHON} AS base
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="tallyglass-qwen-vl" \
-      org.opencontainers.image.description="Answers questions about pictures over HTTP, with the lens trace" \
+      org.opencontainers.image.description="Answers questions about images over HTTP, with the lens trace" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"

@@ -12,12 +12,12 @@ from clients.replay.tasks.sample import Sample
 from loadtests.samples import Samples
 from services.wire.lens import LensRequest
 
-REPEATED_PICTURES: Final = 4
+REPEATED_IMAGES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: its id in the run, the sample it is of, the picture's digest, and the JSON body."""
+    """One request: its id in the run, the sample it is of, the image's digest, and the JSON body."""
 
     id: str
     sample: Sample
@@ -28,13 +28,13 @@ class Ask:
 class Questions:
     """Draws samples with replacement.
 
-    ``unique`` pictures differ in every request, in bytes and so in digest: a few bytes stand after the end of the file,
+    ``unique`` images differ in every request, in bytes and so in digest: a few bytes stand after the end of the file,
     which decoders pass over. ``repeated`` ones are a handful, over and over, as they lie on disk.
     """
 
     def __init__(self, samples: Samples, pictures: Literal["unique", "repeated"], *, lens: bool, seed: int) -> None:
         self._unique = pictures == "unique"
-        self._samples = samples.questions if self._unique else _of_few_pictures(samples.questions, seed)
+        self._samples = samples.questions if self._unique else _of_few_images(samples.questions, seed)
         self._read = samples.read
         self._fields: dict[str, Any] = {"lens": LensRequest().model_dump()} if lens else {}  # Any: JSON values
         self._seed = seed
@@ -43,30 +43,30 @@ class Questions:
         """Endless requests of one source; the same ones for the same seed and source.
 
         Raises:
-            OSError: a picture cannot be read.
+            OSError: an image cannot be read.
         """
         draw = random.Random(f"{self._seed}/{source}")  # noqa: S311 - reproducible, no secret
         number = 0
         while True:
             sample = draw.choice(self._samples)
-            picture = self._read(sample.image_key)  # not kept: a data folder may be larger than memory
+            content = self._read(sample.image_key)  # not kept: a data folder may be larger than memory
             if self._unique:
-                picture += draw.randbytes(16)
+                content += draw.randbytes(16)
             yield Ask(
                 id=f"{source}-{number:06d}/{sample.id}",
                 sample=sample,
-                image_sha256=hashlib.sha256(picture).hexdigest(),
-                body=self._body(picture, sample.question),
+                image_sha256=hashlib.sha256(content).hexdigest(),
+                body=self._body(content, sample.question),
             )
             number += 1
 
-    def _body(self, picture: bytes, question: str) -> bytes:
-        image = base64.b64encode(picture).decode("ascii")
+    def _body(self, content: bytes, question: str) -> bytes:
+        image = base64.b64encode(content).decode("ascii")
         return json.dumps({"image": image, "question": question, **self._fields}).encode()
 
 
-def _of_few_pictures(samples: Sequence[Sample], seed: int) -> tuple[Sample, ...]:
+def _of_few_images(samples: Sequence[Sample], seed: int) -> tuple[Sample, ...]:
     keys = sorted({sample.image_key for sample in samples})
     draw = random.Random(seed)  # noqa: S311 - reproducible, no secret
-    kept = set(draw.sample(keys, min(REPEATED_PICTURES, len(keys))))
+    kept = set(draw.sample(keys, min(REPEATED_IMAGES, len(keys))))
     return tuple(sample for sample in samples if sample.image_key in kept)

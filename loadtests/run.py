@@ -79,7 +79,7 @@ def _measure(plan: Plan, url: str) -> Summary:
     folder = RunFolder(plan.out)
     samples = load(TASK_OF[plan.service], plan.data_folder, plan.profile.seed)
     folder.write_record(_first_record(plan, url, samples))
-    samples.keep_pictures(folder.pictures, plan.profile.seed)
+    samples.keep_images(folder.pictures, plan.profile.seed)
     _locust(plan, url)
     outcomes = read(folder.outcomes)
     if not outcomes:

@@ -1,10 +1,10 @@
-"""The data set that is asked about: its questions, its pictures, and what a run folder says of both."""
+"""The data set that is asked about: its questions, its images, and what a run folder says of both."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from clients.replay.asking.images import keep_pictures
+from clients.replay.asking.images import keep_images
 from clients.replay.tasks import TASKS
 from clients.replay.tasks.criteria import Criteria, Selection
 from clients.replay.tasks.index import SampleIndex
@@ -18,15 +18,15 @@ _SPLIT: Final = "test"
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The questions of a data set's test split; ``read`` gives a picture's bytes by its key."""
+    """The questions of a data set's test split; ``read`` gives an image's bytes by its key."""
 
     questions: tuple[Sample, ...]
     read: ImageSource
     selection: Selection
 
-    def keep_pictures(self, folder: Path, seed: int) -> None:
-        """Put copies of some pictures into a run folder, for its report."""
-        keep_pictures(tuple(dict.fromkeys(sample.image_key for sample in self.questions)), self.read, folder, seed)
+    def keep_images(self, folder: Path, seed: int) -> None:
+        """Put copies of some images into a run folder, for its report."""
+        keep_images(tuple(dict.fromkeys(sample.image_key for sample in self.questions)), self.read, folder, seed)
 
 
 def load(task: str, data: Path, seed: int) -> Samples:

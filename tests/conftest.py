@@ -1,4 +1,4 @@
-"""What every test shares: a clean environment, small pictures, and the two services running once for all."""
+"""What every test shares: a clean environment, small images, and the two services running once for all."""
 
 import os
 import signal
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from clients.demo.services import Service, running
-from tests.pictures import encode
+from tests.images import encode
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it, and its children would
 TINY_MATCHA = Path(__file__).parents[1] / "models/tiny-matcha"
@@ -29,10 +29,10 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def png() -> bytes:
-    """A picture that every service can take."""
-    picture = Image.new("RGB", (224, 160), "white")
-    ImageDraw.Draw(picture).rectangle((40, 60, 80, 150), fill="blue")
-    return encode(picture)
+    """An image that every service can take."""
+    image = Image.new("RGB", (224, 160), "white")
+    ImageDraw.Draw(image).rectangle((40, 60, 80, 150), fill="blue")
+    return encode(image)
 
 
 @pytest.fixture(scope="session")

@@ -70,11 +70,11 @@ def attention_command(out: Out, threads: Threads = _THREADS) -> None:
 def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -> None:
     """Time to ready and peak memory at full size and 2048 patches; what HTTP adds, on the embedded model."""
     place = Place(work, Path(), threads)
-    picture, measured = speed.chart(place), list[Measurement]()
+    image, measured = speed.chart(place), list[Measurement]()
     for variant in VARIANTS:
         with service.serving(speed.variant_folder(place, variant), variant, threads, "--force-bf16") as served:
             for _ in range(2):
-                service.post(served.http, picture, "What is the title?", 2048, 8)
+                service.post(served.http, image, "What is the title?", 2048, 8)
             name = f"{variant}: peak resident memory of the worker at 2048 patches"
             measured.append(
                 Measurement.median(name, [served.peak_bytes() / _GIB], "GiB", HOW, at_most=_MEMORY_BARS.get(variant))
@@ -84,10 +84,10 @@ def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -
             bar = 5.0 if variant in _TORCH_FREE else None
             measured.append(Measurement.median(f"{variant}: time to ready", [served.ready_s], "s", HOW, at_most=bar))
     tiny = MODELS / "tiny-matcha"
-    with Image.open(picture) as drawn:
+    with Image.open(image) as drawn:
         question = ChartQuestion(drawn.convert("RGB"), "What type of chart is it?", 90, 8)
     with service.serving(tiny, "fp32", 1) as served:
-        added = service.added_ms(served, service.engine_like(tiny, "fp32", 1), picture, question, pairs=200)
+        added = service.added_ms(served, service.engine_like(tiny, "fp32", 1), image, question, pairs=200)
     measured.append(
         Measurement.median("what the service adds to the engine (embedded model)", added, "ms", HOW, at_most=10)
     )

@@ -1,6 +1,6 @@
 """One of our variants, whole: header, patches, model and tokenizer, as the service's worker runs them.
 
-Speaks the same lines as ``peer``: the path of a picture goes in, seconds and tokens come out.
+Speaks the same lines as ``peer``: the path of an image goes in, seconds and tokens come out.
 """
 
 import json
@@ -24,8 +24,8 @@ def main(variant: str, folder: str, threads: str, max_patches: str) -> None:
     engine = ChartQA(Path(folder), None, _VARIANT[variant], Hardware(int(threads)))
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
-        with Image.open(line.strip()) as picture:
-            question = ChartQuestion(picture.convert("RGB"), QUESTION, int(max_patches), TOKENS)
+        with Image.open(line.strip()) as image:
+            question = ChartQuestion(image.convert("RGB"), QUESTION, int(max_patches), TOKENS)
         started_s = time.perf_counter()
         (answer,) = engine.answer([question])
         seconds = time.perf_counter() - started_s

@@ -88,9 +88,9 @@ def _measure(variant: Variant, folder: Path, asked: list[Asked], threads: int) -
         answers.append(answer.text)
     del engine
     with tempfile.TemporaryDirectory() as scratch, service.serving(folder, variant, threads, "--force-bf16") as served:
-        picture = Path(scratch) / "chart.png"
-        asked[0].image.save(picture)
-        service.post(served.http, picture, asked[0].question, _MAX_PATCHES, _MAX_TOKENS)
+        chart = Path(scratch) / "chart.png"
+        asked[0].image.save(chart)
+        service.post(served.http, chart, asked[0].question, _MAX_PATCHES, _MAX_TOKENS)
         memory, ready_s = served.peak_bytes() / _MIB, served.ready_s
     size = sum(path.stat().st_size for path in folder.iterdir()) / _MIB
     right = np.array([answer == item.answer for answer, item in zip(answers, asked, strict=True)])

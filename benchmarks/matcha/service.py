@@ -68,10 +68,10 @@ def serving(folder: Path, variant: Variant, threads: int, *options: str) -> Iter
         process.wait(60)
 
 
-def post(http: httpx.Client, picture: Path, question: str, max_patches: int, max_new_tokens: int) -> dict[str, object]:
+def post(http: httpx.Client, image: Path, question: str, max_patches: int, max_new_tokens: int) -> dict[str, object]:
     """One answer over HTTP."""
     body = {
-        "image": base64.b64encode(picture.read_bytes()).decode(),
+        "image": base64.b64encode(image.read_bytes()).decode(),
         "question": question,
         "max_patches": max_patches,
         "max_new_tokens": max_new_tokens,
@@ -82,12 +82,12 @@ def post(http: httpx.Client, picture: Path, question: str, max_patches: int, max
     return answer
 
 
-def added_ms(served: Served, engine: ChartQA, picture: Path, question: ChartQuestion, pairs: int) -> list[float]:
+def added_ms(served: Served, engine: ChartQA, image: Path, question: ChartQuestion, pairs: int) -> list[float]:
     """What the service adds to the engine, in pairs: the client's time less the engine's for the same question."""
     added = []
     for _ in range(pairs):
         started_s = time.perf_counter()
-        post(served.http, picture, question.text, question.max_patches, question.max_new_tokens)
+        post(served.http, image, question.text, question.max_patches, question.max_new_tokens)
         served_s = time.perf_counter() - started_s
         started_s = time.perf_counter()
         engine.answer([question])

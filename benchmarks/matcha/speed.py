@@ -79,18 +79,18 @@ def chart(place: Place) -> Path:
     """A drawn chart of 800 × 600 px."""
     path = place.work / "charts/chart.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.new("RGB", (800, 600), "white")
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (800, 600), "white")
+    pen = ImageDraw.Draw(image)
     for index, height in enumerate((120, 380, 260, 480, 330)):
         pen.rectangle((90 + index * 140, 560 - height, 180 + index * 140, 560), fill=(40 * index, 90, 200 - 30 * index))
-    picture.save(path)
+    image.save(path)
     return path
 
 
 def subjects(place: Place, max_patches: int) -> list[Subject]:
     """Every variant and what it is compared with, at that many patches."""
-    picture = chart(place)
-    with Image.open(picture) as drawn:
+    image = chart(place)
+    with Image.open(image) as drawn:
         rows = flatten_patches(render_header(drawn.convert("RGB"), QUESTION, load_font(None)), max_patches)
     padded = np.zeros((max_patches, rows.shape[1]), dtype=np.float32)  # Optimum's graphs take no other number
     padded[: len(rows)] = rows
@@ -99,7 +99,7 @@ def subjects(place: Place, max_patches: int) -> list[Subject]:
     threads = place.threads
     found = [
         peer(OPTIMUM, "optimum", optimum_folder(place, max_patches), patches, threads, place.optimum),
-        *(own(variant, variant_folder(place, variant), picture, threads, max_patches) for variant in VARIANTS),
+        *(own(variant, variant_folder(place, variant), image, threads, max_patches) for variant in VARIANTS),
     ]
     if max_patches > 768:  # noqa: PLR2004 the study's path is slow, and compared at full length only
         study = model_folder(place, 2048)

@@ -18,7 +18,7 @@ _SCRIPT = Path(__file__).with_name("peer.py")
 
 @dataclass(slots=True)
 class Subject:
-    """A named command that answers lines; ``asks_with`` is what it is sent: a picture, or its patches."""
+    """A named command that answers lines; ``asks_with`` is what it is sent: an image, or its patches."""
 
     name: str
     command: list[str]
@@ -76,13 +76,13 @@ class Subject:
         return stream
 
 
-def own(variant: str, folder: Path, picture: Path, threads: int, max_patches: int) -> Subject:
+def own(variant: str, folder: Path, image: Path, threads: int, max_patches: int) -> Subject:
     """One of our variants."""
     module = "benchmarks.matcha.own"
     return Subject(
         variant,
         [sys.executable, "-m", module, variant, str(folder), str(threads), str(max_patches)],
-        picture,
+        image,
         HUGE_PAGES,  # as the service gives its worker
     )
 

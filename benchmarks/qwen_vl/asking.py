@@ -1,4 +1,4 @@
-"""The question that everything is measured with: one 504 × 504 picture, an answer of two tokens.
+"""The question that everything is measured with: one 504 × 504 image, an answer of two tokens.
 
 Two tokens, for a number and the end is what the model's users ask for; a random model never ends by itself.
 """
@@ -18,8 +18,8 @@ ANSWER_TOKENS: Final = 2
 TEXTS: Final = ("How many red circles are there?", "How many blue squares are there?")
 
 
-def picture(number: int) -> ImageFile:
-    """A picture of noise that no other number has."""
+def noise(number: int) -> ImageFile:
+    """An image of noise that no other number has."""
     image = Image.effect_noise((SIDE_PIXELS, SIDE_PIXELS), 80).convert("RGB")
     image.putpixel((0, 0), (number % 256, number // 256, 0))
     buffer = io.BytesIO()
@@ -30,7 +30,7 @@ def picture(number: int) -> ImageFile:
 def question(
     about: ImageFile, text: str = TEXTS[0], *, lens: LensOptions | None = None, tokens: int = ANSWER_TOKENS
 ) -> Question:
-    """One question about one picture."""
+    """One question about one image."""
     return Question((Turn("user", (about, text)),), max_new_tokens=tokens, lens=lens)
 
 

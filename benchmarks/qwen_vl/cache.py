@@ -10,7 +10,7 @@ from rich.progress import track
 
 from benchmarks.measurements import Measurement
 from benchmarks.quiet import calm_tries
-from benchmarks.qwen_vl.asking import TEXTS, picture, question, seconds, told
+from benchmarks.qwen_vl.asking import TEXTS, noise, question, seconds, told
 from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.model.prefix_cache import PrefixCache, give_back
 
@@ -18,41 +18,41 @@ _MB = 1_000_000
 
 
 def reuse_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
-    """The first question on a picture and the second, in turns."""
+    """The first question on an image and the second, in turns."""
     numbers = itertools.count(100)
 
     def pair() -> tuple[float, float]:
-        about = picture(next(numbers))
+        about = noise(next(numbers))
         first = seconds(lambda: engine.answer(question(about, TEXTS[0])))
         return first, seconds(lambda: engine.answer(question(about, TEXTS[1])))
 
     tries = calm_tries(pair, pairs, patience_s)
-    how = told(tries, "pairs on one picture")
-    yield Measurement.median("first question on a picture", [first for first, _ in tries.values], "s", how)
-    yield Measurement.median("second question on a picture", [second for _, second in tries.values], "s", how)
+    how = told(tries, "pairs on one image")
+    yield Measurement.median("first question on an image", [first for first, _ in tries.values], "s", how)
+    yield Measurement.median("second question on an image", [second for _, second in tries.values], "s", how)
     ratios = [first / second for first, second in tries.values]
     yield Measurement.median("second question faster than the first", ratios, "times", how, at_least=8)
 
 
-def memory_figures(engine: VisionQA, pictures: int, bound_mb: int) -> Iterator[Measurement]:
-    """Resident memory that different pictures add, beyond the most that answers without a cache take."""
+def memory_figures(engine: VisionQA, images: int, bound_mb: int) -> Iterator[Measurement]:
+    """Resident memory that different images add, beyond the most that answers without a cache take."""
     process = psutil.Process()
     engine.cache = PrefixCache(0)
     without = []
     for number in range(4):
-        engine.answer(question(picture(200 + number), tokens=1))
+        engine.answer(question(noise(200 + number), tokens=1))
         give_back()  # as the engine does where it keeps what it read
         gc.collect()
         without.append(process.memory_info().rss)
     before = max(without)
     engine.cache = PrefixCache(bound_mb * _MB)
     added = []
-    for number in track(range(pictures), f"{pictures} pictures", transient=True, disable=not sys.stdout.isatty()):
-        engine.answer(question(picture(300 + number), tokens=1))
+    for number in track(range(images), f"{images} images", transient=True, disable=not sys.stdout.isatty()):
+        engine.answer(question(noise(300 + number), tokens=1))
         gc.collect()
         added.append((process.memory_info().rss - before) / _MB)
-    how = "make bench-qwen-vl: resident memory after each picture, less the most after four without a cache"
-    name = f"memory that {pictures} pictures add under a bound of {bound_mb} MB"
+    how = "make bench-qwen-vl: resident memory after each image, less the most after four without a cache"
+    name = f"memory that {images} images add under a bound of {bound_mb} MB"
     most = Measurement.median(name, [max(added)], "MB", how, at_most=1.1 * bound_mb)
-    yield most.model_copy(update={"n": pictures, "low": min(added)})
+    yield most.model_copy(update={"n": images, "low": min(added)})
     yield Measurement.median("bytes that the cache counts itself", [engine.cache.nbytes / _MB], "MB", how)

@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from benchmarks.measurements import Measurement
 from benchmarks.quiet import calm_tries
-from benchmarks.qwen_vl.asking import picture, question, seconds, told
+from benchmarks.qwen_vl.asking import noise, question, seconds, told
 from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.lens.trace import Trace
 from services.qwen_vl.types import LensOptions, Question
@@ -17,7 +17,7 @@ _TOP_K = 5
 
 def request_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
     """Whole first requests without and with the lens of the first token, in turns."""
-    without, with_lens = question(picture(0)), question(picture(0), lens=LensOptions(top_k=_TOP_K))
+    without, with_lens = question(noise(0)), question(noise(0), lens=LensOptions(top_k=_TOP_K))
 
     def first_time(asked: Question) -> float:
         engine.cache.clear()
@@ -39,7 +39,7 @@ def request_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator
 def method_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
     """The lens of one position by three ways, from states that are there already, in turns."""
     network = engine.network
-    prompt = engine.prompts.build(question(picture(0)))
+    prompt = engine.prompts.build(question(noise(0)))
     (span,) = prompt.spans
     features = network.encode(engine.prompts.pixels(span), span.grid)
     positions = list(range(prompt.tokens))

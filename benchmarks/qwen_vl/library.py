@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.measurements import Measurement
 from benchmarks.quiet import calm_tries
-from benchmarks.qwen_vl.asking import picture, question, told
+from benchmarks.qwen_vl.asking import noise, question, told
 from services.qwen_vl.model.prompt import PromptBuilder
 
 _SCRIPT: Final = Path(__file__).with_name("nnsight_trace.py")
@@ -21,7 +21,7 @@ _SCRIPT: Final = Path(__file__).with_name("nnsight_trace.py")
 def library_figures(folder: Path, environment: Path, pairs: int, patience_s: float) -> Iterator[Measurement]:
     """A forward pass up to the first token without and with nnsight's trace of every layer."""
     builder = PromptBuilder(folder, max_pixels=1_003_520)
-    prompt = builder.build(question(picture(0)))
+    prompt = builder.build(question(noise(0)))
     inputs = {
         "input_ids": prompt.input_ids,
         "mm_token_type_ids": prompt.mm_token_type_ids,

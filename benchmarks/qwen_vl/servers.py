@@ -22,7 +22,7 @@ import psutil
 
 from benchmarks.measurements import Measurement
 from benchmarks.quiet import Tries, calm_tries
-from benchmarks.qwen_vl.asking import ANSWER_TOKENS, TEXTS, picture, seconds, told
+from benchmarks.qwen_vl.asking import ANSWER_TOKENS, TEXTS, noise, seconds, told
 from services.common.cpu import HUGE_PAGES
 from services.qwen_vl.types import ImageFile
 
@@ -31,7 +31,7 @@ _ANSWER_S: Final = 300.0
 _numbers = itertools.count(1000)
 
 Pair = tuple[float, float]
-"""Seconds of the first and of the second question on one picture."""
+"""Seconds of the first and of the second question on one image."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +88,10 @@ def _merged(parts: list[Tries[Pair]]) -> Tries[Pair]:
 
 def _block(contender: Contender, pairs: int, patience_s: float) -> Tries[Pair]:
     with _running(contender) as (url, process):
-        _ask(url, contender.model, picture(next(_numbers)), TEXTS[0])  # the first request of a server warms it
+        _ask(url, contender.model, noise(next(_numbers)), TEXTS[0])  # the first request of a server warms it
 
         def pair() -> Pair:
-            about = picture(next(_numbers))
+            about = noise(next(_numbers))
             first = seconds(lambda: _ask(url, contender.model, about, TEXTS[0]))
             return first, seconds(lambda: _ask(url, contender.model, about, TEXTS[1]))
 

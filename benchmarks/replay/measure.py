@@ -35,7 +35,7 @@ from clients.replay.tasks.criteria import Criteria
 
 _MEASURED: Final = {"latency_ms", "sent_at_s", "waited_ms", "attempts", "timing", "turn"}
 _HOW: Final = "make bench-replay"
-_PICTURE_BYTES: Final = 60_000
+_IMAGE_BYTES: Final = 60_000
 
 
 def reports(out: Path, outcomes: int) -> Iterator[Measurement]:
@@ -54,7 +54,7 @@ def overhead(out: Path, pairs: int, requests: int) -> Iterator[Measurement]:
     """What the client adds to a request: a replay against the no-op service less bare requests of the same bytes."""
     data = out / "overhead-data"
     write_tallyqa(data, requests, requests // 2, seed=2)
-    content = os.urandom(_PICTURE_BYTES)
+    content = os.urandom(_IMAGE_BYTES)
     for path in (data / "VG_100K").iterdir():
         path.write_bytes(content)
     body = json.dumps(

@@ -86,7 +86,7 @@ def _outcome(  # noqa: PLR0913, PLR0917 - one parameter per varying field
         "sample_id": str(number),
         "image": image,
         "image_sha256": "0" * 64,
-        "question": f"How many things are there in picture {number}?",
+        "question": f"How many things are there in image {number}?",
         "gold": gold,
         "answer_type": kind,
         "labels": labels,
@@ -116,7 +116,7 @@ def _trace(draw: random.Random) -> dict[str, Any]:
 
 
 def write_tallyqa(folder: Path, questions: int, pictures: int, seed: int) -> None:
-    """TallyQA's train split of that size, about pictures that are a few bytes each."""
+    """TallyQA's train split of that size, about images that are a few bytes each."""
     draw = random.Random(seed)  # noqa: S311 - made-up data
     (folder / "VG_100K").mkdir(parents=True)
     for number in range(pictures):

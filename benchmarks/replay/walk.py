@@ -13,5 +13,5 @@ if __name__ == "__main__":
     criteria = Criteria.model_validate({"split": split})
     with SampleIndex(TASKS[task].scan(Path(data), criteria.split)) as index:
         select(index, criteria)
-        asked = sum(len(samples) for samples in index.by_picture())
+        asked = sum(len(samples) for samples in index.by_image())
         sys.exit(0 if asked == index.questions() else 1)

@@ -61,20 +61,20 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     simple_only: Annotated[bool, typer.Option("--simple-only", help="Only TallyQA's simple questions.")] = False,
     max_answer: Annotated[int | None, typer.Option(min=0, help="Only counts up to this.")] = None,
     question_type: _Types = None,
-    picture_share: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Draw this share of pictures.")] = None,
+    picture_share: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Draw this share of images.")] = None,
     one_question_per_image: Annotated[
-        bool, typer.Option("--one-question-per-image", help="Draw one question of each picture.")
+        bool, typer.Option("--one-question-per-image", help="Draw one question of each image.")
     ] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Ask this many, drawn uniformly over the split.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the draws, and of the choice of example pictures.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draws, and of the choice of example images.")] = 0,
     shard: Annotated[
-        Shard | None, typer.Option(parser=parse_shard, metavar="i/n", help="Every n-th picture, from number i on.")
+        Shard | None, typer.Option(parser=parse_shard, metavar="i/n", help="Every n-th image, from number i on.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="On resume, ask failed questions again.")
     ] = False,
-    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Pictures asked about at the same time.")] = 2,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Images asked about at the same time.")] = 2,
     lens: Annotated[bool, typer.Option("--lens/--no-lens", help="Ask for the lens trace (Qwen2-VL).")] = False,
     max_patches: Annotated[int | None, typer.Option(min=1, help="Patches per chart (MatCha).")] = None,
     max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,

@@ -1,4 +1,4 @@
-"""Bytes from outside to a picture, with every size bounded before anything is decoded.
+"""Bytes from outside to an image, with every size bounded before anything is decoded.
 
 ``probe`` reads only a header and is cheap enough for the HTTP process; ``decode`` does the work, in the worker.
 """
@@ -21,38 +21,38 @@ def probe(data: bytes, max_bytes: int, max_pixels: int) -> tuple[int, int]:
 
     Raises:
         TooLargeError: more bytes or pixels than allowed.
-        UnsupportedImageError: no bytes, or not a picture of one of ``FORMATS``.
+        UnsupportedImageError: no bytes, or not an image of one of ``FORMATS``.
     """
     if not data:
-        message = "the picture is empty (0 bytes)"
+        message = "the image is empty (0 bytes)"
         raise UnsupportedImageError(message, "image")
     if len(data) > max_bytes:
-        message = f"the picture has {len(data)} bytes, at most {max_bytes} are taken: scale it down"
+        message = f"the image has {len(data)} bytes, at most {max_bytes} are taken: scale it down"
         raise TooLargeError(message, "image")
-    with _open(data) as picture:
-        width, height = picture.size
+    with _open(data) as image:
+        width, height = image.size
     if width * height > max_pixels:
-        message = f"the picture has {width} x {height} pixels, at most {max_pixels} in all are taken: scale it down"
+        message = f"the image has {width} x {height} pixels, at most {max_pixels} in all are taken: scale it down"
         raise TooLargeError(message, "image")
     return width, height
 
 
 def decode(data: bytes) -> Image.Image:
-    """The picture in RGB, upright by its EXIF tag, on white where it is transparent, the first frame if it moves.
+    """The image in RGB, upright by its EXIF tag, on white where it is transparent, the first frame if it moves.
 
     White, because charts are often saved without a background, and black on black cannot be read.
 
     Raises:
-        UnsupportedImageError: not a picture, or one that breaks off.
+        UnsupportedImageError: not an image, or one that breaks off.
     """
-    with _open(data) as picture:
+    with _open(data) as image:
         try:
-            upright = ImageOps.exif_transpose(_in_8_bits(picture))
+            upright = ImageOps.exif_transpose(_in_8_bits(image))
             if not upright.has_transparency_data:
                 return upright.convert("RGB")
             rgba = upright.convert("RGBA")
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow's readers raise on broken data
-            message = f"the picture is broken or breaks off ({error})"
+            message = f"the image is broken or breaks off ({error})"
             raise UnsupportedImageError(message, "image") from error
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
@@ -63,19 +63,19 @@ def upright_size(data: bytes) -> tuple[int, int]:
     Raises:
         UnsupportedImageError: as ``decode``.
     """
-    with _open(data) as picture:
+    with _open(data) as image:
         try:
-            orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         except (OSError, SyntaxError, ValueError) as error:
-            message = f"the picture is broken or breaks off ({error})"
+            message = f"the image is broken or breaks off ({error})"
             raise UnsupportedImageError(message, "image") from error
-        width, height = picture.size
+        width, height = image.size
     return (height, width) if orientation in _TURNED_ON_ITS_SIDE else (width, height)
 
 
-def _in_8_bits(picture: Image.Image) -> Image.Image:
+def _in_8_bits(image: Image.Image) -> Image.Image:
     """Grey of 16 bits scaled to 8: Pillow's ``convert`` cuts it off at 255, so that nearly all of it is white."""
-    return picture.point(lambda grey: grey / 256).convert("L") if picture.mode == "I;16" else picture
+    return image.point(lambda grey: grey / 256).convert("L") if image.mode == "I;16" else image
 
 
 def _open(data: bytes) -> Image.Image:
@@ -84,8 +84,8 @@ def _open(data: bytes) -> Image.Image:
         try:
             return Image.open(io.BytesIO(data), formats=FORMATS)
         except Image.DecompressionBombError as error:
-            message = f"the picture is too large ({error}): scale it down"
+            message = f"the image is too large ({error}): scale it down"
             raise TooLargeError(message, "image") from error
         except (OSError, SyntaxError, ValueError) as error:
-            message = f"the bytes are not a picture that can be read: send one of {', '.join(FORMATS)}"
+            message = f"the bytes are not an image that can be read: send one of {', '.join(FORMATS)}"
             raise UnsupportedImageError(message, "image") from error

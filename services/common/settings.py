@@ -29,6 +29,6 @@ class ServerSettings(BaseSettings):
     timeout_s: float = Field(default=60.0, gt=0, description="Longest wait for an answer, in seconds; then 504.")
     max_new_tokens: int = Field(default=64, ge=1, le=512, description="Longest answer unless the request says less.")
     max_body_bytes: int = Field(default=16 << 20, ge=1024, description="Largest request body.")
-    max_image_bytes: int = Field(default=10 << 20, ge=1024, description="Largest picture, as a file.")
-    max_image_pixels: int = Field(default=32_000_000, ge=1, description="Largest picture, width times height.")
+    max_image_bytes: int = Field(default=10 << 20, ge=1024, description="Largest image, as a file.")
+    max_image_pixels: int = Field(default=32_000_000, ge=1, description="Largest image, width times height.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level to log.")

@@ -1,8 +1,8 @@
 """Greedy decoding for the backends without torch: token after token, the keys and values of those before at hand.
 
-A runtime gives one thing, a ``Graph``: named arrays in, named arrays out. Pictures are encoded one by one, and so is
+A runtime gives one thing, a ``Graph``: named arrays in, named arrays out. Images are encoded one by one, and so is
 each answer's first token; no padding is computed, and nothing that is quantized by its largest value sees another
-request. The tokens that follow are decoded together, the keys and values of smaller pictures padded and masked.
+request. The tokens that follow are decoded together, the keys and values of smaller images padded and masked.
 """
 
 import json
@@ -74,7 +74,7 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """A picture and the first token of its answer: the decoder's keys and values of both, (1, heads, length, width)."""
+    """An image and the first token of its answer: the decoder's keys and values of both, (1, heads, length, width)."""
 
     token: int
     own: Arrays
@@ -126,11 +126,11 @@ class GraphModel:
         return answer[-1] == self.eos_token_id or len(answer) >= limit
 
     def _begin(self, rows: Floats) -> _Begun:
-        """Encode one picture, and decode the first token of its answer."""
+        """Encode one image, and decode the first token of its answer."""
         width = self.fixed_patches or len(rows)
-        picture = _stack([rows[None]], 1, width) if width > len(rows) else rows[None]
+        image = _stack([rows[None]], 1, width) if width > len(rows) else rows[None]
         mask = (np.arange(width) < len(rows)).astype(np.int64)[None]
-        states = self._encoder({"flattened_patches": picture, "attention_mask": mask})["last_hidden_state"]
+        states = self._encoder({"flattened_patches": image, "attention_mask": mask})["last_hidden_state"]
         start = {
             "input_ids": np.array([[self._shape.start_token_id]], dtype=np.int64),
             "attention_mask": np.ones((1, 1), dtype=np.int64),
@@ -157,7 +157,7 @@ class GraphModel:
 
 
 def _together(begun: Sequence[_Begun]) -> tuple[NDArray[np.int64], Arrays]:
-    """Masks (B, longest), and the pictures' keys and values padded to the longest and stacked."""
+    """Masks (B, longest), and the images' keys and values padded to the longest and stacked."""
     if len(begun) == 1:
         return begun[0].mask, begun[0].seen
     longest = max(each.mask.shape[1] for each in begun)

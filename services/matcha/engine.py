@@ -50,7 +50,7 @@ class ChartQA:
     def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | InvalidRequestError]:
         """Answer greedily, each question as it would be answered alone.
 
-        A question that cannot be answered gets its error in its place: the picture's sides differ too much, or more
+        A question that cannot be answered gets its error in its place: the image's sides differ too much, or more
         patches were asked for than the model takes.
         """
         started_s = time.perf_counter()
@@ -89,14 +89,14 @@ class ChartQA:
             message = f"'max_patches' is {question.max_patches}, this model's graphs were exported for {bound}"
             raise InvalidRequestError(message, "max_patches")
         try:
-            picture = render_header(question.chart, question.text, self._font)
+            image = render_header(question.chart, question.text, self._font)
         except HeaderTooLargeError as error:
             raise InvalidRequestError(str(error), "image") from error
-        patches = flatten_patches(picture, question.max_patches)
+        patches = flatten_patches(image, question.max_patches)
         longest_side = int(patches[:, :2].max())
         if longest_side >= self._backend.positions:
             message = (
-                f"the picture needs {longest_side} patches along one side, this model knows "
+                f"the image needs {longest_side} patches along one side, this model knows "
                 f"{self._backend.positions - 1}: send one whose sides differ less, or ask for fewer max_patches"
             )
             raise InvalidRequestError(message, "max_patches")

@@ -3,7 +3,7 @@
 The model has no text input: the question is rendered as a header, and header and chart are scaled to one width.
 The pixels are those of transformers (``models/pix2struct/image_processing_pix2struct.py``: ``render_text`` and
 ``render_header``), the oracle of ``tests/unit/matcha/test_header_and_patches.py``. Nothing here knows torch or
-transformers, so that every variant, the torch-free ones included, sees the same picture.
+transformers, so that every variant, the torch-free ones included, sees the same image.
 """
 
 import textwrap
@@ -54,7 +54,7 @@ def render_text(text: str, font: Font) -> Image.Image:
 
 
 def render_header(chart: Image.Image, question: str, font: Font) -> Image.Image:
-    """An RGB picture: the question on top, the chart below, both as wide as the wider of the two.
+    """An RGB image: the question on top, the chart below, both as wide as the wider of the two.
 
     Raises:
         HeaderTooLargeError: the result would have more than ``MAX_PIXELS``.
@@ -65,7 +65,7 @@ def render_header(chart: Image.Image, question: str, font: Font) -> Image.Image:
     header_height = int(header.height * (width / header.width))
     if width * (chart_height + header_height) > MAX_PIXELS:
         message = (
-            f"a picture of {chart.width} x {chart.height} pixels under a header of {header.width} x {header.height} "
+            f"an image of {chart.width} x {chart.height} pixels under a header of {header.width} x {header.height} "
             f"would be scaled to {width} x {chart_height + header_height}: send one whose sides differ less, "
             "or a shorter question"
         )

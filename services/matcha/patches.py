@@ -1,6 +1,6 @@
-"""Cut a picture into the rows of numbers that Pix2Struct reads.
+"""Cut an image into the rows of numbers that Pix2Struct reads.
 
-Pix2Struct keeps the aspect ratio: the picture is scaled so that as many patches of 16 × 16 pixels as allowed cover it,
+Pix2Struct keeps the aspect ratio: the image is scaled so that as many patches of 16 × 16 pixels as allowed cover it,
 and each patch carries its row and column. Oracle: transformers' ``Pix2StructImageProcessor.extract_flattened_patches``
 (``tests/unit/matcha/test_header_and_patches.py``). NumPy and Pillow only.
 """
@@ -20,16 +20,16 @@ Floats = NDArray[np.float32]
 
 
 def grid_shape(width: int, height: int, max_patches: int) -> tuple[int, int]:
-    """Rows and columns of patches for a picture of that size: the largest grid of its aspect ratio that fits."""
+    """Rows and columns of patches for an image of that size: the largest grid of its aspect ratio that fits."""
     scale = math.sqrt(max_patches * (PATCH_PIXELS / height) * (PATCH_PIXELS / width))
     rows = max(min(int(scale * height / PATCH_PIXELS), max_patches), 1)
     columns = max(min(int(scale * width / PATCH_PIXELS), max_patches), 1)
     return rows, columns
 
 
-def mean_and_deviation(picture: Image.Image) -> tuple[float, float]:
-    """Of all values of an RGB picture, from its histogram; the floor of the deviation keeps a plain one near 0."""
-    counts = np.array(picture.histogram(), dtype=np.float64).reshape(CHANNELS, -1).sum(axis=0)
+def mean_and_deviation(image: Image.Image) -> tuple[float, float]:
+    """Of all values of an RGB image, from its histogram; the floor of the deviation keeps a plain one near 0."""
+    counts = np.array(image.histogram(), dtype=np.float64).reshape(CHANNELS, -1).sum(axis=0)
     values, total = np.arange(len(counts)), counts.sum()
     mean = float(counts @ values / total)
     deviation = math.sqrt(float(counts @ (values - mean) ** 2 / total))
@@ -44,8 +44,8 @@ def resize(band: Image.Image, width: int, height: int) -> Floats:
     return np.asarray(band.convert("F").resize((width, height), Image.Resampling.BILINEAR))
 
 
-def flatten_patches(picture: Image.Image, max_patches: int) -> Floats:
-    """Patches of an RGB picture, standardized, as (rows · columns, 770) float32, without padding.
+def flatten_patches(image: Image.Image, max_patches: int) -> Floats:
+    """Patches of an RGB image, standardized, as (rows · columns, 770) float32, without padding.
 
     Raises:
         ValueError: ``max_patches`` is below 1.
@@ -53,14 +53,14 @@ def flatten_patches(picture: Image.Image, max_patches: int) -> Floats:
     if max_patches < 1:
         message = f"max_patches is {max_patches}: at least 1 is needed"
         raise ValueError(message)
-    picture = picture.convert("RGB")
-    rows, columns = grid_shape(picture.width, picture.height, max_patches)
-    mean, deviation = mean_and_deviation(picture)
+    image = image.convert("RGB")
+    rows, columns = grid_shape(image.width, image.height, max_patches)
+    mean, deviation = mean_and_deviation(image)
     patches = np.empty((rows * columns, ROW_LENGTH), dtype=np.float32)
     patches[:, 0] = np.repeat(np.arange(1, rows + 1), columns)
     patches[:, 1] = np.tile(np.arange(1, columns + 1), rows)
     values = patches[:, 2:].reshape(rows, columns, PATCH_PIXELS, PATCH_PIXELS, CHANNELS)  # a view
-    for channel, band in enumerate(picture.split()):
+    for channel, band in enumerate(image.split()):
         # Scaled first and then standardized, which is the same to rounding, and has fewer values to go through.
         scaled = resize(band, columns * PATCH_PIXELS, rows * PATCH_PIXELS) - np.float32(mean)
         scaled /= np.float32(deviation)

@@ -50,7 +50,7 @@ class MatchaSettings(ServerSettings):
         default=1,
         ge=1,
         le=64,
-        description="Most requests answered together; pictures are encoded one by one all the same.",
+        description="Most requests answered together; images are encoded one by one all the same.",
     )
     batch_timeout_s: float = Field(
         default=0.01, ge=0.001, le=1, description="Longest wait for a batch to fill, in seconds."

@@ -1,1 +1,1 @@
-"""Picture question answering with Qwen2-VL, and the lens: what every layer would have answered."""
+"""Image question answering with Qwen2-VL, and the lens: what every layer would have answered."""

@@ -1,4 +1,4 @@
-"""Picture question answering: a conversation in, an answer and its lens out. No HTTP, no environment."""
+"""Image question answering: a conversation in, an answer and its lens out. No HTTP, no environment."""
 
 import time
 from collections.abc import Hashable
@@ -85,29 +85,29 @@ class VisionQA:
         Raises:
             InvalidRequestError: the conversation cannot be made into a prompt, is too long, or its lens asks for what
                 there is not.
-            UnsupportedImageError: a picture is broken.
+            UnsupportedImageError: an image is broken.
         """
         started_s = time.perf_counter()
         prompt = self.prompts.build(question)
         self._check_length(prompt, question)
         trace = self._trace(question.lens, prompt) if question.lens else None
-        reads_pictures = question.lens is not None and question.lens.image_tokens
-        prefix = None if reads_pictures else self._longest_prefix(prompt)
+        reads_images = question.lens is not None and question.lens.image_tokens
+        prefix = None if reads_images else self._longest_prefix(prompt)
         start = 0 if prefix is None else prefix.shape[3]
         behind = [span for span in prompt.spans if span.start >= start]
         known = {span.key: self.cache.get(span.key) for span in behind}  # held, for a new one may drive it out
         pixels = {span.key: self.prompts.pixels(span) for span in behind if known[span.key] is None}
         prepared_s = time.perf_counter()
         features = [self._features(span, known, pixels) for span in behind]
-        tapped = _tapped(prompt, trace, reads_pictures=reads_pictures)
+        tapped = _tapped(prompt, trace, reads_images=reads_images)
         row, logits, states = self.network.prefill(prompt, features, prefix, tapped and [at - start for at in tapped])
         if behind and self.cache.enabled:
             self.cache.put(prompt.prefix_key(behind[-1]), keys_and_values(row.cache, behind[-1].end))
             give_back()
         text = Detokenizer(self.prompts.decode, question.stop)
         generation = Generation(question, prompt, row, text, self._eos_ids, trace)
-        if trace is not None and reads_pictures:
-            _add_pictures(trace, prompt, states)
+        if trace is not None and reads_images:
+            _add_images(trace, prompt, states)
         piece = generation.advance(logits, [layer[0, -1] for layer in states])
         return Started(
             generation=generation,
@@ -153,7 +153,7 @@ class VisionQA:
         if prompt.tokens > most:
             message = (
                 f"the prompt has {prompt.tokens} tokens, {prompt.image_tokens} of them for {len(prompt.spans)} "
-                f"pictures, at most {most} are taken: send fewer or smaller pictures, or leave out old turns"
+                f"images, at most {most} are taken: send fewer or smaller images, or leave out old turns"
             )
             raise PromptTooLongError(message)
 
@@ -192,20 +192,20 @@ class VisionQA:
         return "miss" if behind else "hit"
 
 
-def _tapped(prompt: Prompt, trace: Trace | None, *, reads_pictures: bool) -> list[int] | None:
-    """Positions of the prompt to take states at: those of its pictures if they are read, and the last."""
+def _tapped(prompt: Prompt, trace: Trace | None, *, reads_images: bool) -> list[int] | None:
+    """Positions of the prompt to take states at: those of its images if they are read, and the last."""
     if trace is None:
         return None
-    pictured = prompt.mm_token_type_ids[0].nonzero()[:, 0].tolist() if reads_pictures else []
-    return [*pictured, prompt.tokens - 1]
+    imaged = prompt.mm_token_type_ids[0].nonzero()[:, 0].tolist() if reads_images else []
+    return [*imaged, prompt.tokens - 1]
 
 
-def _add_pictures(trace: Trace, prompt: Prompt, states: list[torch.Tensor]) -> None:
-    """Hand the tapped states (1, pictures' tokens and one, hidden) of each layer to the trace, picture by picture."""
+def _add_images(trace: Trace, prompt: Prompt, states: list[torch.Tensor]) -> None:
+    """Hand the tapped states (1, images' tokens and one, hidden) of each layer to the trace, image by image."""
     lengths = [*(span.tokens for span in prompt.spans), 1]
-    by_picture = zip(*(torch.split(layer[0], lengths) for layer in states), strict=True)
-    for span, layers in zip(prompt.spans, by_picture, strict=False):  # the last one is no picture
-        trace.add_picture(span, list(layers))
+    by_image = zip(*(torch.split(layer[0], lengths) for layer in states), strict=True)
+    for span, layers in zip(prompt.spans, by_image, strict=False):  # the last one is no image
+        trace.add_image(span, list(layers))
 
 
 def _as_list(ids: int | list[int]) -> list[int]:

@@ -13,7 +13,7 @@ Device = Literal["cpu", "cuda"]
 
 
 class QwenVLSettings(ServerSettings):
-    """Serve picture question answering with Qwen2-VL, with the lens trace on request."""
+    """Serve image question answering with Qwen2-VL, with the lens trace on request."""
 
     model_config = SettingsConfigDict(
         env_prefix="QWEN_VL_", cli_kebab_case=True, cli_prog_name="python -m services.qwen_vl"
@@ -26,9 +26,9 @@ class QwenVLSettings(ServerSettings):
     variant: Variant = Field(default="fp32", description="Numeric form to compute in.")
     device: Device = Field(default="cpu", description="Where to compute.")
     max_pixels: int = Field(
-        default=1_003_520, ge=3136, description="Most pixels a picture is scaled to; 784 make one token."
+        default=1_003_520, ge=3136, description="Most pixels an image is scaled to; 784 make one token."
     )
-    max_prompt_tokens: int = Field(default=8192, ge=64, description="Longest prompt, its pictures included.")
+    max_prompt_tokens: int = Field(default=8192, ge=64, description="Longest prompt, its images included.")
     max_grid_readings: int = Field(
         default=4096, ge=1, description="Most readings of image tokens in one lens: layers times tokens."
     )

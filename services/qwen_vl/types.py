@@ -14,14 +14,14 @@ CacheUse = Literal["hit", "miss"]
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """A picture as the bytes of a file: it is decoded only if it was not seen before."""
+    """An image as the bytes of a file: it is decoded only if it was not seen before."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a conversation: texts and pictures in their order."""
+    """One turn of a conversation: texts and images in their order."""
 
     role: Role
     parts: tuple[str | ImageFile, ...]
@@ -83,7 +83,7 @@ class StepReading:
 
 @dataclass(frozen=True, slots=True)
 class GridReading:
-    """The layers' readings of one picture, a reading per cell, row by row from the top left."""
+    """The layers' readings of one image, a reading per cell, row by row from the top left."""
 
     width_px: int
     height_px: int
@@ -136,11 +136,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ImageSpan:
-    """Where a picture stands in the prompt, and how it is cut."""
+    """Where an image stands in the prompt, and how it is cut."""
 
-    picture: ImageFile
+    image: ImageFile
     digest: str  # sha256 of the file
-    width_px: int  # of the picture as it was sent, upright
+    width_px: int  # of the image as it was sent, upright
     height_px: int
     size: dict[str, int]  # bounds that the image processor scales it into
     grid: tuple[int, int]  # rows and columns of patches
@@ -149,7 +149,7 @@ class ImageSpan:
 
     @property
     def end(self) -> int:
-        """The position after the marker that closes the picture."""
+        """The position after the marker that closes the image."""
         return self.start + self.tokens + 1
 
     @property

@@ -25,7 +25,7 @@ def tiny_matcha(
 def tiny_qwen_vl(
     out: Annotated[Path, typer.Option(help="Folder of the model.")] = ROOT / "models/tiny-qwen2-vl", seed: Seed = 0
 ) -> None:
-    """Train the picture model: a Qwen2-VL that counts coloured shapes in English and Chinese."""
+    """Train the image model: a Qwen2-VL that counts coloured shapes in English and Chinese."""
     from services.training.tiny_qwen_vl.train import train  # noqa: PLC0415 see above
 
     train(out, seed)

@@ -25,7 +25,7 @@ def _decode_image(value: object) -> object:
     if not isinstance(value, str):
         return value
     if value.startswith(("http://", "https://")):
-        message = "pictures are not fetched from addresses: send the bytes in base64, or as a data URL"
+        message = "images are not fetched from addresses: send the bytes in base64, or as a data URL"
         raise ValueError(message)
     if value.startswith("data:"):
         head, _, value = value.partition(",")
@@ -52,7 +52,7 @@ Cache = Literal["hit", "miss"]
 
 
 class AnswerRequest(WireRequest):
-    """A question about one picture."""
+    """A question about one image."""
 
     image: ImageBytes
     question: QuestionText
@@ -65,7 +65,7 @@ class MatchaRequest(AnswerRequest):
     """A question about a chart."""
 
     max_patches: int | None = Field(
-        default=None, ge=1, description="Patches of 16 x 16 px to cut the picture into; the model's default if null."
+        default=None, ge=1, description="Patches of 16 x 16 px to cut the image into; the model's default if null."
     )
 
 
@@ -74,15 +74,15 @@ class QwenVLOptions(WireRequest):
 
     lens: LensRequest | None = Field(default=None, description="Return what every layer would have answered.")
     min_pixels: int | None = Field(
-        default=None, ge=784, description="Pictures are scaled up to this many pixels; the model's default if null."
+        default=None, ge=784, description="Images are scaled up to this many pixels; the model's default if null."
     )
     max_pixels: int | None = Field(
-        default=None, ge=784, description="Pictures are scaled down to this many pixels; 784 make one token."
+        default=None, ge=784, description="Images are scaled down to this many pixels; 784 make one token."
     )
 
 
 class QwenVLRequest(AnswerRequest, QwenVLOptions):
-    """A question about a picture, with the lens trace if asked for."""
+    """A question about an image, with the lens trace if asked for."""
 
 
 class TokenScore(WireResponse):

@@ -12,7 +12,7 @@ from services.wire.answer import MAX_NEW_TOKENS, MAX_QUESTION_CHARACTERS, ImageB
 from services.wire.contract import WireRequest
 
 MAX_MESSAGES: Final = 64
-MAX_PICTURES: Final = 16
+MAX_IMAGES: Final = 16
 MAX_CHARACTERS: Final = 32_000
 """Of text, in all messages together."""
 MAX_STOPS: Final = 4
@@ -45,14 +45,14 @@ class TextPart(WireRequest):
 
 
 class ImageURL(WireRequest):
-    """A picture as a data URL; ``detail`` is a hint that ``min_pixels`` and ``max_pixels`` stand in for."""
+    """An image as a data URL; ``detail`` is a hint that ``min_pixels`` and ``max_pixels`` stand in for."""
 
     url: ImageBytes
     detail: Literal["auto", "low", "high"] | None = None
 
 
 class ImagePart(WireRequest):
-    """A picture of a message."""
+    """An image of a message."""
 
     type: Literal["image_url"]
     image_url: ImageURL
@@ -86,8 +86,8 @@ class Message(WireRequest):
         return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
 
     @property
-    def pictures(self) -> list[bytes]:
-        """Its pictures, undecoded."""
+    def images(self) -> list[bytes]:
+        """Its images, undecoded."""
         return [part.image_url.url for part in self.content if isinstance(part, ImagePart)]
 
 
@@ -143,10 +143,10 @@ class ChatRequest(WireRequest):
 
     @model_validator(mode="after")
     def _within_bounds(self) -> "ChatRequest":
-        pictures = sum(len(message.pictures) for message in self.messages)
+        images = sum(len(message.images) for message in self.messages)
         characters = sum(len(message.text) for message in self.messages)
-        if pictures > MAX_PICTURES:
-            message = f"{pictures} pictures, at most {MAX_PICTURES} are taken: leave out old turns"
+        if images > MAX_IMAGES:
+            message = f"{images} images, at most {MAX_IMAGES} are taken: leave out old turns"
             raise ValueError(message)
         if characters > MAX_CHARACTERS:
             message = f"{characters} characters of text, at most {MAX_CHARACTERS} are taken: leave out old turns"
@@ -154,9 +154,9 @@ class ChatRequest(WireRequest):
         return self
 
     @property
-    def pictures(self) -> list[bytes]:
-        """Every picture of the conversation, undecoded."""
-        return [picture for message in self.messages for picture in message.pictures]
+    def images(self) -> list[bytes]:
+        """Every image of the conversation, undecoded."""
+        return [image for message in self.messages for image in message.images]
 
     def for_worker(self) -> WireRequest:
         """What the worker gets of it."""
@@ -184,7 +184,7 @@ class ChatRequest(WireRequest):
 
 
 class QwenVLChat(ChatRequest, QwenVLOptions):
-    """A conversation about pictures. Greedy unless a temperature above 0 is asked for."""
+    """A conversation about images. Greedy unless a temperature above 0 is asked for."""
 
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -205,13 +205,13 @@ class MatchaChat(ChatRequest):
     top_p: Ignored = None
     logprobs: Annotated[bool | None, AfterValidator(_Only(_OFF))] = None
     top_logprobs: NoNumber = None
-    max_patches: int | None = Field(default=None, ge=1, description="Patches of 16 x 16 px to cut the picture into.")
+    max_patches: int | None = Field(default=None, ge=1, description="Patches of 16 x 16 px to cut the image into.")
 
     @model_validator(mode="after")
     def _asks_about_one_chart(self) -> "MatchaChat":
         last = self._last_user_message()
-        if last is None or len(last.pictures) != 1 or not last.text.strip():
-            message = "the last user message must hold one picture and a question: this model reads nothing else"
+        if last is None or len(last.images) != 1 or not last.text.strip():
+            message = "the last user message must hold one image and a question: this model reads nothing else"
             raise ValueError(message)
         if len(last.text) > MAX_QUESTION_CHARACTERS:
             message = f"the question has {len(last.text)} characters, at most {MAX_QUESTION_CHARACTERS} are taken"
@@ -223,7 +223,7 @@ class MatchaChat(ChatRequest):
         last = self._last_user_message()
         assert last is not None  # noqa: S101 checked when it was read
         return MatchaRequest(
-            image=last.pictures[0],
+            image=last.images[0],
             question=last.text,
             max_new_tokens=self.max_answer_tokens,
             max_patches=self.max_patches,

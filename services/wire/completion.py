@@ -8,7 +8,7 @@ from services.wire.lens import LensTrace
 
 
 class PromptDetails(WireResponse):
-    """Parts of ``prompt_tokens``: those from the prefix cache, and those of pictures."""
+    """Parts of ``prompt_tokens``: those from the prefix cache, and those of images."""
 
     cached_tokens: int
     image_tokens: int

@@ -5,9 +5,9 @@
     ServiceError
     ├── InvalidRequestError     422  well-formed, but a value is not acceptable
     │   ├── MalformedError      400  not JSON, not base64, no multipart form
-    │   └── PromptTooLongError  422  pictures, text and answer do not fit the model or the server's limit
+    │   └── PromptTooLongError  422  images, text and answer do not fit the model or the server's limit
     ├── TooLargeError           413  more bytes or pixels than the server takes
-    ├── UnsupportedImageError   415  not a picture of a known format, or a broken one
+    ├── UnsupportedImageError   415  not an image of a known format, or a broken one
     ├── NotReadyError           503  the model cannot answer (yet, or any more)
     ├── DeadlineError           504  no answer within the server's time limit
     └── InternalError           500  a defect of ours
@@ -55,7 +55,7 @@ class MalformedError(InvalidRequestError):
 
 
 class PromptTooLongError(InvalidRequestError):
-    """Pictures, text and the answer asked for are together longer than the model or the server takes."""
+    """Images, text and the answer asked for are together longer than the model or the server takes."""
 
     code = "context_length_exceeded"
 
@@ -68,7 +68,7 @@ class TooLargeError(ServiceError):
 
 
 class UnsupportedImageError(ServiceError):
-    """The bytes are no picture of a known format, or a broken one."""
+    """The bytes are no image of a known format, or a broken one."""
 
     status = 415
     code = "unsupported_image"

@@ -24,7 +24,7 @@ class LensRequest(WireRequest):
     track: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] = Field(
         default=[], max_length=MAX_TRACKED, description="Strings, one token each, to follow through the layers."
     )
-    image_tokens: bool = Field(default=False, description="Also read the chosen layers where the pictures stand.")
+    image_tokens: bool = Field(default=False, description="Also read the chosen layers where the images stand.")
 
 
 class TokenProb(WireResponse):
@@ -70,7 +70,7 @@ class TrackedGrid(WireResponse):
 
 
 class GridLayer(WireResponse):
-    """What one layer decodes to in every cell of a picture: rows of cells, from the top."""
+    """What one layer decodes to in every cell of an image: rows of cells, from the top."""
 
     layer: int
     tokens: list[list[str]]
@@ -80,8 +80,8 @@ class GridLayer(WireResponse):
 
 
 class ImageGrid(WireResponse):
-    """One picture of the request, upright, cut into its tokens: cell (r, c) covers the box from
-    (c * cell_width_px, r * cell_height_px), in pixels of the picture that was sent.
+    """One image of the request, upright, cut into its tokens: cell (r, c) covers the box from
+    (c * cell_width_px, r * cell_height_px), in pixels of the image that was sent.
     """
 
     width_px: int
@@ -98,4 +98,4 @@ class LensTrace(WireResponse):
 
     num_layers: int
     steps: list[LensStep]
-    image_tokens: list[ImageGrid] | None = Field(default=None, description="A grid per picture, if asked for.")
+    image_tokens: list[ImageGrid] | None = Field(default=None, description="A grid per image, if asked for.")

@@ -31,7 +31,7 @@ from tests.deploy.containers import (
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("images")]
 EACH = pytest.mark.parametrize("image", SERVICES, ids=lambda image: image.name)
 
-PICTURES = {
+IMAGES = {
     "matcha": ("clients/samples/realcqa/images/PMC9000001_g001.jpg", "What type of chart is it?", "area"),
     "qwen_vl": ("clients/samples/tallyqa/VG_100K/2378836.jpg", "Count the rings.", "5"),
 }
@@ -46,9 +46,9 @@ def images(engine: None) -> None:  # noqa: ARG001 a fixture that checks
 
 
 def _ask(url: str, image: Image, **fields: str) -> httpx.Response:
-    path, question, _ = PICTURES[image.service]
-    with Path(path).open("rb") as picture:
-        files = {"image": picture}
+    path, question, _ = IMAGES[image.service]
+    with Path(path).open("rb") as chart:
+        files = {"image": chart}
         return httpx.post(
             f"{url}/v1/answer", files=files, data={"question": question, **fields}, timeout=60, trust_env=False
         )
@@ -71,7 +71,7 @@ def test_a_hardened_container_is_ready_in_time_and_answers(image: Image) -> None
         assert container.ready_s < image.ready_within_s
         reply = _ask(container.url, image)
         assert reply.status_code == 200, reply.text
-        assert PICTURES[image.service][2] in reply.json()["answer"].lower()
+        assert IMAGES[image.service][2] in reply.json()["answer"].lower()
         status = _processes(container)
         assert set(_values(status, "Uid")) == {"10001"}
         assert {int(value, 16) for value in _values(status, "CapEff")} == {0}

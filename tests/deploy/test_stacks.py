@@ -135,10 +135,10 @@ def _answer(port: int, image: Image) -> httpx.Response:
         "matcha": "clients/samples/realcqa/images/PMC9000001_g001.jpg",
         "qwen_vl": "clients/samples/tallyqa/VG_100K/2378836.jpg",
     }[image.service]
-    with Path(path).open("rb") as picture:
+    with Path(path).open("rb") as chart:
         return httpx.post(
             f"http://127.0.0.1:{port}/v1/answer",
-            files={"image": picture},
+            files={"image": chart},
             data={"question": "How many?"},
             timeout=60,
             trust_env=False,

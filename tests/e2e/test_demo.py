@@ -94,7 +94,7 @@ def browser() -> Iterator[Browser]:
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("page_of", ["report", "compared"])
 def test_the_pages_in_a_browser(folder: Path, browser: Browser, page_of: str, width: int, scheme: str) -> None:
-    """Nothing is fetched, nothing is logged, nothing sticks out to the side, every picture shows."""
+    """Nothing is fetched, nothing is logged, nothing sticks out to the side, every image shows."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)  # type: ignore[arg-type]
     page = context.new_page()
     complaints: list[str] = []
@@ -107,7 +107,7 @@ def test_the_pages_in_a_browser(folder: Path, browser: Browser, page_of: str, wi
     assert [url for url in fetched if not url.startswith(("data:", "file:"))] == []
     assert len([url for url in fetched if url.startswith("file:")]) == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    # decode() waits for a picture that is loaded only when it comes into view, and rejects one that is broken
+    # decode() waits for an image that is loaded only when it comes into view, and rejects one that is broken
     page.evaluate("Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode() }))")
     assert page.locator("figure svg").count() >= 2
     assert "cannot be told apart" in page.content() or page_of == "report"

@@ -34,8 +34,8 @@ def asked() -> list[tuple[Path, str]]:
 
 
 def patches_of(path: Path, question: str) -> Floats:
-    with Image.open(path) as picture:
-        return flatten_patches(render_header(picture.convert("RGB"), question, load_font(None)), 90)
+    with Image.open(path) as image:
+        return flatten_patches(render_header(image.convert("RGB"), question, load_font(None)), 90)
 
 
 @pytest.fixture(scope="module")
@@ -62,18 +62,18 @@ def sums(folder: Path) -> dict[str, str]:
 def test_optimums_export_gives_the_same_tokens(exported: Path, expected: list[list[int]]) -> None:
     backend = onnx_backend.load(exported, threads=1)
     assert backend.fixed_patches == read_manifest(MODEL).max_patches
-    pictures = [patches_of(*pair) for pair in asked()]
-    assert [backend.generate([picture], [16])[0] for picture in pictures] == expected
-    assert backend.generate(pictures[:3], [16] * 3) == expected[:3]
+    images = [patches_of(*pair) for pair in asked()]
+    assert [backend.generate([image], [16])[0] for image in images] == expected
+    assert backend.generate(images[:3], [16] * 3) == expected[:3]
 
 
 def test_optimums_export_serves_unchanged(exported: Path, tmp_path: Path) -> None:
     before = sums(exported)
     options = ("--model-dir", str(exported), "--allow-unverified", "--threads", "1")
     with running("matcha", tmp_path / "log", *options) as service:
-        picture, question = asked()[0]
+        image, question = asked()[0]
         with httpx.Client(base_url=service.url, trust_env=False, timeout=60) as client:
-            files = {"image": picture.read_bytes()}
+            files = {"image": image.read_bytes()}
             answer = client.post("/v1/answer", files=files, data={"question": question})
             refused = client.post("/v1/answer", files=files, data={"question": question, "max_patches": "91"})
         assert answer.json()["variant"] == "onnx-fp32"
@@ -86,8 +86,8 @@ def test_optimums_export_serves_unchanged(exported: Path, tmp_path: Path) -> Non
 def test_optimum_loads_ours_and_gives_the_same_tokens(
     artifact: Callable[[str], Path], optimum_python: Path, expected: list[list[int]], tmp_path: Path
 ) -> None:
-    pictures = {str(number): patches_of(*pair) for number, pair in enumerate(asked())}
-    np.savez(tmp_path / "pictures.npz", **pictures)  # type: ignore[arg-type]  # of arrays by name
+    images = {str(number): patches_of(*pair) for number, pair in enumerate(asked())}
+    np.savez(tmp_path / "pictures.npz", **images)  # type: ignore[arg-type]  # of arrays by name
     script = str(Path(__file__).with_name("ort_model.py"))
     lines = output_of(optimum_python, script, str(artifact("onnx-fp32")), str(tmp_path / "pictures.npz"))
     given = [json.loads(line) for line in lines.splitlines() if line.startswith("[")]

@@ -11,7 +11,7 @@ from PIL import Image
 from clients.demo.services import Service
 from services.wire.answer import AnswerResponse, ModelList
 from services.wire.errors import ErrorEnvelope
-from tests.pictures import encode, png_header
+from tests.images import encode, png_header
 
 
 def ask(service: Service, **fields: Any) -> httpx.Response:
@@ -83,14 +83,14 @@ def test_metrics_count_answers_and_refusals(service: Service, png: bytes) -> Non
 THIN = b64(encode(Image.new("1", (1, 20_000))))
 GOOD = b64(encode(Image.new("RGB", (60, 40), "white")))
 BAD_FIELDS: dict[str, tuple[int, str, dict[str, Any]]] = {
-    "no picture": (422, "image", {"question": "How many?"}),
-    "picture of null": (422, "image", {"question": "How many?", "image": None}),
-    "picture of a number": (422, "image", {"question": "How many?", "image": 5}),
-    "empty picture": (415, "image", {"question": "How many?", "image": ""}),
+    "no image": (422, "image", {"question": "How many?"}),
+    "image of null": (422, "image", {"question": "How many?", "image": None}),
+    "image of a number": (422, "image", {"question": "How many?", "image": 5}),
+    "empty image": (415, "image", {"question": "How many?", "image": ""}),
     "not base64": (422, "image", {"question": "How many?", "image": "!!!"}),
     "data URL without base64": (422, "image", {"question": "How many?", "image": "data:image/png,abc"}),
-    "remote picture": (422, "image", {"question": "How many?", "image": "https://example.org/a.png"}),
-    "text as picture": (415, "image", {"question": "How many?", "image": b64(b"just some text")}),
+    "remote image": (422, "image", {"question": "How many?", "image": "https://example.org/a.png"}),
+    "text as image": (415, "image", {"question": "How many?", "image": b64(b"just some text")}),
     "truncated PNG": (415, "image", {"question": "How many?", "image": b64(base64.b64decode(GOOD)[:60])}),
     "30,000 x 30,000 header": (413, "image", {"question": "How many?", "image": b64(png_header(30_000, 30_000))}),
     "aspect of 1 : 20,000": (422, "image", {"question": "How many?", "image": THIN}),
@@ -141,7 +141,7 @@ def test_no_such_route_and_wrong_method_use_the_envelope_too(service: Service) -
 
 
 def test_a_bad_request_leaves_the_service_answering(service: Service, png: bytes) -> None:
-    ask(service, image=b64(b"no picture"), question="How many?")
+    ask(service, image=b64(b"no image"), question="How many?")
     assert ask(service, image=b64(png), question="How many?").status_code == 200
 
 

@@ -15,20 +15,20 @@ from pydantic import BaseModel
 from clients.demo.services import Service
 from services.wire.answer import AnswerResponse
 from services.wire.errors import ErrorEnvelope
-from tests.pictures import encode, png_header
+from tests.images import encode, png_header
 
 QUESTION = "How many shapes are there?"
 
 
-def picture_part(data: bytes) -> dict[str, Any]:
+def image_part(data: bytes) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(data).decode()}"}}
 
 
 def messages(png: bytes, text: str = QUESTION) -> Any:  # noqa: ANN401 openai's typed dictionaries
-    return [{"role": "user", "content": [picture_part(png), {"type": "text", "text": text}]}]
+    return [{"role": "user", "content": [image_part(png), {"type": "text", "text": text}]}]
 
 
-def other_picture(shade: int) -> bytes:
+def other_image(shade: int) -> bytes:
     return encode(Image.new("RGB", (120, 100), (shade, 10, 10)))
 
 
@@ -139,7 +139,7 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "too many tokens": ("max_tokens", {"max_tokens": 10**6}),
     "no messages": ("messages", {"messages": []}),
     "an unknown role": ("messages.0.role", {"messages": [{"role": "tool", "content": "x"}]}),
-    "a remote picture": (
+    "a remote image": (
         "messages.0.content.0.image_url.image_url.url",
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.b/c"}}]}]},
     ),
@@ -174,28 +174,28 @@ def test_what_changes_nothing_is_taken(client: openai.OpenAI, png: bytes) -> Non
     assert client.chat.completions.create(model="any", messages=messages(png), **harmless).choices[0].message.content
 
 
-def test_pictures_are_checked(client: openai.OpenAI) -> None:
+def test_images_are_checked(client: openai.OpenAI) -> None:
     with pytest.raises(openai.APIStatusError) as refused:
-        client.chat.completions.create(model="any", messages=messages(b"no picture"))
+        client.chat.completions.create(model="any", messages=messages(b"no image"))
     assert refused.value.status_code == 415
-    many: Any = [{"role": "user", "content": [*[picture_part(other_picture(1))] * 17, {"type": "text", "text": "?"}]}]
-    with pytest.raises(openai.UnprocessableEntityError, match="17 pictures, at most 16"):
+    many: Any = [{"role": "user", "content": [*[image_part(other_image(1))] * 17, {"type": "text", "text": "?"}]}]
+    with pytest.raises(openai.UnprocessableEntityError, match="17 images, at most 16"):
         client.chat.completions.create(model="any", messages=many)
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 @pytest.mark.parametrize(
     ("bad", "status"),
-    [(png_header(30_000, 30_000), 413), (b"no picture", 415), (b"", 415)],
+    [(png_header(30_000, 30_000), 413), (b"no image", 415), (b"", 415)],
     ids=["huge", "text", "empty"],
 )
-def test_every_picture_of_a_conversation_is_checked(
+def test_every_image_of_a_conversation_is_checked(
     client: openai.OpenAI, png: bytes, place: int, bad: bytes, status: int
 ) -> None:
     """The first is in a turn that MatCha does not read, and is refused all the same."""
-    pictures = [other_picture(30), other_picture(60), png]
-    pictures[place] = bad
-    turns = [turn for picture in pictures for turn in messages(picture)]
+    images = [other_image(30), other_image(60), png]
+    images[place] = bad
+    turns = [turn for image in images for turn in messages(image)]
     with pytest.raises(openai.APIStatusError) as refused:
         client.chat.completions.create(model="any", messages=turns)
     assert (refused.value.status_code, refused.value.param) == (status, "image")
@@ -218,7 +218,7 @@ def test_matcha_reads_the_last_user_message(matcha: Service, png: bytes) -> None
     with openai.OpenAI(base_url=f"{matcha.url}/v1", api_key="none", max_retries=0) as client:
         turns = [
             {"role": "system", "content": "Be brief."},
-            *messages(other_picture(200), "What type of chart is it?"),
+            *messages(other_image(200), "What type of chart is it?"),
             {"role": "assistant", "content": "None."},
             *messages(png),
         ]
@@ -231,7 +231,7 @@ def test_matcha_reads_the_last_user_message(matcha: Service, png: bytes) -> None
         assert completion.usage is not None
         assert completion.usage.prompt_tokens == direct.usage.prompt_tokens
         refused: dict[str, dict[str, Any]] = {
-            "one picture and a question": {"messages": [{"role": "user", "content": "How many?"}]},
+            "one image and a question": {"messages": [{"role": "user", "content": "How many?"}]},
             "temperature": {"temperature": 0.7},
             "logprobs": {"logprobs": True},
             "lens": {"extra_body": {"lens": {}}},
@@ -247,7 +247,7 @@ def test_qwen_vl_answers_in_a_conversation(qwen: openai.OpenAI, png: bytes) -> N
         {"role": "developer", "content": "Answer with a digit."},
         *messages(png),
         first.choices[0].message,
-        {"role": "user", "content": [picture_part(other_picture(3)), {"type": "text", "text": "And here?"}]},
+        {"role": "user", "content": [image_part(other_image(3)), {"type": "text", "text": "And here?"}]},
     ]
     second = qwen.chat.completions.create(model="any", messages=turns)
     assert first.usage is not None
@@ -358,12 +358,12 @@ def test_qwen_vl_puts_the_lens_on_the_choice(qwen: openai.OpenAI, png: bytes) ->
     assert extra(last.choices[0])["lens"]["steps"][0]["token"] == lens["steps"][0]["token"]
 
 
-def test_two_requests_for_a_new_picture_pay_for_it_once(qwen_vl: Service) -> None:
-    picture = other_picture(77)
+def test_two_requests_for_a_new_image_pay_for_it_once(qwen_vl: Service) -> None:
+    image = other_image(77)
 
     async def ask() -> list[Any]:
         async with openai.AsyncOpenAI(base_url=f"{qwen_vl.url}/v1", api_key="none", max_retries=0) as client:
-            asked = (client.chat.completions.create(model="any", messages=messages(picture, text)) for text in "abcd")
+            asked = (client.chat.completions.create(model="any", messages=messages(image, text)) for text in "abcd")
             return list(await asyncio.gather(*asked))
 
     def counted(result: str) -> float:
@@ -388,17 +388,17 @@ def test_long_answers_end_at_their_length(qwen: openai.OpenAI, png: bytes) -> No
 
 
 def test_qwen_vl_takes_pixel_bounds(qwen_vl: Service) -> None:
-    picture = encode(Image.new("RGB", (1000, 500), "white"))
+    image = encode(Image.new("RGB", (1000, 500), "white"))
 
     def tokens(**bounds: int) -> int:
-        body = {"image": base64.b64encode(picture).decode(), "question": "How many?", **bounds}
+        body = {"image": base64.b64encode(image).decode(), "question": "How many?", **bounds}
         response = httpx.post(f"{qwen_vl.url}/v1/answer", json=body, timeout=60)
         assert response.status_code == 200, response.text
         count: int = response.json()["usage"]["image_tokens"]
         return count
 
     assert (tokens(max_pixels=4704), tokens(), tokens(min_pixels=78400)) == (1 * 3, 2 * 5, 7 * 14)
-    body = {"image": base64.b64encode(picture).decode(), "question": "How many?", "max_pixels": 10**9}
+    body = {"image": base64.b64encode(image).decode(), "question": "How many?", "max_pixels": 10**9}
     response = httpx.post(f"{qwen_vl.url}/v1/answer", json=body, timeout=60)
     assert response.status_code == 422
     assert ErrorEnvelope.model_validate_json(response.content).error.param == "max_pixels"

@@ -1,7 +1,7 @@
-"""Intervals by resampling pictures: questions about one picture share its difficulty, so they are drawn together.
+"""Intervals by resampling images: questions about one image share its difficulty, so they are drawn together.
 
 A cluster bootstrap (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8): each resample
-draws as many pictures as there are, with replacement, and takes all questions of each. ``scipy.stats.bootstrap`` can do
+draws as many images as there are, with replacement, and takes all questions of each. ``scipy.stats.bootstrap`` can do
 one such statistic at a time; here one set of resamples serves hundreds of means at once, as a matrix product, and two
 runs' differences and a macro mean over groups come from the same resamples.
 """
@@ -70,7 +70,7 @@ def interval(statistics: NDArray[np.float64], level: float = LEVEL) -> Interval:
 
 
 def share_interval(statistics: NDArray[np.float64], value: float, clusters: int) -> Interval:
-    """The interval of a mean of scores from 0 to 1 over ``clusters`` pictures.
+    """The interval of a mean of scores from 0 to 1 over ``clusters`` images.
 
     Where every score is 0, or every one 1, resampling cannot vary: then the exact interval stands in.
     """

@@ -65,7 +65,7 @@ class RunColumns:
     """The scored outcomes of a run, n of them, column by column, and the failed ones counted.
 
     ``scores`` holds each metric's, from 0 to 1; ``groups`` the column of each grouping; ``examples`` the first question
-    of each group; ``shown`` says of which the run kept the picture, and ``pictures_sha256`` is over all pictures' sums.
+    of each group; ``shown`` says of which the run kept the image, and ``pictures_sha256`` is over all images' sums.
     ``count`` is the number that an answer spells, ``NO_COUNT`` if none, ``wanted`` the gold one.
     ``numbers`` has milliseconds, seconds and token counts, NaN where unknown.
     """
@@ -133,7 +133,7 @@ class _Gatherer:
         self._task = task
         self._one_per_id = one_per_id
         self._kept = {path.name for path in folder.pictures.glob("*.webp")}
-        self._pictures_folder = folder.pictures
+        self._images_folder = folder.pictures
         self._rows: dict[str, int] = {}  # the row that counts for an id
         self._failures: dict[str, tuple[str, str]] = {}
         self._ids: list[str] = []
@@ -142,7 +142,7 @@ class _Gatherer:
         self._hits, self._shown, self._cut = array("b"), array("b"), array("b")
         self._golds: dict[Gold, int] = {}
         self._sums: dict[str, str] = {}
-        self._pictures, self._types = _Coder(), _Coder()
+        self._images, self._types = _Coder(), _Coder()
         self._scores = {metric.name: array("d") for metric in task.metrics}
         self._groups = {grouping.key: _Coder() for grouping in task.groupings}
         self._examples: dict[tuple[str, str], str] = {}
@@ -163,7 +163,7 @@ class _Gatherer:
 
     def _add_scored(self, offset: int, outcome: Scored) -> None:
         self._offsets.append(offset)
-        self._pictures.add(outcome.image)
+        self._images.add(outcome.image)
         self._types.add(outcome.answer_type.value)
         self._gold.append(self._golds.setdefault(outcome.gold, len(self._golds)))
         scores = self._score(outcome.answer, outcome.gold, outcome.answer_type)
@@ -178,7 +178,7 @@ class _Gatherer:
         self._cut.append(outcome.finish_reason == "length")
         sha256 = outcome.image_sha256
         self._sums[outcome.image] = sha256 or ""
-        self._shown.append(sha256 is not None and kept_path(self._pictures_folder, sha256).name in self._kept)
+        self._shown.append(sha256 is not None and kept_path(self._images_folder, sha256).name in self._kept)
         if outcome.lens and counting:
             self._lens.add(len(self._ids) - 1, outcome.lens)
 
@@ -205,7 +205,7 @@ class _Gatherer:
         return RunColumns(
             ids=tuple(self._ids[row] for row in rows),
             offsets=np.array(self._offsets, np.int64)[rows],
-            pictures=self._pictures.coded(rows),
+            pictures=self._images.coded(rows),
             golds=tuple(self._golds),
             gold=np.array(self._gold, np.int32)[rows],
             type=self._types.coded(rows),

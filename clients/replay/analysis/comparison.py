@@ -1,7 +1,7 @@
 """Two runs over the same questions: differences with paired tests, question by question.
 
 Right or wrong is tested by McNemar's exact test (1947); everything else by a paired bootstrap, in which a resample
-draws pictures, and takes both runs' answers about them. Where several runs are compared with one, intervals and p
+draws images, and takes both runs' answers about them. Where several runs are compared with one, intervals and p
 values hold for all comparisons together (Bonferroni).
 """
 
@@ -65,7 +65,7 @@ class McNemar:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Run ``other`` against run ``reference``, over ``n`` questions about ``pictures`` pictures that both answered.
+    """Run ``other`` against run ``reference``, over ``n`` questions about ``pictures`` images that both answered.
 
     ``unpaired`` questions were answered by one of the two alone, or have another gold answer there; ``together`` is how
     many comparisons the intervals and p values hold for.
@@ -164,7 +164,7 @@ def _means(
 
 def _unvaried(bootstrap: ClusterBootstrap, level: float) -> Interval:
     """The interval of a mean difference where no question differs, so that resampling cannot vary."""
-    _, reach = exact_interval(0, bootstrap.count, level)  # of the share of pictures that differ
+    _, reach = exact_interval(0, bootstrap.count, level)  # of the share of images that differ
     return -reach, reach
 
 

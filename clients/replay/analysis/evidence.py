@@ -8,7 +8,7 @@ from clients.replay.run.record import RunRecord
 from clients.replay.scoring.metrics import Metric
 
 ALPHA: Final = 0.05
-FEW_PICTURES: Final = 30
+FEW_IMAGES: Final = 30
 
 
 def sentence(comparison: Comparison, headline: Metric, records: tuple[RunRecord, RunRecord]) -> str:
@@ -39,7 +39,7 @@ def _quality(comparison: Comparison, difference: Difference, headline: Metric) -
     word = "better" if points > 0 else "worse"
     basis = (
         f"{headline.label.lower()} {signed(points)} points, {signed(low)} to {signed(high)}, over {comparison.n} "
-        f"questions about {comparison.pictures} pictures; McNemar {p_value(verdict.p)}"
+        f"questions about {comparison.pictures} images; McNemar {p_value(verdict.p)}"
     )
     # a headline that goes by another rule than right or wrong may point the other way
     if difference.shown and tested and (points > 0) == (verdict.only_other > verdict.only_reference):
@@ -75,8 +75,8 @@ def _fair(records: tuple[RunRecord, RunRecord]) -> str:
 
 def _reservations(comparison: Comparison) -> Sequence[str]:
     told = []
-    if comparison.pictures < FEW_PICTURES:
-        told.append(f"With only {comparison.pictures} pictures the intervals are rough.")
+    if comparison.pictures < FEW_IMAGES:
+        told.append(f"With only {comparison.pictures} images the intervals are rough.")
     if comparison.unpaired:
         told.append(f"{comparison.unpaired} answers without a counterpart are left out.")
     return told

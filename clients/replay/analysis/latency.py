@@ -108,7 +108,7 @@ def _tables(columns: RunColumns) -> Iterator[LatencyTable]:
         if mask.any()
     )
     if len(first) > 1:
-        yield LatencyTable("First question about a picture, and later ones", first)
+        yield LatencyTable("First question about an image, and later ones", first)
     if columns.hits.any() and not columns.hits.all():
         cached = (("hit", columns.hits), ("miss", ~columns.hits))
         yield LatencyTable("By the service's cache", tuple(percentiles(name, client[mask]) for name, mask in cached))

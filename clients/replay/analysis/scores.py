@@ -40,7 +40,7 @@ class Score:
 
 @dataclass(frozen=True, slots=True)
 class ScoreRow:
-    """The scores of one group of ``n`` answers about ``pictures`` pictures.
+    """The scores of one group of ``n`` answers about ``pictures`` images.
 
     ``question`` is the first of them, as an example; ``majority`` is the commonest gold answer, None as a baseline is.
     """

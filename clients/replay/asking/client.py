@@ -1,4 +1,4 @@
-"""One question over HTTP: in go a picture and a question, out comes a reply or a typed failure, never an exception."""
+"""One question over HTTP: in go an image and a question, out comes a reply or a typed failure, never an exception."""
 
 import asyncio
 import ipaddress
@@ -85,17 +85,17 @@ class AnswerClient:
             message = f"{self._http.base_url} does not list its model under /v1/models. Is it one of these services?"
             raise ReplayError(message) from error
 
-    async def ask(self, picture: EncodedImage, question: str) -> Attempts:
-        """Ask one question of one picture, and again while the failure is one that passes."""
-        return await ask_patiently(partial(self._ask, picture, question), self._options.retries)
+    async def ask(self, image: EncodedImage, question: str) -> Attempts:
+        """Ask one question of one image, and again while the failure is one that passes."""
+        return await ask_patiently(partial(self._ask, image, question), self._options.retries)
 
-    async def _ask(self, picture: EncodedImage, question: str) -> AnswerResponse | Failure:
+    async def _ask(self, image: EncodedImage, question: str) -> AnswerResponse | Failure:
         prompt = self._options.prompt.replace("{question}", question)
-        body = {"image": picture.base64, "question": prompt, **self._fields}
+        body = {"image": image.base64, "question": prompt, **self._fields}
         try:
             # httpx limits each read and write; this limits the whole
             async with asyncio.timeout(self._options.timeout_s):
-                response = await self._http.post("/v1/answer", json=body, headers={"X-Image-Digest": picture.sha256})
+                response = await self._http.post("/v1/answer", json=body, headers={"X-Image-Digest": image.sha256})
         except (TimeoutError, httpx.TimeoutException):
             return Failure(kind=FailureKind.TIMEOUT, message=f"no answer within {self._options.timeout_s:g} s")
         except httpx.HTTPError as error:

@@ -1,4 +1,4 @@
-"""Pictures on their way out: encoded once for all their questions, and a few kept for the report's examples."""
+"""Images on their way out: encoded once for all their questions, and a few kept for the report's examples."""
 
 import base64
 import hashlib
@@ -14,7 +14,7 @@ from PIL import Image
 from clients.replay.run.folder import kept_path
 from clients.replay.tasks.task import ImageSource
 
-KEPT_PICTURES: Final = 48
+KEPT_IMAGES: Final = 48
 _KEPT_SIDE_PIXELS: Final = 560
 _KEPT_QUALITY: Final = 92
 _BLANK_SIDE_PIXELS: Final = 112
@@ -22,27 +22,27 @@ _BLANK_SIDE_PIXELS: Final = 112
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """A picture as it is sent: base64 in JSON, and the digest by which a router may find the replica that has it."""
+    """An image as it is sent: base64 in JSON, and the digest by which a router may find the replica that has it."""
 
     base64: str
     sha256: str
 
     @classmethod
     def of(cls, content: bytes) -> "EncodedImage":
-        """The picture with these bytes."""
+        """The image with these bytes."""
         return cls(base64.b64encode(content).decode("ascii"), hashlib.sha256(content).hexdigest())
 
 
-def blank_picture() -> EncodedImage:
+def blank_image() -> EncodedImage:
     """A small grey square, for a question whose answer does not matter."""
     buffer = io.BytesIO()
     Image.new("RGB", (_BLANK_SIDE_PIXELS, _BLANK_SIDE_PIXELS), "#d0d0d0").save(buffer, "PNG")
     return EncodedImage.of(buffer.getvalue())
 
 
-def keep_pictures(keys: Sequence[str], read: ImageSource, folder: Path, seed: int) -> None:
-    """Put small copies of a seeded choice of the pictures into a folder, so that a report needs nothing but its run."""
-    chosen = random.Random(seed).sample(keys, min(KEPT_PICTURES, len(keys)))  # noqa: S311 - a choice, no secret
+def keep_images(keys: Sequence[str], read: ImageSource, folder: Path, seed: int) -> None:
+    """Put small copies of a seeded choice of the images into a folder, so that a report needs nothing but its run."""
+    chosen = random.Random(seed).sample(keys, min(KEPT_IMAGES, len(keys)))  # noqa: S311 - a choice, no secret
     for key in sorted(chosen, key=keys.index):  # in the data's order: neighbours may lie in one file
         _keep(key, read, folder)
 
@@ -60,4 +60,4 @@ def _keep(key: str, read: ImageSource, folder: Path) -> None:
         copy.save(draft, "WEBP", quality=_KEPT_QUALITY)
         draft.replace(path)
     except (OSError, ValueError, Image.DecompressionBombError):
-        return  # costs the report an example; what the service says of the picture is in the outcomes
+        return  # costs the report an example; what the service says of the image is in the outcomes

@@ -1,4 +1,4 @@
-"""The run itself: several pictures at a time, the questions of one picture in a row, each outcome handed on at once."""
+"""The run itself: several images at a time, the questions of one image in a row, each outcome handed on at once."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -19,7 +19,7 @@ async def replay(
 ) -> None:
     """Ask every question; ``sink`` gets each outcome as it arrives.
 
-    All questions of a picture are asked by one worker, one after the other: whatever the service keeps of a picture is
+    All questions of an image are asked by one worker, one after the other: whatever the service keeps of an image is
     used again while it is still there.
 
     Raises:
@@ -34,21 +34,21 @@ async def replay(
 
 
 async def _work(pictures: Iterator[tuple[Sample, ...]], read: ImageSource, client: AnswerClient, sink: Sink) -> None:
-    # the workers share one iterator: each takes the next picture when it has done with its last
+    # the workers share one iterator: each takes the next image when it has done with its last
     for samples in pictures:
-        await _ask_picture(samples, read, client, sink)
+        await _ask_image(samples, read, client, sink)
 
 
-async def _ask_picture(samples: tuple[Sample, ...], read: ImageSource, client: AnswerClient, sink: Sink) -> None:
+async def _ask_image(samples: tuple[Sample, ...], read: ImageSource, client: AnswerClient, sink: Sink) -> None:
     try:
-        picture = EncodedImage.of(await asyncio.to_thread(read, samples[0].image_key))
+        image = EncodedImage.of(await asyncio.to_thread(read, samples[0].image_key))
     except OSError as error:
-        failure = Failure(kind=FailureKind.PICTURE, message=f"cannot be read: {error.strerror}")
+        failure = Failure(kind=FailureKind.IMAGE, message=f"cannot be read: {error.strerror}")
         for turn, sample in enumerate(samples):
             sink(_outcome(sample, turn, None, Attempts(failure, 0.0, 0.0, 0, 0.0)))
         return
     for turn, sample in enumerate(samples):
-        sink(_outcome(sample, turn, picture.sha256, await client.ask(picture, sample.question)))
+        sink(_outcome(sample, turn, image.sha256, await client.ask(image, sample.question)))
 
 
 def _outcome(sample: Sample, turn: int, image_sha256: str | None, attempts: Attempts) -> Scored | Failed:

@@ -12,7 +12,7 @@ import httpx
 from rich.console import Console
 
 from clients.replay.asking.client import AnswerClient, AskOptions
-from clients.replay.asking.images import blank_picture, keep_pictures
+from clients.replay.asking.images import blank_image, keep_images
 from clients.replay.asking.loop import Sink, replay
 from clients.replay.asking.progress import progress
 from clients.replay.errors import ReplayError
@@ -111,7 +111,7 @@ async def _first_record(config: RunConfig, index: SampleIndex, client: AnswerCli
 
 async def _warm_up(client: AnswerClient) -> Warmup:
     # also finds out, before hundreds of questions fail, that the service refuses this run's options
-    first = await client.ask(blank_picture(), WARM_UP_QUESTION)
+    first = await client.ask(blank_image(), WARM_UP_QUESTION)
     if isinstance(first.reply, Failure):
         status = f" (HTTP {first.reply.status})" if first.reply.status else ""
         message = f"The service did not answer a first question: {first.reply.message}{status}."
@@ -127,7 +127,7 @@ async def _session(
     if not record.resumed:
         named, counts = folder.write_problems(index.problems())
         record = record.model_copy(update={"problems": named, "problem_counts": counts})
-    keep_pictures(index.picture_keys(), read, folder.pictures, config.criteria.seed)
+    keep_images(index.image_keys(), read, folder.pictures, config.criteria.seed)
     folder.write_record(record)
     cut_torn_line(folder.outcomes)
     index.drop(ids_to_skip(folder.outcomes, again=config.retry_failed))
@@ -144,7 +144,7 @@ async def _session(
             counter[failed] += 1
             tick(failed=failed)
 
-        await replay(index.by_picture(), read, client, config.concurrency, _giving_up(sink))
+        await replay(index.by_image(), read, client, config.concurrency, _giving_up(sink))
     wall_s = (now() - session_started).total_seconds()
     return RunSummary(counter[False], counter[True], record.questions - left, wall_s)
 

@@ -33,7 +33,7 @@ class LayerCell:
 class Example:
     """One question as a card.
 
-    ``picture`` is a data URL, None if the run kept no copy; ``layers`` is empty without lens.
+    ``image`` is a data URL, None if the run kept no copy; ``layers`` is empty without lens.
     """
 
     question: str
@@ -41,7 +41,7 @@ class Example:
     gold: str
     right: bool
     kind: str
-    picture: str | None
+    image: str | None
     layers: tuple[LayerCell, ...]
 
 
@@ -64,7 +64,7 @@ class Examples:
         columns = self._columns
         told = (columns.wanted != NO_COUNT) & (columns.count != NO_COUNT)
         off = np.where(told, np.abs(columns.count - columns.wanted), 0)
-        return self._cards(self._ranked(self._verdict < 1, self._verdict * 1000 - off), {card.picture for card in best})
+        return self._cards(self._ranked(self._verdict < 1, self._verdict * 1000 - off), {card.image for card in best})
 
     def spotlight(self) -> Example | None:
         """The right answer whose layers changed their mind most often; None for a run without lens or right answers."""
@@ -79,19 +79,19 @@ class Examples:
         return self._example(int(ranked[0])) if ranked.size else None
 
     def _ranked(self, mask: NDArray[np.bool_], rank: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The masked outcomes: those whose picture was kept first, then by rank, then by chance."""
+        """The masked outcomes: those whose image was kept first, then by rank, then by chance."""
         chosen = self._shuffled[mask[self._shuffled]]
         ordered: NDArray[np.int64] = chosen[np.lexsort((rank[chosen], ~self._columns.shown[chosen]))]
         return ordered
 
     def _cards(self, ranked: NDArray[np.int64], shown: set[str | None]) -> tuple[Example, ...]:
-        """The first of each picture that is not shown yet, then others."""
+        """The first of each image that is not shown yet, then others."""
         few = ranked[:1000]  # more would not change what is on top
         _, firsts = np.unique(self._columns.pictures.codes[few], return_index=True)
         fresh = few[np.sort(firsts)]
         others = few[~np.isin(few, fresh)]
         cards = [self._example(int(row)) for row in np.concatenate([fresh, others])[: 4 * PER_VERDICT]]
-        cards.sort(key=lambda card: card.picture in shown)
+        cards.sort(key=lambda card: card.image in shown)
         return tuple(cards[:PER_VERDICT])
 
     def _example(self, row: int) -> Example:
@@ -107,7 +107,7 @@ class Examples:
             gold=gold,
             right=bool(self._verdict[row] == 1),
             kind=outcome.labels.get("kind") or outcome.labels.get("complexity") or outcome.answer_type.value,
-            picture=_data_url(self._file(outcome)),
+            image=_data_url(self._file(outcome)),
             layers=tuple(_cell(index, layer, gold) for index, layer in enumerate(layers) if layer.tokens),
         )
 

@@ -22,7 +22,7 @@ _INVISIBLE: Final = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run as the page shows it: its figures in numbers, in pictures, and its example cards."""
+    """One run as the page shows it: its figures in numbers, in images, and its example cards."""
 
     report: RunReport
     figures: tuple[Markup, ...]

@@ -6,7 +6,7 @@
     ├── run.json          what was asked of whom, with which options, on which machine
     ├── problems.jsonl    every entry of the data set that cannot be asked, if there are any
     ├── outcomes.jsonl    one line per question, in the order the answers came
-    └── pictures/         small copies of some pictures, for a report's examples
+    └── pictures/         small copies of some images, for a report's examples
 """
 
 import json
@@ -50,7 +50,7 @@ class RunFolder:
 
     @property
     def pictures(self) -> Path:
-        """The folder of kept pictures."""
+        """The folder of kept images."""
         return self.path / "pictures"
 
     def require_free(self) -> None:
@@ -64,7 +64,7 @@ class RunFolder:
             raise ReplayError(message)
 
     def create(self) -> None:
-        """Make the folder, and the one of pictures in it.
+        """Make the folder, and the one of images in it.
 
         Raises:
             ReplayError: it cannot be made.
@@ -127,5 +127,5 @@ class RunFolder:
 
 
 def kept_path(folder: Path, sha256: str) -> Path:
-    """Where a kept picture lies."""
+    """Where a kept image lies."""
     return folder / f"{sha256[:_NAME_DIGITS]}.webp"

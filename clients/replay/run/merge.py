@@ -83,8 +83,8 @@ def _append_outcomes(shards: Sequence[RunFolder], folder: RunFolder) -> None:
         for shard in shards:
             if shard.outcomes.exists():
                 _copy_lines(shard.outcomes, target)
-            for picture in sorted(shard.pictures.glob("*.webp")):
-                shutil.copyfile(picture, folder.pictures / picture.name)
+            for image in sorted(shard.pictures.glob("*.webp")):
+                shutil.copyfile(image, folder.pictures / image.name)
     draft.replace(folder.outcomes)
 
 

@@ -26,7 +26,7 @@ class FailureKind(StrEnum):
     TIMEOUT = "timeout"
     HTTP_STATUS = "http status"
     BAD_REPLY = "bad reply"
-    PICTURE = "picture"
+    IMAGE = "picture"
 
 
 class _Line(BaseModel):
@@ -80,10 +80,10 @@ class Lens(_Line):
 
 
 class _Asked(_Line):
-    """What was asked, of which picture, when, and for how long.
+    """What was asked, of which image, when, and for how long.
 
     ``latency_ms`` is that of the last attempt, seen from here, ``waited_ms`` everything before it. ``turn`` counts the
-    questions about the same picture that the same process asked before. Times are seconds since 1970; a load test also
+    questions about the same image that the same process asked before. Times are seconds since 1970; a load test also
     says when it meant to send (``intended_at_s``).
     """
 

@@ -25,7 +25,7 @@ class _Record(BaseModel):
 
 
 class ShardRecord(_Record):
-    """The part of the selection that this run was given: every ``count``-th picture from the ``index``-th on."""
+    """The part of the selection that this run was given: every ``count``-th image from the ``index``-th on."""
 
     index: int
     count: int
@@ -33,7 +33,7 @@ class ShardRecord(_Record):
 
 
 class Warmup(_Record):
-    """One question about a blank picture, asked before the clock starts: no latency figure holds a first call."""
+    """One question about a blank image, asked before the clock starts: no latency figure holds a first call."""
 
     question: str
     latency_ms: float

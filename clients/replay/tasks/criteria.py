@@ -28,7 +28,7 @@ class Criteria(_Frozen):
 
 
 class Selection(Criteria):
-    """Which questions were asked: ``sha256`` is over their ids, pictures' names, questions and gold answers.
+    """Which questions were asked: ``sha256`` is over their ids, images' names, questions and gold answers.
 
     ``eligible`` counts the questions that passed the filters, before any draw.
     """

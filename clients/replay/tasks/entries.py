@@ -1,4 +1,4 @@
-"""What every data set's reader needs: JSON read piece by piece, fields, and pictures in folders."""
+"""What every data set's reader needs: JSON read piece by piece, fields, and images in folders."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -115,6 +115,6 @@ def require_folder(data: Path) -> None:
         raise ReplayError(message)
 
 
-def folder_pictures(data: Path) -> ImageSource:
-    """Pictures that lie as files in the data folder; the key is the path there."""
+def folder_images(data: Path) -> ImageSource:
+    """Images that lie as files in the data folder; the key is the path there."""
     return lambda key: (data / key).read_bytes()

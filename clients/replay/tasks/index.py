@@ -1,7 +1,7 @@
 """The questions of a data set on disk, in SQLite, so that the client never holds the data set in memory.
 
 A split is scanned once into a temporary file; drawing, sharding and resuming are deletions from it, and what is left is
-read back picture by picture. Memory holds numbers only: the places of the questions that a draw keeps.
+read back image by image. Memory holds numbers only: the places of the questions that a draw keeps.
 """
 
 import dataclasses
@@ -22,17 +22,17 @@ _SCHEMA: Final = """
     PRAGMA journal_mode = OFF;
     PRAGMA synchronous = OFF;
     PRAGMA temp_store = FILE;
-    CREATE TABLE pictures (number INTEGER PRIMARY KEY, key TEXT UNIQUE);
-    CREATE TABLE samples (place INTEGER PRIMARY KEY, id TEXT UNIQUE, picture INTEGER, fields TEXT);
+    CREATE TABLE images (number INTEGER PRIMARY KEY, key TEXT UNIQUE);
+    CREATE TABLE samples (place INTEGER PRIMARY KEY, id TEXT UNIQUE, image INTEGER, fields TEXT);
     CREATE TABLE problems (kind TEXT, place TEXT, detail TEXT);
     CREATE TABLE kept (place INTEGER PRIMARY KEY);
 """
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Sample))
-_IN_ORDER: Final = "ORDER BY picture, place"
+_IN_ORDER: Final = "ORDER BY image, place"
 
 
 class SampleIndex:
-    """The samples and problems of a split; pictures in the order they were met, questions in theirs.
+    """The samples and problems of a split; images in the order they were met, questions in theirs.
 
     A second sample of one id becomes a problem.
     """
@@ -74,7 +74,7 @@ class SampleIndex:
                 self._add(entry)
             else:
                 self.passed_over += 1
-        self._db.execute("CREATE INDEX by_picture ON samples (picture, place)")
+        self._db.execute("CREATE INDEX by_picture ON samples (image, place)")
         self._db.execute("COMMIT")
 
     def _note(self, problem: SkippedEntry) -> None:
@@ -82,10 +82,10 @@ class SampleIndex:
         self._db.execute("INSERT INTO problems VALUES (?, ?, ?)", (problem.kind.value, where, detail))
 
     def _add(self, sample: Sample) -> None:
-        self._db.execute("INSERT OR IGNORE INTO pictures (key) VALUES (?)", (sample.image_key,))
+        self._db.execute("INSERT OR IGNORE INTO images (key) VALUES (?)", (sample.image_key,))
         told = json.dumps({name: getattr(sample, name) for name in _FIELDS}, ensure_ascii=False)
         added = self._db.execute(
-            "INSERT OR IGNORE INTO samples (id, picture, fields) SELECT ?, number, ? FROM pictures WHERE key = ?",
+            "INSERT OR IGNORE INTO samples (id, image, fields) SELECT ?, number, ? FROM images WHERE key = ?",
             (sample.id, told, sample.image_key),
         )
         if not added.rowcount:
@@ -96,8 +96,8 @@ class SampleIndex:
         return self._number("SELECT COUNT(*) FROM samples")
 
     def pictures(self) -> int:
-        """How many pictures the questions that are left are about."""
-        return self._number("SELECT COUNT(DISTINCT picture) FROM samples")
+        """How many images the questions that are left are about."""
+        return self._number("SELECT COUNT(DISTINCT image) FROM samples")
 
     def problems(self) -> Iterator[SkippedEntry]:
         """Everything that cannot be asked, in the order it was met."""
@@ -105,18 +105,18 @@ class SampleIndex:
             yield SkippedEntry(SkipReason(kind), where, detail)
 
     def samples(self) -> Iterator[Sample]:
-        """The questions that are left, picture by picture."""
+        """The questions that are left, image by image."""
         for (fields,) in self._db.execute(f"SELECT fields FROM samples {_IN_ORDER}"):  # noqa: S608 - our own constant
             yield _sample(fields)
 
-    def by_picture(self) -> Iterator[tuple[Sample, ...]]:
-        """The questions that are left, those of one picture together."""
+    def by_image(self) -> Iterator[tuple[Sample, ...]]:
+        """The questions that are left, those of one image together."""
         for _, group in groupby(self.samples(), key=lambda sample: sample.image_key):
             yield tuple(group)
 
-    def picture_keys(self) -> list[str]:
-        """The names of all pictures that are left, in order."""
-        query = "SELECT key FROM pictures WHERE number IN (SELECT picture FROM samples) ORDER BY number"
+    def image_keys(self) -> list[str]:
+        """The names of all images that are left, in order."""
+        query = "SELECT key FROM images WHERE number IN (SELECT image FROM samples) ORDER BY number"
         return [key for (key,) in self._db.execute(query)]
 
     def draw(self, limit: int, seed: int) -> None:
@@ -124,14 +124,14 @@ class SampleIndex:
         if limit < (count := self.questions()):
             self._keep(sorted(random.Random(seed).sample(range(count), limit)))  # noqa: S311 - a draw, no secret
 
-    def draw_pictures(self, share: float, seed: int) -> None:
-        """Keep the questions of a share of the pictures, drawn uniformly; the number is rounded."""
-        numbers = [row[0] for row in self._db.execute("SELECT DISTINCT picture FROM samples ORDER BY picture")]
+    def draw_images(self, share: float, seed: int) -> None:
+        """Keep the questions of a share of the images, drawn uniformly; the number is rounded."""
+        numbers = [row[0] for row in self._db.execute("SELECT DISTINCT image FROM samples ORDER BY image")]
         chosen = set(random.Random(seed).sample(numbers, round(share * len(numbers))))  # noqa: S311 - as above
-        self._keep([place for place, (picture, _) in enumerate(self._places()) if picture in chosen])
+        self._keep([place for place, (image, _) in enumerate(self._places()) if image in chosen])
 
-    def draw_one_per_picture(self, seed: int) -> None:
-        """Keep one question of each picture, each of its questions with the same chance."""
+    def draw_one_per_image(self, seed: int) -> None:
+        """Keep one question of each image, each of its questions with the same chance."""
         draw, kept, start = random.Random(seed), [], 0  # noqa: S311 - as above
         for _, group in groupby(self._places(), key=lambda row: row[0]):
             count = sum(1 for _ in group)
@@ -140,10 +140,10 @@ class SampleIndex:
         self._keep(kept)
 
     def keep_shard(self, index: int, count: int) -> None:
-        """Keep every ``count``-th picture, from the ``index``-th on, with all its questions."""
-        query = "SELECT DISTINCT picture FROM samples ORDER BY picture"
-        own = {picture for rank, (picture,) in enumerate(self._db.execute(query)) if rank % count == index}
-        self._keep([place for place, (picture, _) in enumerate(self._places()) if picture in own])
+        """Keep every ``count``-th image, from the ``index``-th on, with all its questions."""
+        query = "SELECT DISTINCT image FROM samples ORDER BY image"
+        own = {image for rank, (image,) in enumerate(self._db.execute(query)) if rank % count == index}
+        self._keep([place for place, (image, _) in enumerate(self._places()) if image in own])
 
     def drop(self, ids: Iterable[str]) -> None:
         """Leave out the questions with these ids: they were asked already."""
@@ -152,7 +152,7 @@ class SampleIndex:
         self._db.execute("COMMIT")
 
     def _places(self) -> Iterator[tuple[int, int]]:
-        return iter(self._db.execute(f"SELECT picture, place FROM samples {_IN_ORDER}"))  # noqa: S608 - our constant
+        return iter(self._db.execute(f"SELECT image, place FROM samples {_IN_ORDER}"))  # noqa: S608 - our constant
 
     def _keep(self, ranks: list[int]) -> None:
         """Keep the questions at these ranks (ascending) of the order, and no others."""

@@ -34,8 +34,8 @@ _LENS_STUDY: Final = Protocol(
     note=(
         "As the study reports it: 5,000 simple questions with answers up to 5. Its code drew from the first rows of "
         "test.json instead, simple and complex alike, and dropped larger answers after the draw, so fewer than 5,000 "
-        "were left; here the draw is uniform over all questions that fit. It squeezed every picture to 512 x 512; here "
-        "pictures are sent as they are, and the service keeps their shape. It never counted a Chinese token as right; "
+        "were left; here the draw is uniform over all questions that fit. It squeezed every image to 512 x 512; here "
+        "images are sent as they are, and the service keeps their shape. It never counted a Chinese token as right; "
         "here both readings are reported."
     ),
 )

@@ -19,7 +19,7 @@ from clients.replay.scoring.metrics import ANLS, EXACT_MATCH, RELAXED_PIX2STRUCT
 from clients.replay.tasks.entries import (
     EntryError,
     attempt,
-    folder_pictures,
+    folder_images,
     read_list,
     require_folder,
     stream_object,
@@ -129,7 +129,7 @@ def _sample(block: object, stem: str, charts: _Charts, chart_type: str | None) -
     qa_id, question = text_field(block, "qa_id"), text_field(block, "question")
     image = charts.images.get(stem)
     if image is None:
-        raise EntryError(SkipReason.MISSING_IMAGE, f"no picture {stem} in any images folder")
+        raise EntryError(SkipReason.MISSING_IMAGE, f"no image {stem} in any images folder")
     taxonomy = text_field(block, "taxonomy id")
     answer_type = type_of(text_field(block, "answer_type"))
     labels = {"kind": _KINDS.get(taxonomy[:1], "other"), "taxonomy": taxonomy}
@@ -156,7 +156,7 @@ TASK: Final = Task(
     title="RealCQA: questions about charts",
     splits=("test", "train", "all"),
     scan=scan,
-    pictures=folder_pictures,
+    pictures=folder_images,
     headline=EXACT_MATCH,
     verdict=TYPED,
     metrics=(EXACT_MATCH, RELAXED_STRICT, RELAXED_PIX2STRUCT, ANLS, TYPED),

@@ -12,9 +12,9 @@ Split = Literal["test", "train", "all"]
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One question about one picture.
+    """One question about one image.
 
-    ``image_key`` names the picture inside the data folder: samples with equal keys share it. ``gold`` is a tuple for
+    ``image_key`` names the image inside the data folder: samples with equal keys share it. ``gold`` is a tuple for
     the list types and a string for all others. ``labels`` are what a report groups by.
     """
 

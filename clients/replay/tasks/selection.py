@@ -17,7 +17,7 @@ _TYPE_LABELS: Final = ("kind", "taxonomy", "chart")
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of ``count`` parts of a selection, ``index`` from 0 on: every ``count``-th picture."""
+    """One of ``count`` parts of a selection, ``index`` from 0 on: every ``count``-th image."""
 
     index: int
     count: int
@@ -38,16 +38,16 @@ class Shard:
 
 
 def select(index: SampleIndex, criteria: Criteria) -> Selection:
-    """Draw what the criteria say, in this order: pictures, one question each, questions; then describe what is left.
+    """Draw what the criteria say, in this order: images, one question each, questions; then describe what is left.
 
     Raises:
         ReplayError: nothing is left.
     """
     eligible = index.questions()
     if criteria.picture_share is not None:
-        index.draw_pictures(criteria.picture_share, criteria.seed)
+        index.draw_images(criteria.picture_share, criteria.seed)
     if criteria.one_question_per_image:
-        index.draw_one_per_picture(criteria.seed)
+        index.draw_one_per_image(criteria.seed)
     if criteria.limit is not None:
         index.draw(criteria.limit, criteria.seed)
     questions = index.questions()

@@ -1,4 +1,4 @@
-"""TallyQA as it lies on disk: ``train.json`` or ``test.json``, a flat list, and the picture folders it names.
+"""TallyQA as it lies on disk: ``train.json`` or ``test.json``, a flat list, and the image folders it names.
 
 An entry is ``{"answer", "data_source", "image", "image_id", "issimple", "question", "question_id"}``; ``image`` is a
 path in the data folder (``VG_100K_2/2410408.jpg``), and ``issimple`` stands in the test split only. Where there is no
@@ -15,7 +15,7 @@ from clients.replay.scoring.gold import AnswerType
 from clients.replay.scoring.han import holds_han
 from clients.replay.scoring.metrics import COUNT_ACCURACY, EXACT_MATCH
 from clients.replay.tasks import tallyqa_parquet as parquet
-from clients.replay.tasks.entries import EntryError, attempt, folder_pictures, require_folder, stream_list, text_field
+from clients.replay.tasks.entries import EntryError, attempt, folder_images, require_folder, stream_list, text_field
 from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason, Split
 from clients.replay.tasks.task import Grouping, ImageSource, Task
 
@@ -41,13 +41,13 @@ def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
 
 
 def pictures(data: Path) -> ImageSource:
-    """The pictures of a data folder: files, or rows of its parquet files."""
-    file, row = folder_pictures(data), parquet.pictures(data)
+    """The images of a data folder: files, or rows of its parquet files."""
+    file, row = folder_images(data), parquet.pictures(data)
     return lambda key: row(key) if parquet.is_row(key) else file(key)
 
 
 def _scan_list(path: Path, data: Path) -> Iterator[Sample | SkippedEntry]:
-    is_file, position = cache(Path.is_file), 0  # a picture has several questions
+    is_file, position = cache(Path.is_file), 0  # an image has several questions
     try:
         for entry in stream_list(path):
             yield attempt(partial(_sample, entry, data, is_file), f"{path.name}#{position}")
@@ -64,7 +64,7 @@ def _sample(entry: object, data: Path, is_file: Callable[[Path], bool]) -> Sampl
     if key.is_absolute() or ".." in key.parts:
         raise EntryError(SkipReason.BROKEN_ENTRY, f"'image' {key} leads out of the data folder")
     if not is_file(data / key):
-        raise EntryError(SkipReason.MISSING_IMAGE, f"no picture {key}")
+        raise EntryError(SkipReason.MISSING_IMAGE, f"no image {key}")
     return _counting(entry, text_field(entry, "question_id"), str(key))
 
 
@@ -113,7 +113,7 @@ def _labels(entry: object, question: str) -> dict[str, str]:
 
 TASK: Final = Task(
     name="tallyqa",
-    title="TallyQA: counting in pictures",
+    title="TallyQA: counting in images",
     splits=("test", "train"),
     scan=scan,
     pictures=pictures,

@@ -1,4 +1,4 @@
-"""TallyQA from the hub: parquet files whose rows are one picture each, with the list of its questions.
+"""TallyQA from the hub: parquet files whose rows are one image each, with the list of its questions.
 
 A row is ``{"image": {"bytes", …}, "qa": [{"question", "answer", "is_simple", "data_source"?}, …]}``. Questions have no
 id there: theirs is the file, the row and the place in the list. Reading parquet takes pyarrow, which is large, so it is
@@ -19,12 +19,12 @@ from clients.replay.tasks.sample import SkippedEntry, SkipReason, Split
 from clients.replay.tasks.task import ImageSource
 
 _ROWS_AT_A_TIME: Final = 64
-_GROUPS_KEPT: Final = 4  # workers read neighbouring pictures
+_GROUPS_KEPT: Final = 4  # workers read neighbouring images
 
 
 @dataclass(frozen=True, slots=True)
 class ParquetRow:
-    """A picture's key and its questions."""
+    """An image's key and its questions."""
 
     key: str
     entries: list[object]
@@ -36,12 +36,12 @@ def shards(data: Path, split: Split) -> tuple[Path, ...]:
 
 
 def is_row(key: str) -> bool:
-    """Whether a picture's key names a row here, not a file: a folder may hold one split of each."""
+    """Whether an image's key names a row here, not a file: a folder may hold one split of each."""
     return ".parquet#" in key
 
 
 def rows(files: tuple[Path, ...], data: Path) -> Iterator[ParquetRow | SkippedEntry]:
-    """Every picture with its questions, without its pixels.
+    """Every image with its questions, without its pixels.
 
     Raises:
         ReplayError: pyarrow is not installed.
@@ -62,7 +62,7 @@ def rows(files: tuple[Path, ...], data: Path) -> Iterator[ParquetRow | SkippedEn
 
 
 def pictures(data: Path) -> ImageSource:
-    """Reads a picture by its key, ``FILE#ROW``; a row group is read once for the pictures of it that follow."""
+    """Reads an image by its key, ``FILE#ROW``; a row group is read once for the images of it that follow."""
     groups = lru_cache(_GROUPS_KEPT)(_read_group)
     lock = threading.Lock()
 
@@ -75,7 +75,7 @@ def pictures(data: Path) -> ImageSource:
         except (_arrow_error(), LookupError, ValueError) as error:
             raise OSError(errno.EIO, f"the row cannot be read: {error}") from error
         if not content or not content.get("bytes"):
-            raise FileNotFoundError(errno.ENOENT, "the row holds no picture")
+            raise FileNotFoundError(errno.ENOENT, "the row holds no image")
         pixels: bytes = content["bytes"]
         return pixels
 

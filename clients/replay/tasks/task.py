@@ -31,7 +31,7 @@ class Task:
     """A data set that can be replayed.
 
     ``scan`` yields what a split holds, entry by entry, so that nobody need hold it whole; ``pictures`` opens the data
-    folder's pictures, to be read by their ``image_key`` (an ``OSError`` if one cannot be). ``headline`` is the one
+    folder's images, to be read by their ``image_key`` (an ``OSError`` if one cannot be). ``headline`` is the one
     score that stands for a whole run; by ``verdict`` one answer counts as right (it scores 1). ``macro`` is the
     grouping whose groups weigh alike in the macro mean, None where there is no such mean.
     """

@@ -52,7 +52,7 @@ async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, No
     async for chunk in request.stream():
         size += len(chunk)
         if size > max_bytes:
-            message = f"the body is larger than {max_bytes} bytes: scale the picture down"
+            message = f"the body is larger than {max_bytes} bytes: scale the image down"
             raise TooLargeError(message)
         yield chunk
 

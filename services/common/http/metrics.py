@@ -21,14 +21,14 @@ class Metrics:
         self.in_flight = Gauge("tallyglass_requests_in_flight", "Requests being answered.", registry=self.registry)
         self.request_seconds = self._histogram("request", "From the request read to the answer ready.")
         self.queue_seconds = self._histogram("queue", "Waiting for the worker.")
-        self.preprocess_seconds = self._histogram("preprocess", "Decoding and cutting the picture.")
+        self.preprocess_seconds = self._histogram("preprocess", "Decoding and cutting the image.")
         self.inference_seconds = self._histogram("inference", "In the model.")
         self.completion_tokens = Counter(
             "tallyglass_completion_tokens", "Tokens answered, by finish reason.", ["reason"], registry=self.registry
         )
         self.prefix_cache = Counter(
             "tallyglass_prefix_cache",
-            "Answers by whether their picture was paid for before.",
+            "Answers by whether their image was paid for before.",
             ["result"],
             registry=self.registry,
         )

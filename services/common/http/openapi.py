@@ -19,8 +19,6 @@ def body_schema(model: type[WireRequest], *, form: bool) -> dict[str, Any]:
     schema.pop("$defs", None)
     content = {"application/json": {"schema": schema}}
     if form:
-        picture = {"type": "string", "format": "binary"}
-        content["multipart/form-data"] = {
-            "schema": {**schema, "properties": {**schema["properties"], "image": picture}}
-        }
+        image = {"type": "string", "format": "binary"}
+        content["multipart/form-data"] = {"schema": {**schema, "properties": {**schema["properties"], "image": image}}}
     return {"requestBody": {"required": True, "content": content}}

@@ -62,7 +62,7 @@ class Routes:
             response_model=AnswerResponse,
             responses=told,
             openapi_extra=body_schema(self.wire.answer, form=True),
-            summary="Answer a question about a picture",
+            summary="Answer a question about an image",
         )
         router.add_api_route(
             "/v1/chat/completions",
@@ -83,7 +83,7 @@ class Routes:
         error_handlers.install(app)
 
     async def answer(self, request: Request) -> Response:
-        """Answer a question about the picture that comes with it, as JSON or as a multipart form."""
+        """Answer a question about the image that comes with it, as JSON or as a multipart form."""
         with RequestScope(self.metrics, "/v1/answer", "ans") as scope:
             try:
                 asked = await read_request(request, self.wire.answer, self.settings.max_body_bytes)
@@ -102,7 +102,7 @@ class Routes:
             scope = stack.enter_context(RequestScope(self.metrics, "/v1/chat/completions", "chatcmpl"))
             try:
                 asked = await read_request(request, self.wire.chat, self.settings.max_body_bytes)
-                self._probe(asked.pictures)
+                self._probe(asked.images)
                 coming = await stack.enter_async_context(
                     aclosing(self._replies(scope, asked.for_worker(), in_pieces=asked.wants_pieces))
                 )
@@ -140,9 +140,9 @@ class Routes:
         """Metrics in Prometheus' text format."""
         return Response(self.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    def _probe(self, pictures: list[bytes]) -> None:
-        for picture in pictures:
-            images.probe(picture, self.settings.max_image_bytes, self.settings.max_image_pixels)
+    def _probe(self, sent: list[bytes]) -> None:
+        for image in sent:
+            images.probe(image, self.settings.max_image_bytes, self.settings.max_image_pixels)
 
     def _replies(
         self, scope: RequestScope, asked: WireRequest, *, in_pieces: bool = False

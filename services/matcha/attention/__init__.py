@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 
 
 class Int8Attention:
-    """Unmasked attention of one picture, its heads shared out among threads."""
+    """Unmasked attention of one image, its heads shared out among threads."""
 
     def __init__(self, heads: int, threads: int, kernel: Path = KERNEL) -> None:
         self._heads, self._threads = heads, threads

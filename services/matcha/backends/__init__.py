@@ -21,8 +21,8 @@ class Backend(Protocol):
     """How many patches it is bound to, as graphs that Optimum exported are; None if it takes any number."""
 
     def generate(self, patches: Sequence[Floats], limits: Sequence[int]) -> list[list[int]]:
-        """Greedy answers to the patches (rows, 770) of each picture: token ids without the start token, up to and with
-        the end-of-sequence token, at most as many as the picture's limit.
+        """Greedy answers to the patches (rows, 770) of each image: token ids without the start token, up to and with
+        the end-of-sequence token, at most as many as the image's limit.
         """
         ...
 

@@ -47,7 +47,7 @@ class EncoderInPieces:
         self._attention = attention
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """See ``Graph``. The patches are one picture's, none of them padding."""
+        """See ``Graph``. The patches are one image's, none of them padding."""
         outputs = self._first.run(None, {_PATCHES_INPUT: inputs[_PATCHES_INPUT]})
         for piece, names in self._others:
             query, key, value, residual = outputs

@@ -73,7 +73,7 @@ def load(folder: Path, threads: int) -> GraphModel:
 def read(core: ov.Core, path: Path) -> ov.Model:
     """A graph from its file; an encoder of any number of patches does not mask them.
 
-    Pictures are encoded one by one, without padding: there is nothing to mask, and attention is faster without.
+    Images are encoded one by one, without padding: there is nothing to mask, and attention is faster without.
     """
     model = core.read_model(path)
     if _PATCHES_INPUT in _names(model) and not _bound(model):

@@ -46,7 +46,7 @@ class TorchBackend:
 
     @torch.inference_mode()
     def generate(self, patches: Sequence[Floats], limits: Sequence[int]) -> list[list[int]]:
-        """See ``Backend``. Pictures are encoded one by one, as no padding can be cheaper; answers decoded together."""
+        """See ``Backend``. Images are encoded one by one, as no padding can be cheaper; answers decoded together."""
         states = [self._encode(rows) for rows in patches]
         mask = torch.nn.utils.rnn.pad_sequence([each.new_ones(len(each)) for each in states], batch_first=True)
         padded = torch.nn.utils.rnn.pad_sequence(states, batch_first=True)  # (B, longest, hidden)
@@ -60,9 +60,9 @@ class TorchBackend:
         return [self._answer(ids, limit) for ids, limit in zip(output[:, 1:].tolist(), limits, strict=True)]
 
     def _encode(self, rows: Floats) -> torch.Tensor:
-        """States (rows, hidden) of one picture."""
-        picture = torch.from_numpy(rows)[None].to(self._model.device)
-        states: torch.Tensor = self._model.encoder(flattened_patches=picture).last_hidden_state
+        """States (rows, hidden) of one image."""
+        image = torch.from_numpy(rows)[None].to(self._model.device)
+        states: torch.Tensor = self._model.encoder(flattened_patches=image).last_hidden_state
         return states[0]
 
     def _in_compute_type(self, _: torch.nn.Module, inputs: tuple[torch.Tensor]) -> tuple[torch.Tensor]:

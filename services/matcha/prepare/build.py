@@ -20,7 +20,7 @@ from services.common.artifact.manifest import MANIFEST_NAME, Manifest, ManifestE
 from services.common.artifact.writer import seal, whole_folder
 from services.matcha.backends.torch_backend import Form, load_model
 from services.matcha.header import load_font
-from services.matcha.prepare.calibrate import calibration_patches, calibration_pictures
+from services.matcha.prepare.calibrate import calibration_images, calibration_patches
 from services.matcha.prepare.export import WeightsFile, export, graphs
 from services.matcha.prepare.quantize import quantize
 from services.matcha.prepare.source import (
@@ -52,14 +52,14 @@ _ROOM: Final = {"fp32": 1.1, "bf16": 0.6, "int8": 0.7, "onnx-fp32": 1.2, "onnx-i
 
 _NO_SPACE: Final = os.strerror(errno.ENOSPC)
 """What both Python and safetensors, each in an error of its own, say of a full disk."""
-_INPUTS: Final = "another font, tokenizer, configuration, or calibration pictures"
+_INPUTS: Final = "another font, tokenizer, configuration, or calibration images"
 
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What a model may not bring: whose tokenizer to take, the header font, pictures to measure activations on."""
+    """What a model may not bring: whose tokenizer to take, the header font, images to measure activations on."""
 
     processor: str = ""
     font: Path | None = None
@@ -100,7 +100,7 @@ def inputs_sum(checkpoint: Checkpoint, variant: str, extras: Extras) -> str:
     folders = [checkpoint.folder, *([] if own or not elsewhere.is_dir() else [elsewhere])]
     files = [folder / name for folder in folders for name in (MANIFEST_NAME, *_CONFIGS, *TOKENIZER_FILES)]
     files += [extras.font] if extras.font else []
-    files += calibration_pictures(extras.calibration) if extras.calibration and variant == "openvino-int8" else []
+    files += calibration_images(extras.calibration) if extras.calibration and variant == "openvino-int8" else []
     sums = [file_sha256(path) if path.is_file() else "" for path in files]
     named = [] if own or elsewhere.is_dir() else [extras.processor]
     return hashlib.sha256(json.dumps([sums, named]).encode()).hexdigest()
@@ -164,10 +164,10 @@ def _write_weights(
     if variant in {"fp32", "bf16", "int8"}:
         load_model(checkpoint.folder, cast("Form", variant), **options).save_pretrained(folder, max_shard_size="100GB")
         return
-    pictures = []
+    images = []
     if calibration and variant == "openvino-int8":
         font = folder / manifest.header_font if manifest.header_font else None
-        pictures = calibration_patches(calibration, font, manifest.max_patches or _DEFAULT_PATCHES)
+        images = calibration_patches(calibration, font, manifest.max_patches or _DEFAULT_PATCHES)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         exported = folder if variant == "onnx-fp32" else Path(scratch)
         report("exporting the graphs")
@@ -185,7 +185,7 @@ def _write_weights(
             report("quantizing")
             from services.matcha.prepare.quantize_openvino import quantize_openvino  # noqa: PLC0415 slow to import
 
-            quantize_openvino(exported, folder, pictures)
+            quantize_openvino(exported, folder, images)
 
 
 def _require_calibration(extras: Extras) -> None:
@@ -193,7 +193,7 @@ def _require_calibration(extras: Extras) -> None:
         message = "openvino-int8 is made by NNCF: install the extra matcha-prepare-openvino"
         raise PrepareError(message)
     if not extras.calibration:
-        message = "openvino-int8 measures activations on pictures: name a folder of charts like yours, --calibration"
+        message = "openvino-int8 measures activations on images: name a folder of charts like yours, --calibration"
         raise PrepareError(message)
 
 

@@ -1,4 +1,4 @@
-"""Pictures to measure activations on: those that the user names, each asked a question, as patches."""
+"""Images to measure activations on: those that the user names, each asked a question, as patches."""
 
 from pathlib import Path
 from typing import Final
@@ -10,7 +10,7 @@ from services.matcha.header import load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
 from services.matcha.prepare.source import PrepareError
 
-MOST_PICTURES: Final = 24
+MOST_IMAGES: Final = 24
 """Ranges settle after a few; more only take longer."""
 
 _ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg"})
@@ -22,33 +22,33 @@ _QUESTIONS: Final = (
 )
 
 
-def calibration_pictures(folder: Path) -> list[Path]:
-    """Up to ``MOST_PICTURES`` pictures, spread evenly over the folder's names.
+def calibration_images(folder: Path) -> list[Path]:
+    """Up to ``MOST_IMAGES`` images, spread evenly over the folder's names.
 
     Raises:
         PrepareError: there are none.
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
     if not found:
-        message = f"{folder} holds no PNG or JPEG picture: name a folder of charts like those to be served"
+        message = f"{folder} holds no PNG or JPEG image: name a folder of charts like those to be served"
         raise PrepareError(message)
-    return [found[index] for index in np.linspace(0, len(found) - 1, min(len(found), MOST_PICTURES), dtype=int)]
+    return [found[index] for index in np.linspace(0, len(found) - 1, min(len(found), MOST_IMAGES), dtype=int)]
 
 
 def calibration_patches(folder: Path, header_font: Path | None, max_patches: int) -> list[Floats]:
-    """Patches (rows, 770) of each of its ``calibration_pictures``.
+    """Patches (rows, 770) of each of its ``calibration_images``.
 
     Raises:
         PrepareError: there are none, or one cannot be read.
     """
     font = load_font(header_font)
     patches = []
-    for index, path in enumerate(calibration_pictures(folder)):
+    for index, path in enumerate(calibration_images(folder)):
         try:
-            with Image.open(path) as picture:
-                drawn = render_header(picture.convert("RGB"), _QUESTIONS[index % len(_QUESTIONS)], font)
+            with Image.open(path) as image:
+                drawn = render_header(image.convert("RGB"), _QUESTIONS[index % len(_QUESTIONS)], font)
         except (UnidentifiedImageError, OSError) as error:
-            message = f"{path} cannot be read as a picture ({error}): take it out of {folder}"
+            message = f"{path} cannot be read as an image ({error}): take it out of {folder}"
             raise PrepareError(message) from error
         patches.append(flatten_patches(drawn, max_patches))
     return patches

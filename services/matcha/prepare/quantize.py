@@ -1,4 +1,4 @@
-"""``onnx-int8``: what is computed once per picture in whole int8, what is computed per token with int8 weights.
+"""``onnx-int8``: what is computed once per image in whole int8, what is computed per token with int8 weights.
 
 The encoder and the cross-attention's keys and values are large products: weights per output channel and activations
 per tensor in int8 (``MatMulInteger``). Attention is computed in int8 between the encoder's pieces (``split``), or in
@@ -40,7 +40,7 @@ def quantize(source: Path, target: Path) -> None:
 def fuse_attention(model: onnx.ModelProto) -> None:
     """Replace each ``Attention`` of an encoder, and the transposing around it, by the unmasked ``MultiHeadAttention``.
 
-    That kernel of ONNX Runtime is tiled as long as it has no mask; pictures are encoded one by one, so nothing is to
+    That kernel of ONNX Runtime is tiled as long as it has no mask; images are encoded one by one, so nothing is to
     be masked, and the graph loses that input.
 
     Raises:

@@ -1,7 +1,7 @@
-"""``openvino-int8``: what is computed once per picture in int8 by NNCF, what is computed per token with int8 weights.
+"""``openvino-int8``: what is computed once per image in int8 by NNCF, what is computed per token with int8 weights.
 
 The encoder and the cross-attention's keys and values multiply int8 by int8, the ranges of the activations measured on
-pictures beforehand (and smoothed: SmoothQuant, arXiv 2211.10438); so does each attention's query by its keys, where
+images beforehand (and smoothed: SmoothQuant, arXiv 2211.10438); so does each attention's query by its keys, where
 the kernel of ``services.matcha.attention`` does not do all of it. All else is left to the backend's bf16. A decoding
 step reads every weight for one row: 8-bit weights suffice, and an answer does not depend on what it shares a batch
 with. Figures: services/matcha/README.
@@ -25,19 +25,18 @@ os.environ.setdefault("NNCF_CI", "1")  # otherwise NNCF reports its use to its m
 import nncf
 
 
-def quantize_openvino(source: Path, target: Path, pictures: Sequence[Floats]) -> None:
-    """Write the graphs of an ``onnx-fp32`` folder in int8; ``pictures`` (rows, 770) tell how far activations reach."""
+def quantize_openvino(source: Path, target: Path, images: Sequence[Floats]) -> None:
+    """Write the graphs of an ``onnx-fp32`` folder in int8; ``images`` (rows, 770) tell how far activations reach."""
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # NNCF draws bars of its own, over ours
-        _quantize(source, target, pictures)
+        _quantize(source, target, images)
 
 
-def _quantize(source: Path, target: Path, pictures: Sequence[Floats]) -> None:
+def _quantize(source: Path, target: Path, images: Sequence[Floats]) -> None:
     nncf.set_log_level(logging.ERROR)
     core = ov.Core()
     encoder = read(core, source / ENCODER)
     patches: list[Arrays] = [
-        {"flattened_patches": rows[None], "attention_mask": np.ones((1, len(rows)), dtype=np.int64)}
-        for rows in pictures
+        {"flattened_patches": rows[None], "attention_mask": np.ones((1, len(rows)), dtype=np.int64)} for rows in images
     ]
     compiled = core.compile_model(encoder, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     states: list[Arrays] = [{"encoder_hidden_states": compiled(each)[0]} for each in patches]

@@ -6,7 +6,7 @@ from services.qwen_vl.lens.readout import LogitLens, measure
 from services.qwen_vl.types import GridReading, ImageSpan, LensOptions, LensReading, Reading, StepReading
 
 _NO_ANSWER = 0
-"""A picture's token answers nothing; its readings' answer fields are passed over."""
+"""An image's token answers nothing; its readings' answer fields are passed over."""
 
 
 class Trace:
@@ -23,7 +23,7 @@ class Trace:
         self._token_ids: list[int] = []
         self._inner: list[torch.Tensor] = []  # per step (layers but the last, hidden)
         self._own: list[Reading] = []  # the last layer's, per step, if it is wanted
-        self._pictures: list[tuple[ImageSpan, torch.Tensor]] = []  # (layers, tokens, hidden)
+        self._images: list[tuple[ImageSpan, torch.Tensor]] = []  # (layers, tokens, hidden)
 
     @property
     def wants_step(self) -> bool:
@@ -39,9 +39,9 @@ class Trace:
             answer = torch.tensor([token_id], device=logits.device)
             self._own += measure(logits[None], answer, self.options.top_k, self._track.to(logits.device))
 
-    def add_picture(self, span: ImageSpan, states: list[torch.Tensor]) -> None:
-        """Take raw states (tokens, hidden) of every layer where a picture stands."""
-        self._pictures.append((span, torch.stack([states[layer] for layer in self._layers])))
+    def add_image(self, span: ImageSpan, states: list[torch.Tensor]) -> None:
+        """Take raw states (tokens, hidden) of every layer where an image stands."""
+        self._images.append((span, torch.stack([states[layer] for layer in self._layers])))
 
     def read(self, merge: int) -> LensReading:
         """Project everything that was taken; ``merge`` patches along a side make one token."""
@@ -49,7 +49,7 @@ class Trace:
             layers=self._layers,
             track=self.options.track,
             steps=self._steps(),
-            grids=[self._grid(*taken, merge) for taken in self._pictures] if self.options.image_tokens else None,
+            grids=[self._grid(*taken, merge) for taken in self._images] if self.options.image_tokens else None,
         )
 
     def _steps(self) -> list[StepReading]:

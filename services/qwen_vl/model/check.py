@@ -22,7 +22,7 @@ class LensMismatchError(Exception):
 
 @torch.inference_mode()
 def check_lens(network: Network, lens: LogitLens, prompts: PromptBuilder, variant: Variant) -> None:
-    """Compare the lens with transformers' own forward pass on a small picture.
+    """Compare the lens with transformers' own forward pass on a small image.
 
     Raises:
         LensMismatchError: the last layer's distribution is not that of the model's own logits, or a layer's state is

@@ -1,4 +1,4 @@
-"""The model in one variant: encode a picture, prefill a prompt, decode a step for several answers side by side."""
+"""The model in one variant: encode an image, prefill a prompt, decode a step for several answers side by side."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,13 +101,13 @@ class Network:
         return device
 
     def encode(self, patches: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-        """Features (tokens, hidden) of the patches (N, 1176) of one picture."""
+        """Features (tokens, hidden) of the patches (N, 1176) of one image."""
         output = self.model.model.visual(patches.to(self.device), grid_thw=torch.tensor([[1, *grid]]).to(self.device))
         features: torch.Tensor = output.pooler_output
         return features
 
     def positions(self, prompt: Prompt) -> torch.Tensor:
-        """Rotary positions (3, 1, T): frame, row and column within a picture, one number in text."""
+        """Rotary positions (3, 1, T): frame, row and column within an image, one number in text."""
         if not prompt.spans:
             return torch.arange(prompt.tokens).expand(3, 1, -1)
         positions: torch.Tensor = self.model.model.get_rope_index(
@@ -126,7 +126,7 @@ class Network:
 
         Args:
             prompt: all of it.
-            features: of the pictures behind the prefix.
+            features: of the images behind the prefix.
             prefix: keys and values (layers, 2, heads, T', head) of its first T' tokens.
             tapped: positions behind the prefix to take states at.
 
@@ -138,8 +138,8 @@ class Network:
         cache = DynamicCache() if prefix is None else DynamicCache([(kv[0][None], kv[1][None]) for kv in prefix])
         embeds = self.text.embed_tokens(prompt.input_ids[:, start:].to(self.device))
         if features:
-            pictured = prompt.mm_token_type_ids[0, start:].bool().to(self.device)
-            embeds[0, pictured] = torch.cat(features)
+            imaged = prompt.mm_token_type_ids[0, start:].bool().to(self.device)
+            embeds[0, imaged] = torch.cat(features)
         positions = self.positions(prompt)
         with self._tap.at(tapped) as states:
             output = self.text(

@@ -1,12 +1,12 @@
-"""What was computed of pictures before, so that a further question on one is not charged for it again.
+"""What was computed of images before, so that a further question on one is not charged for it again.
 
 Two kinds of entry share one bound in bytes, the least recently used going first:
 
-- the keys and values of a prompt up to a picture's end, under everything they depend on: every token before, every
-  picture's content and grid;
-- a picture's features under its content and grid alone, which serve another prompt with the same picture.
+- the keys and values of a prompt up to an image's end, under everything they depend on: every token before, every
+  image's content and grid;
+- an image's features under its content and grid alone, which serve another prompt with the same image.
 
-One worker holds one cache and computes one prompt at a time, so of two requests for a new picture that arrive
+One worker holds one cache and computes one prompt at a time, so of two requests for a new image that arrive
 together, the second finds what the first has left.
 """
 

@@ -1,7 +1,7 @@
-"""A conversation with pictures to the numbers that Qwen2-VL reads.
+"""A conversation with images to the numbers that Qwen2-VL reads.
 
-A picture comes before the question on it, as the model's chat template puts it, so that what is computed up to the
-picture's end depends on the picture alone. Tokenizer and image processor are loaded on their own:
+An image comes before the question on it, as the model's chat template puts it, so that what is computed up to the
+image's end depends on the image alone. Tokenizer and image processor are loaded on their own:
 transformers' ``AutoProcessor`` would pull in torchvision for videos that are never asked about.
 """
 
@@ -29,26 +29,26 @@ class Prompt:
     """Inputs of one question; T prompt tokens."""
 
     input_ids: torch.Tensor  # (1, T) int64
-    mm_token_type_ids: torch.Tensor  # (1, T) int64, 1 where a picture stands
+    mm_token_type_ids: torch.Tensor  # (1, T) int64, 1 where an image stands
     spans: tuple[ImageSpan, ...]
 
     @property
     def tokens(self) -> int:
-        """Length of the prompt, the pictures' tokens included."""
+        """Length of the prompt, the images' tokens included."""
         return self.input_ids.shape[1]
 
     @property
     def image_tokens(self) -> int:
-        """Tokens of the pictures alone."""
+        """Tokens of the images alone."""
         return sum(span.tokens for span in self.spans)
 
     @property
     def image_grid_thw(self) -> torch.Tensor:
-        """(pictures, 3) int64: frames, rows and columns of patches."""
+        """(images, 3) int64: frames, rows and columns of patches."""
         return torch.tensor([[1, *span.grid] for span in self.spans])
 
     def prefix_key(self, span: ImageSpan) -> Hashable:
-        """What keys and values up to the end of an image depend on: every token and every picture before."""
+        """What keys and values up to the end of an image depend on: every token and every image before."""
         seen = hashlib.sha256(self.input_ids[0, : span.end].numpy().tobytes())
         for other in self.spans:
             if other.start <= span.start:
@@ -66,17 +66,17 @@ class PromptBuilder:
         self._image_id: int = self.tokenizer.convert_tokens_to_ids(IMAGE_PAD)
 
     def build(self, question: Question) -> Prompt:
-        """The prompt of a conversation; its pictures are measured, not decoded.
+        """The prompt of a conversation; its images are measured, not decoded.
 
         Raises:
-            InvalidRequestError: the sides of a picture differ by more than 200 times, a text holds one of the model's
+            InvalidRequestError: the sides of an image differ by more than 200 times, a text holds one of the model's
                 control tokens, or the pixel bounds are not within the server's.
-            UnsupportedImageError: a picture is broken.
+            UnsupportedImageError: an image is broken.
         """
         self._refuse_control_tokens(question.turns)
         size = self._size(question)
         pictures = [part for turn in question.turns for part in turn.parts if isinstance(part, ImageFile)]
-        cuts = [self._cut(picture, size) for picture in pictures]
+        cuts = [self._cut(image, size) for image in pictures]
         before, *after = self._template(question.turns).split(IMAGE_PAD)
         text = before + "".join(
             IMAGE_PAD * self._tokens(cut) + rest for (_, cut), rest in zip(cuts, after, strict=True)
@@ -86,8 +86,8 @@ class PromptBuilder:
         starts = self._starts(pads[0], [self._tokens(cut) for _, cut in cuts])
         spans = (
             ImageSpan(
-                picture=picture,
-                digest=hashlib.sha256(picture.data).hexdigest(),
+                image=image,
+                digest=hashlib.sha256(image.data).hexdigest(),
                 width_px=width,
                 height_px=height,
                 size=size,
@@ -95,7 +95,7 @@ class PromptBuilder:
                 start=start,
                 tokens=self._tokens(grid),
             )
-            for picture, ((width, height), grid), start in zip(pictures, cuts, starts, strict=True)
+            for image, ((width, height), grid), start in zip(pictures, cuts, starts, strict=True)
         )
         return Prompt(input_ids, pads.long(), tuple(spans))
 
@@ -103,10 +103,10 @@ class PromptBuilder:
         """Patches (rows · columns, 1176) float32 of an image, decoded and scaled with its aspect ratio kept.
 
         Raises:
-            UnsupportedImageError: the picture is broken.
+            UnsupportedImageError: the image is broken.
         """
-        picture = images.decode(span.picture.data)
-        values: torch.Tensor = self.processor(images=[picture], size=span.size, return_tensors="pt")["pixel_values"]
+        image = images.decode(span.image.data)
+        values: torch.Tensor = self.processor(images=[image], size=span.size, return_tensors="pt")["pixel_values"]
         return values
 
     def decode(self, token_ids: list[int]) -> str:
@@ -155,16 +155,16 @@ class PromptBuilder:
             raise InvalidRequestError(message, "min_pixels")
         return {"shortest_edge": shortest, "longest_edge": longest}
 
-    def _cut(self, picture: ImageFile, size: dict[str, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Width and height of a picture, and rows and columns of its patches."""
-        width, height = images.upright_size(picture.data)
+    def _cut(self, image: ImageFile, size: dict[str, int]) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Width and height of an image, and rows and columns of its patches."""
+        width, height = images.upright_size(image.data)
         patch = self.processor.patch_size
         try:
             scaled = smart_resize(
                 height, width, patch * self.processor.merge_size, size["shortest_edge"], size["longest_edge"]
             )
         except ValueError as error:  # its only bound: the aspect ratio
-            message = f"the picture of {width} x {height} pixels cannot be cut into patches ({error})"
+            message = f"the image of {width} x {height} pixels cannot be cut into patches ({error})"
             raise InvalidRequestError(message, "image") from error
         return (width, height), (scaled[0] // patch, scaled[1] // patch)
 
@@ -174,7 +174,7 @@ class PromptBuilder:
 
     @staticmethod
     def _starts(pads: torch.Tensor, lengths: list[int]) -> Iterator[int]:
-        """First position of each picture among the pad positions (T)."""
+        """First position of each image among the pad positions (T)."""
         positions = pads.nonzero()[:, 0].tolist()
         seen = 0
         for length in lengths:
@@ -187,7 +187,7 @@ class PromptBuilder:
         return text
 
     def _refuse_control_tokens(self, turns: tuple[Turn, ...]) -> None:
-        """A text must not be able to end its own turn or to add pictures, nor texts that the template joins."""
+        """A text must not be able to end its own turn or to add images, nor texts that the template joins."""
         texts = ["".join(part if isinstance(part, str) else "\n" for part in turn.parts) for turn in turns]
         for token in self.tokenizer.all_special_tokens:
             if any(token in text for text in texts):

@@ -1,6 +1,6 @@
-"""A small set in TallyQA's own layout: pictures of coloured shapes, from seeds that training never sees.
+"""A small set in TallyQA's own layout: images of coloured shapes, from seeds that training never sees.
 
-``train.json`` and ``test.json`` are flat lists, and pictures lie in the folders of the collections that TallyQA takes
+``train.json`` and ``test.json`` are flat lists, and images lie in the folders of the collections that TallyQA takes
 its own from: ``VG_100K`` and ``VG_100K_2`` of Visual Genome, and, in the training split only, COCO's ``train2014`` and
 ``val2014``. Only the test split tells simple questions from complex ones.
 """
@@ -23,19 +23,19 @@ _JPEG_QUALITY: Final = 90
 _CHINESE_SHARE: Final = 0.25
 _COMPLEX: Final = "colour and shape"
 _CHOICE: Final = 12
-"""How many further questions to choose a picture's others from."""
+"""How many further questions to choose an image's others from."""
 
 _FOLDERS: Final = {
     "train": ("train2014", "val2014", "VG_100K", "VG_100K_2"),
     "test": ("VG_100K", "VG_100K_2"),
 }
-_PICTURES: Final = {"train": 10, "test": 120}
+_IMAGES: Final = {"train": 10, "test": 120}
 _FIRST_QUESTION_ID: Final = {"train": 20_000_000, "test": 30_000_000}
 
 
 @dataclass(frozen=True, slots=True)
-class _Picture:
-    """A picture's scene, the query that it was made for, where it lies, and how TallyQA numbers it."""
+class _Image:
+    """An image's scene, the query that it was made for, where it lies, and how TallyQA numbers it."""
 
     scene: Scene
     query: Query
@@ -44,21 +44,21 @@ class _Picture:
 
 
 def write(folder: Path, seed: int) -> None:
-    """Write both splits and their pictures; the same seed gives the same bytes."""
+    """Write both splits and their images; the same seed gives the same bytes."""
     rng = random.Random(f"tallyqa samples {seed}")
     for split in _FOLDERS:
         rows: list[dict[str, Any]] = []
-        for picture in _pictures(rng, split):
-            _write_whole(folder / picture.path, jpeg_bytes(draw(picture.scene, _SIDE_PIXELS), _JPEG_QUALITY))
-            rows += _rows(rng, picture, split, Counter(row["answer"] for row in rows))
+        for image in _images(rng, split):
+            _write_whole(folder / image.path, jpeg_bytes(draw(image.scene, _SIDE_PIXELS), _JPEG_QUALITY))
+            rows += _rows(rng, image, split, Counter(row["answer"] for row in rows))
         first = _FIRST_QUESTION_ID[split]
         numbered = [row | {"question_id": first + offset} for offset, row in enumerate(rows)]
         _write_whole(folder / f"{split}.json", json.dumps(numbered, ensure_ascii=False, indent=1).encode() + b"\n")
 
 
-def _pictures(rng: random.Random, split: str) -> Iterator[_Picture]:
-    """Pictures for which each kind of question and each answer was the aim equally often, in a shuffled order."""
-    folders, number_of = _FOLDERS[split], _PICTURES[split]
+def _images(rng: random.Random, split: str) -> Iterator[_Image]:
+    """Images for which each kind of question and each answer was the aim equally often, in a shuffled order."""
+    folders, number_of = _FOLDERS[split], _IMAGES[split]
     aims = list(itertools.islice(itertools.cycle(itertools.product(KINDS, range(MAX_ANSWER + 1))), number_of))
     rng.shuffle(aims)
     ids = rng.sample(range(310_000, 417_000), number_of)
@@ -68,29 +68,29 @@ def _pictures(rng: random.Random, split: str) -> Iterator[_Picture]:
         yield _placed(scene, query, folder, number)
 
 
-def _placed(scene: Scene, query: Query, folder: str, number: int) -> _Picture:
-    """The scene under the name that a picture of this collection has; Visual Genome's numbers get a 9 in front."""
+def _placed(scene: Scene, query: Query, folder: str, number: int) -> _Image:
+    """The scene under the name that an image of this collection has; Visual Genome's numbers get a 9 in front."""
     if folder.startswith("VG"):
         number += 2_000_000  # its numbers have seven digits there
-        return _Picture(scene, query, f"{folder}/{number}.jpg", int(f"9{number}"))
-    return _Picture(scene, query, f"{folder}/COCO_{folder}_{number:012d}.jpg", number)
+        return _Image(scene, query, f"{folder}/{number}.jpg", int(f"9{number}"))
+    return _Image(scene, query, f"{folder}/COCO_{folder}_{number:012d}.jpg", number)
 
 
-def _rows(rng: random.Random, picture: _Picture, split: str, seen: Counter[int]) -> Iterator[dict[str, Any]]:
-    """The question that the picture was made for and one or two more, of answers that are still rare in the split."""
-    others = sorted(further_queries(rng, picture.scene, _CHOICE), key=lambda query: seen[picture.scene.count(query)])
-    for query in list(dict.fromkeys([picture.query, *others]))[: rng.randint(2, 3)]:
+def _rows(rng: random.Random, image: _Image, split: str, seen: Counter[int]) -> Iterator[dict[str, Any]]:
+    """The question that the image was made for and one or two more, of answers that are still rare in the split."""
+    others = sorted(further_queries(rng, image.scene, _CHOICE), key=lambda query: seen[image.scene.count(query)])
+    for query in list(dict.fromkeys([image.query, *others]))[: rng.randint(2, 3)]:
         language: Language = "zh" if rng.random() < _CHINESE_SHARE else "en"
-        yield _row(picture, ask(rng, picture.scene, query, language), split)
+        yield _row(image, ask(rng, image.scene, query, language), split)
 
 
-def _row(picture: _Picture, question: Question, split: str) -> dict[str, Any]:
+def _row(image: _Image, question: Question, split: str) -> dict[str, Any]:
     is_complex = question.kind == _COMPLEX
     row: dict[str, Any] = {
         "answer": question.answer,
         "data_source": "amt" if is_complex else "imported_genome",
-        "image": picture.path,
-        "image_id": picture.image_id,
+        "image": image.path,
+        "image_id": image.image_id,
     }
     if split == "test":
         row["issimple"] = not is_complex

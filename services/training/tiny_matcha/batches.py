@@ -31,7 +31,7 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class PatchedImage:
-    """Patches of one picture in bytes, and what standardizes them."""
+    """Patches of one image in bytes, and what standardizes them."""
 
     patches: Bytes
     """(rows · columns, 768)"""
@@ -54,7 +54,7 @@ class Batch:
 
 
 def render(chart: Image.Image, question: str) -> PatchedImage:
-    """The picture that asks ``question`` about ``chart``, cut into patches.
+    """The image that asks ``question`` about ``chart``, cut into patches.
 
     Raises:
         ValueError: the question is so long or so short that the grid is not ``GRID``.
@@ -69,9 +69,9 @@ def render(chart: Image.Image, question: str) -> PatchedImage:
     return PatchedImage(cut.reshape(rows * columns, PATCH_VALUES), *_mean_and_deviation(canvas))
 
 
-def _mean_and_deviation(picture: Image.Image) -> tuple[float, float]:
-    """Of all values of an RGB picture, from its histogram, which is quicker than the pixels and as exact."""
-    counts = np.array(picture.histogram()).reshape(CHANNELS, 256).sum(axis=0)
+def _mean_and_deviation(image: Image.Image) -> tuple[float, float]:
+    """Of all values of an RGB image, from its histogram, which is quicker than the pixels and as exact."""
+    counts = np.array(image.histogram()).reshape(CHANNELS, 256).sum(axis=0)
     levels = np.arange(256)
     mean = float(np.average(levels, weights=counts))
     return mean, math.sqrt(float(np.average((levels - mean) ** 2, weights=counts)))
@@ -101,10 +101,10 @@ class Pool:
             self._oldest = (self._oldest + 1) % len(self._patches)
 
     def _put(self, row: int, example: Example) -> None:
-        picture = render(example.image, example.question.text)
+        patched = render(example.image, example.question.text)
         tokens, parts = target(example, self._tokenizer)
-        self._patches[row] = picture.patches
-        self._scales[row] = picture.mean, picture.deviation
+        self._patches[row] = patched.patches
+        self._scales[row] = patched.mean, patched.deviation
         self._tokens[row], self._parts[row] = 0, Part.GIVEN
         self._tokens[row, : len(tokens)], self._parts[row, : len(parts)] = tokens, parts
         self._lengths[row] = len(tokens)

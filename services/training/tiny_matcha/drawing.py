@@ -1,6 +1,6 @@
 """Draw a chart with Pillow: axes, ticks, titles, legend, and one mark per value.
 
-The picture is as wide as the model's grid of patches (10 patches of 16 pixels), so that little is lost to scaling.
+The image is as wide as the model's grid of patches (10 patches of 16 pixels), so that little is lost to scaling.
 """
 
 import io
@@ -33,7 +33,7 @@ def label_font() -> Font:
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """A picture in the making, and where its plot lies, in pixels."""
+    """An image in the making, and where its plot lies, in pixels."""
 
     chart: Chart
     draw: ImageDraw.ImageDraw
@@ -57,7 +57,7 @@ class Canvas:
 
 
 def draw_chart(chart: Chart) -> Image.Image:
-    """The chart as an RGB picture of ``WIDTH`` × ``HEIGHT`` pixels, after its style's JPEG round trip if it has one."""
+    """The chart as an RGB image of ``WIDTH`` × ``HEIGHT`` pixels, after its style's JPEG round trip if it has one."""
     image = Image.new("RGB", (WIDTH, HEIGHT), chart.style.background)
     across, down = chart.style.shift
     canvas = Canvas(chart, ImageDraw.Draw(image), image, LEFT + across, TOP + down, RIGHT + across, BOTTOM + down)

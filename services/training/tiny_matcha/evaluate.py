@@ -1,7 +1,7 @@
 """Score a saved model as it is served: greedy decoding of whole answers, kind by kind, beside the majority answer.
 
 Charts come from seeds that training never sees (``held-out/...`` against ``train/...`` and ``validation/...``), and
-pictures from ``services.matcha`` itself, not from the faster path that training uses.
+images from ``services.matcha`` itself, not from the faster path that training uses.
 """
 
 import random
@@ -35,7 +35,7 @@ BATCH = 50
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A picture, a question about it, and the right answer."""
+    """An image, a question about it, and the right answer."""
 
     image: Image.Image
     question: str
@@ -57,7 +57,7 @@ class KindScore:
 
 
 class Answerer:
-    """A model folder that answers questions about pictures."""
+    """A model folder that answers questions about images."""
 
     def __init__(self, folder: Path) -> None:
         """Load weights and tokenizer."""
@@ -71,11 +71,11 @@ class Answerer:
 
     @torch.inference_mode()
     def answer(self, asked: Sequence[tuple[Image.Image, str]]) -> list[str]:
-        """Greedy answers to (picture, question) pairs, in their order."""
+        """Greedy answers to (image, question) pairs, in their order."""
         answers: list[str] = []
         for batch in (asked[start : start + BATCH] for start in range(0, len(asked), BATCH)):
-            pictures = [render_header(image, question, load_font(None)) for image, question in batch]
-            patches, mask = pad_patches([flatten_patches(picture, MAX_PATCHES) for picture in pictures])
+            images = [render_header(image, question, load_font(None)) for image, question in batch]
+            patches, mask = pad_patches([flatten_patches(image, MAX_PATCHES) for image in images])
             ids = self._network.generate(
                 flattened_patches=torch.from_numpy(patches), attention_mask=torch.from_numpy(mask)
             )

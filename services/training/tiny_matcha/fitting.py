@@ -1,8 +1,8 @@
-"""Fit the network: every picture is asked one question, and teaches more.
+"""Fit the network: every image is asked one question, and teaches more.
 
 The target is the answer and its end, then, while training only, a teaching text (see ``batches.target``). Reading names
 and values is learnt from the chart's table within minutes; looking them up and comparing them is learnt from questions
-asked in text, several a picture, long before it is learnt from the one in the header alone. The teaching part fades
+asked in text, several an image, long before it is learnt from the one in the header alone. The teaching part fades
 out, and generation stops before it anyway.
 """
 

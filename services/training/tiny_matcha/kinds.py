@@ -1,6 +1,6 @@
 """The kinds of question: their wordings, and how the true answer follows from a chart.
 
-Wordings are short and of similar length: the header is always as wide as the picture, so their length sets the size of
+Wordings are short and of similar length: the header is always as wide as the image, so their length sets the size of
 its letters on the grid of patches.
 """
 

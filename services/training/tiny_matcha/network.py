@@ -1,7 +1,7 @@
 """The network: transformers' Pix2Struct, made small, with starting weights of its own.
 
 The class's own initialization (embeddings of deviation 1e-10 in the vision tower, for one) leaves a model of this size
-unable to find the picture within an hour. Here every matrix has deviation ``fan_in ** -0.5``, so that activations keep
+unable to find the image within an hour. Here every matrix has deviation ``fan_in ** -0.5``, so that activations keep
 their size, and the patch projection is turned down so that positions are heard beside pixels.
 """
 
@@ -16,7 +16,7 @@ from services.matcha.patches import ROW_LENGTH
 from services.training.tiny_matcha.tokenizer import EOS, PAD
 
 MAX_POSITION = 512
-"""Rows and columns that have an embedding; a picture may have at most ``MAX_POSITION - 1`` patches."""
+"""Rows and columns that have an embedding; an image may have at most ``MAX_POSITION - 1`` patches."""
 PATCH_SCALE = 0.3
 PATCH_VALUES = ROW_LENGTH - 2
 

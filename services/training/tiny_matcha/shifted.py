@@ -44,7 +44,7 @@ def sample_look(rng: random.Random) -> Look:
 
 
 def draw_shifted(chart: Chart, look: Look) -> Image.Image:
-    """The chart in that look, as an RGB picture; the chart's own style is left aside."""
+    """The chart in that look, as an RGB image; the chart's own style is left aside."""
     with style.context(look.style), rc_context({"font.family": look.font, "font.size": 9}):
         figure = Figure(figsize=look.size_inches, dpi=DPI, layout="constrained")
         axes = figure.add_subplot()

@@ -28,7 +28,7 @@ class Part(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A picture of a chart, the question drawn above it, and further ones to be asked in text."""
+    """An image of a chart, the question drawn above it, and further ones to be asked in text."""
 
     image: Image.Image
     chart: Chart

@@ -50,7 +50,7 @@ class Model:
 
 @torch.no_grad()
 def answer(model: Model, pictures: Sequence[Image.Image], questions: Sequence[str]) -> list[Reply]:
-    """Replies to questions, each about the picture at its place; prompts of one length are answered together."""
+    """Replies to questions, each about the image at its place; prompts of one length are answered together."""
     replies: dict[int, Reply] = {}
     prompts = [_Prompt.of(model, *pair) for pair in zip(pictures, questions, strict=True)]
     for indices in _groups(prompts):
@@ -66,8 +66,8 @@ class _Prompt:
     grid: torch.Tensor
 
     @classmethod
-    def of(cls, model: Model, picture: Image.Image, question: str) -> "_Prompt":
-        features = model.image_processor(images=[picture], return_tensors="pt")
+    def of(cls, model: Model, image: Image.Image, question: str) -> "_Prompt":
+        features = model.image_processor(images=[image], return_tensors="pt")
         grid = features["image_grid_thw"]
         image_tokens = int(grid.prod()) // model.image_processor.merge_size**2
         return cls(prompt_ids(model.tokenizer, question, image_tokens), features["pixel_values"], grid)

@@ -1,8 +1,8 @@
-"""Training batches: every picture is one row, its prompt's beginning shared by several questions.
+"""Training batches: every image is one row, its prompt's beginning shared by several questions.
 
 A row is ``prefix question answer question answer ...``. The attention mask lets a question see the prefix and itself,
 and each question's positions start where the prefix ends, so that a row computes exactly what as many separate prompts
-would, and the picture only once.
+would, and the image only once.
 """
 
 import random
@@ -37,7 +37,7 @@ _PADDING_SEGMENT: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A picture, (SIDE, SIDE, 3) uint8, the scene that it shows, and questions about it."""
+    """An image, (SIDE, SIDE, 3) uint8, the scene that it shows, and questions about it."""
 
     pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     scene: Scene
@@ -71,16 +71,16 @@ def sample_examples(rng: random.Random, questions_per_picture: int, max_items: i
         answer = rng.randint(0, min(MAX_ANSWER, max_items))
         scene = sample_scene(rng, query, answer, others=rng.randint(0, max_items - answer))
         queries = [query, *further_queries(rng, scene, questions_per_picture - 1)]
-        picture = draw(scene)
+        image = draw(scene)
         if rng.random() < 0.5:  # noqa: PLR2004 half of them
-            picture = with_jpeg_artefacts(picture, quality=rng.randint(60, 95))
+            image = with_jpeg_artefacts(image, quality=rng.randint(60, 95))
         questions = tuple(ask(rng, scene, each, rng.choice(LANGUAGES)) for each in queries)
-        yield Example(pixels_of(picture), scene, questions)
+        yield Example(pixels_of(image), scene, questions)
 
 
-def pixels_of(picture: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """The picture as (height, width, 3), uint8."""
-    return np.asarray(picture, dtype=np.uint8)
+def pixels_of(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    """The image as (height, width, 3), uint8."""
+    return np.asarray(image, dtype=np.uint8)
 
 
 class Collator:
@@ -144,7 +144,7 @@ class Collator:
 
 
 def prompt_ids(tokenizer: Any, question: str, image_tokens: int) -> list[int]:  # noqa: ANN401
-    """The chat prompt of a question about one picture, whose place-holder is repeated for each of its tokens."""
+    """The chat prompt of a question about one image, whose place-holder is repeated for each of its tokens."""
     messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
     prompt: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
     ids: list[int] = tokenizer(prompt.replace(IMAGE_PAD, IMAGE_PAD * image_tokens, 1))["input_ids"]

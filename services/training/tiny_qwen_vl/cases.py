@@ -1,4 +1,4 @@
-"""Sets of pictures with one question each, every answer equally often: held out, or outside what was trained.
+"""Sets of images with one question each, every answer equally often: held out, or outside what was trained.
 
 They are drawn from seeds that training never uses. Each set outside differs from the held-out one in one respect.
 """
@@ -28,9 +28,9 @@ from services.training.tiny_qwen_vl.scenes import (
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A picture and a question about it."""
+    """An image and a question about it."""
 
-    picture: Image.Image
+    image: Image.Image
     question: Question
 
 
@@ -83,7 +83,7 @@ def _twice_as_large(scene: Scene) -> Image.Image:
 
 
 def _wide(scene: Scene) -> Image.Image:
-    """The picture in the middle of one that is twice as wide."""
+    """The image in the middle of one that is twice as wide."""
     side = int(SIDE)
     wide = Image.new("RGB", (2 * side, side), scene.ground)
     wide.paste(draw(scene), (side // 2, 0))

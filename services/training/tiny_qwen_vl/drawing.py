@@ -50,7 +50,7 @@ _OUTLINES: Final[dict[Shape, list[Point]]] = {
 
 
 def draw(scene: Scene, side: int = int(SIDE)) -> Image.Image:
-    """The scene as an RGB picture of ``side`` x ``side`` pixels."""
+    """The scene as an RGB image of ``side`` x ``side`` pixels."""
     large = Image.new("RGB", (side * _OVERSAMPLING, side * _OVERSAMPLING), scene.ground)
     canvas = ImageDraw.Draw(large)
     for item in scene.items:
@@ -74,13 +74,13 @@ def _tilted(item: Item) -> list[Point]:
     return [(u * cos + v * sin, v * cos - u * sin) for u, v in _OUTLINES[item.shape]]
 
 
-def jpeg_bytes(picture: Image.Image, quality: int) -> bytes:
-    """The picture as a JPEG file."""
+def jpeg_bytes(image: Image.Image, quality: int) -> bytes:
+    """The image as a JPEG file."""
     file = io.BytesIO()
-    picture.save(file, format="JPEG", quality=quality)
+    image.save(file, format="JPEG", quality=quality)
     return file.getvalue()
 
 
-def with_jpeg_artefacts(picture: Image.Image, quality: int) -> Image.Image:
-    """The picture as it comes back from a JPEG file."""
-    return Image.open(io.BytesIO(jpeg_bytes(picture, quality))).convert("RGB")
+def with_jpeg_artefacts(image: Image.Image, quality: int) -> Image.Image:
+    """The image as it comes back from a JPEG file."""
+    return Image.open(io.BytesIO(jpeg_bytes(image, quality))).convert("RGB")

@@ -103,7 +103,7 @@ def evaluate(
 
 def ask_all(model: Model, cases: Sequence[Case]) -> list[Scored]:
     """The model's replies to all cases."""
-    replies = answer(model, [case.picture for case in cases], [case.question.text for case in cases])
+    replies = answer(model, [case.image for case in cases], [case.question.text for case in cases])
     return [Scored(case, reply) for case, reply in zip(cases, replies, strict=True)]
 
 

@@ -1,4 +1,4 @@
-"""The model card's figures, drawn from its record and from held-out pictures."""
+"""The model card's figures, drawn from its record and from held-out images."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ _ROWS, _COLUMNS = 2, 4
 
 
 def draw_curves(training: Training, path: Path) -> None:
-    """Loss over steps, and beside it accuracy on validation pictures as it grew."""
+    """Loss over steps, and beside it accuracy on validation images as it grew."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     left.plot([point.step for point in training.losses], [point.loss for point in training.losses], color="C0")
@@ -33,7 +33,7 @@ def draw_curves(training: Training, path: Path) -> None:
     left.set(xlabel="step", ylabel="loss, nats", yscale="log", title="Loss")
     steps = [checkpoint.step for checkpoint in training.checkpoints]
     right.plot(steps, [checkpoint.accuracy for checkpoint in training.checkpoints], marker="o", color="C0")
-    _percent_axis(right, "Accuracy on validation pictures")
+    _percent_axis(right, "Accuracy on validation images")
     right.set_xlabel("step")
     figure.savefig(path, dpi=_DPI)
 
@@ -59,12 +59,12 @@ def draw_lens(layers: tuple[LayerScore, ...], path: Path) -> None:
 
 
 def draw_examples(path: Path) -> None:
-    """Some held-out pictures, each with its question and the right answer."""
+    """Some held-out images, each with its question and the right answer."""
     cases = [case for case in held_out_cases(per_cell=1) if case.question.language == "en" and case.question.answer]
     by_kind = [[case for case in cases if case.question.kind == kind][1:3] for kind in KINDS]
     figure = Figure(figsize=(9, 5.2), layout="constrained")
     for axes, case in zip(figure.subplots(_ROWS, _COLUMNS).flat, sum(zip(*by_kind, strict=True), ()), strict=True):
-        axes.imshow(np.asarray(case.picture))
+        axes.imshow(np.asarray(case.image))
         axes.set_title(case.question.text, fontsize=7)
         axes.set_xlabel(str(case.question.answer), fontsize=9)
         axes.set(xticks=[], yticks=[])

@@ -34,24 +34,24 @@ _MAX_GRADIENT_NORM: Final = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """How many steps, of how many pictures with how many questions each, and how crowded the pictures are."""
+    """How many steps, of how many images with how many questions each, and how crowded the images are."""
 
     steps: int
-    pictures: int
+    images: int
     questions: int
     naming_weight: float
     """Of the throw-away heads."""
     curriculum: tuple[tuple[float, int], ...]
-    """Up to which part of the phase a picture has at most how many items: given all from the start, the model learns
+    """Up to which part of the phase an image has at most how many items: given all from the start, the model learns
     little beyond the total."""
 
     def max_items(self, progress: float) -> int:
-        """Most items in a picture when this part of the phase, 0 to 1, is done."""
+        """Most items in an image when this part of the phase, 0 to 1, is done."""
         return next((items for until, items in self.curriculum if progress < until), MAX_ITEMS)
 
 
-SEEING: Final = Phase(steps=800, pictures=32, questions=1, naming_weight=1.0, curriculum=((0.2, 4),))
-ANSWERING: Final = Phase(steps=2200, pictures=24, questions=6, naming_weight=0.3, curriculum=((0.1, 2), (0.25, 4)))
+SEEING: Final = Phase(steps=800, images=32, questions=1, naming_weight=1.0, curriculum=((0.2, 4),))
+ANSWERING: Final = Phase(steps=2200, images=24, questions=6, naming_weight=0.3, curriculum=((0.1, 2), (0.25, 4)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Trainer:
 
     def _batch(self, phase: Phase, progress: float) -> Batch:
         examples = sample_examples(self._rng, phase.questions, phase.max_items(progress))
-        return self._collate(list(itertools.islice(examples, phase.pictures)))
+        return self._collate(list(itertools.islice(examples, phase.images)))
 
     def _vision(self, batch: Batch) -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
         grid = torch.tensor([[1, GRID, GRID]] * len(batch.pixels))

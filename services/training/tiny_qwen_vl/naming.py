@@ -1,4 +1,4 @@
-"""Teaches the vision tower what to look for: throw-away heads that name what lies where in the picture.
+"""Teaches the vision tower what to look for: throw-away heads that name what lies where in the image.
 
 Learnt from the answers alone, shapes take the model far longer: one digit says little about sixty-four patches.
 """
@@ -61,7 +61,7 @@ class NamingHeads(nn.Module):
         """How badly the heads name what lies where.
 
         Args:
-            vision: transformers' output of the vision tower: one (CELLS, WIDTH) per picture, and the unmerged patches.
+            vision: transformers' output of the vision tower: one (CELLS, WIDTH) per image, and the unmerged patches.
             looks: (B, CELLS, LOOKS), see ``looks_by_cell``.
             patches: (B, GRID * GRID), see ``look_by_patch``.
         """

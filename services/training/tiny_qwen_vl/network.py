@@ -21,7 +21,7 @@ MERGE: Final = 2
 GRID: Final = int(SIDE) // PATCH
 """Patches along a side."""
 CELLS: Final = (GRID // MERGE) ** 2
-"""Image tokens of a picture."""
+"""Image tokens of an image."""
 WIDTH: Final = 128
 LAYERS: Final = 8
 
@@ -87,7 +87,7 @@ def _initialise(model: nn.Module) -> None:
 
 
 def build_image_processor() -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
-    """Qwen2-VL's own, without torchvision; every picture is brought to about the area that the model was trained on.
+    """Qwen2-VL's own, without torchvision; every image is brought to about the area that the model was trained on.
 
     The bounds leave some room around that area: with both right on it, rounding would make most squares one cell
     larger or smaller.
@@ -104,7 +104,7 @@ def parameter_count(model: nn.Module) -> int:
 
 
 def patches_of(pixels: torch.Tensor, processor: Any) -> torch.Tensor:  # noqa: ANN401
-    """What the image processor gives for pictures of the native size, for a whole batch in torch.
+    """What the image processor gives for images of the native size, for a whole batch in torch.
 
     Args:
         pixels: (B, SIDE, SIDE, 3), uint8.

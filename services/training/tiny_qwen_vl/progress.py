@@ -29,7 +29,7 @@ class TrainingProgress:
         self._bar.stop()
 
     def show(self, step: int, loss: float, accuracy: float | None) -> None:
-        """Show the steps done, their latest loss, and the latest accuracy on validation pictures, if there is one."""
+        """Show the steps done, their latest loss, and the latest accuracy on validation images, if there is one."""
         text = f"loss {loss:.3f}" + ("" if accuracy is None else f", {accuracy:.1f} % right")
         self._bar.update(self._task, completed=step, description=text)
         if not self._console.is_terminal:

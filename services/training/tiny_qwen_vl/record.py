@@ -18,7 +18,7 @@ class LossPoint:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How the unfinished model did on validation pictures, which are neither trained on nor held out, in percent."""
+    """How the unfinished model did on validation images, which are neither trained on nor held out, in percent."""
 
     step: int
     accuracy: float
@@ -39,16 +39,16 @@ class Training:
     checkpoints: tuple[Checkpoint, ...]
 
     @property
-    def pictures(self) -> int:
-        """Pictures trained on, none twice."""
+    def images(self) -> int:
+        """Images trained on, none twice."""
         phases = (self.settings.seeing, self.settings.answering)
-        return sum(phase.steps * phase.pictures for phase in phases)
+        return sum(phase.steps * phase.images for phase in phases)
 
     @property
     def questions(self) -> int:
         """Questions trained on."""
         phase = self.settings.answering
-        return phase.steps * phase.pictures * phase.questions
+        return phase.steps * phase.images * phase.questions
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What is in a picture: coloured shapes on a plain ground, as values, drawn from a seeded generator.
+"""What is in an image: coloured shapes on a plain ground, as values, drawn from a seeded generator.
 
 Knows nothing of pixels or words; ``drawing`` paints a scene and ``questions`` asks about it.
 """

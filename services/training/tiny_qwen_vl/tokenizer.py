@@ -39,7 +39,7 @@ CHAT_TEMPLATE: Final = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"
 )
-"""Renders what the real model's template renders, but for the ids that it can add to pictures."""
+"""Renders what the real model's template renders, but for the ids that it can add to images."""
 
 _VOCABULARY: Final = 512  # more than there are merges to learn
 _ALSO_WHOLE: Final = (SYSTEM, "system", "user", "assistant", "两")

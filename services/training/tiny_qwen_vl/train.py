@@ -30,7 +30,7 @@ def train(out: Path, seed: int, settings: Settings | None = None, cases_per_cell
 
     Args:
         out: the model's folder.
-        seed: of the first weights and of the training pictures; the held-out pictures do not depend on it.
+        seed: of the first weights and of the training images; the held-out images do not depend on it.
         settings: how to train; the seed in them is replaced.
         cases_per_cell: with how many questions to measure for each language, kind and answer; a test takes few.
     """

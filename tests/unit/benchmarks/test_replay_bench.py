@@ -31,7 +31,7 @@ def test_a_made_up_run_reads_as_one(task: str, layers: int | None, tmp_path: Pat
     assert (tmp_path / "a" / "outcomes.jsonl").read_bytes() == same != other
 
 
-def test_made_up_splits_have_as_many_questions_and_pictures_as_asked_for(tmp_path: Path) -> None:
+def test_made_up_splits_have_as_many_questions_and_images_as_asked_for(tmp_path: Path) -> None:
     write_tallyqa(tmp_path / "tallyqa", 50, 4, seed=1)
     loaded = load("tallyqa", tmp_path / "tallyqa", "train")
     assert (len(loaded.samples), len({sample.image_key for sample in loaded.samples}), loaded.problems) == (50, 4, ())

@@ -8,7 +8,7 @@ from PIL import Image
 
 from services.common.images import decode, probe, upright_size
 from services.wire.errors import TooLargeError, UnsupportedImageError
-from tests.pictures import encode, png_header
+from tests.images import encode, png_header
 
 LIMITS = {"max_bytes": 1 << 20, "max_pixels": 1_000_000}
 NOISE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8))
@@ -37,19 +37,19 @@ def test_no_other_format_of_pillow_is_opened(form: str) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"just text", b"\x89PNG\r\n\x1a\n", b"%PDF-1.7 ...", b"II*\x00" + b"\0" * 40])
-def test_what_is_no_picture_is_unsupported(data: bytes) -> None:
+def test_what_is_no_image_is_unsupported(data: bytes) -> None:
     with pytest.raises(UnsupportedImageError) as refused:
         probe(data, **LIMITS)
     assert (refused.value.status, refused.value.param) == (415, "image")
 
 
-def test_an_empty_picture_is_called_so() -> None:
-    with pytest.raises(UnsupportedImageError, match=r"^the picture is empty \(0 bytes\)$"):
+def test_an_empty_image_is_called_so() -> None:
+    with pytest.raises(UnsupportedImageError, match=r"^the image is empty \(0 bytes\)$"):
         probe(b"", **LIMITS)
 
 
 @pytest.mark.parametrize(("width", "height"), [(1001, 1000), (1000, 1001), (2_000_000, 1), (1, 1_000_001)])
-def test_a_large_picture_is_refused_from_its_header(width: int, height: int) -> None:
+def test_a_large_image_is_refused_from_its_header(width: int, height: int) -> None:
     with pytest.raises(TooLargeError, match=f"has {width} x {height} pixels, at most 1000000") as refused:
         probe(png_header(width, height), **LIMITS)
     assert (refused.value.status, refused.value.param) == (413, "image")
@@ -62,41 +62,41 @@ def test_as_many_pixels_as_allowed_are_taken(width: int, height: int) -> None:
 
 @pytest.mark.parametrize("side", [30_000, 2**31 - 1])
 @pytest.mark.parametrize("read", [decode, upright_size, lambda data: probe(data, 1 << 20, 10**20)])
-def test_a_picture_beyond_pillows_own_bound_is_too_large(read: object, side: int) -> None:
+def test_an_image_beyond_pillows_own_bound_is_too_large(read: object, side: int) -> None:
     assert callable(read)
     with pytest.raises(TooLargeError, match=r"too large .*: scale it down") as refused:
         read(png_header(side, side))
     assert refused.value.param == "image"
 
 
-def test_a_picture_that_pillow_warns_of_is_ours_to_allow() -> None:
+def test_an_image_that_pillow_warns_of_is_ours_to_allow() -> None:
     assert probe(png_header(10_000, 10_000), 1 << 20, 10**8) == (10_000, 10_000)
 
 
 @pytest.mark.parametrize("size", [999, 1000, 1001])
 def test_a_large_file_is_refused_unopened(size: int) -> None:
     too_large = (TooLargeError, "has 1001 bytes, at most 1000")
-    kind, message = too_large if size > 1000 else (UnsupportedImageError, "not a picture")
+    kind, message = too_large if size > 1000 else (UnsupportedImageError, "not an image")
     with pytest.raises(kind, match=message) as refused:
         probe(b"\0" * size, max_bytes=1000, max_pixels=1)
     assert refused.value.param == "image"
 
 
-BREAKS_OFF = "the picture is broken or breaks off"
+BREAKS_OFF = "the image is broken or breaks off"
 
 
 @pytest.mark.parametrize(
     ("form", "told"),
-    [("PNG", BREAKS_OFF), ("JPEG", BREAKS_OFF), ("GIF", BREAKS_OFF), ("WEBP", "not a picture that can be read")],
+    [("PNG", BREAKS_OFF), ("JPEG", BREAKS_OFF), ("GIF", BREAKS_OFF), ("WEBP", "not an image that can be read")],
 )
-def test_a_picture_that_breaks_off_is_unsupported(form: str, told: str) -> None:
+def test_an_image_that_breaks_off_is_unsupported(form: str, told: str) -> None:
     data = encode(NOISE, form)
     with pytest.raises(UnsupportedImageError, match=told) as refused:
         decode(data[: len(data) // 2])
     assert refused.value.param == "image"
 
 
-def test_every_part_of_a_png_is_a_picture_or_unsupported() -> None:
+def test_every_part_of_a_png_is_an_image_or_unsupported() -> None:
     data = encode(NOISE.resize((9, 7)))
     for end in range(len(data) - 12, 0, -1):  # the last 12 bytes say no more than that it ends
         try:
@@ -114,11 +114,11 @@ def test_transparent_is_laid_on_white(form: str, alpha: int, expected: int) -> N
 
 
 def test_a_transparent_colour_of_a_palette_becomes_white() -> None:
-    picture = Image.new("P", (3, 1))
-    picture.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
-    picture.putdata([0, 1, 2])
-    assert pixels(encode(picture, transparency=1)).tolist() == [[[10, 20, 30], [255, 255, 255], [70, 80, 90]]]
-    assert pixels(encode(picture)).tolist() == [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
+    image = Image.new("P", (3, 1))
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    image.putdata([0, 1, 2])
+    assert pixels(encode(image, transparency=1)).tolist() == [[[10, 20, 30], [255, 255, 255], [70, 80, 90]]]
+    assert pixels(encode(image)).tolist() == [[[10, 20, 30], [40, 50, 60], [70, 80, 90]]]
 
 
 Pixels = npt.NDArray[np.uint8]
@@ -132,12 +132,12 @@ TURNS: dict[int, Callable[[Pixels], Pixels]] = {
     7: lambda upright: np.swapaxes(np.rot90(upright, 2), 0, 1),
     8: lambda upright: np.rot90(upright, -1),
 }
-"""EXIF's orientations: how a picture is stored that is upright after the tag is obeyed."""
+"""EXIF's orientations: how an image is stored that is upright after the tag is obeyed."""
 
 
 @pytest.mark.parametrize("orientation", TURNS)
 @pytest.mark.parametrize("form", ["PNG", "WEBP"])
-def test_a_picture_is_turned_upright(form: str, orientation: int) -> None:
+def test_an_image_is_turned_upright(form: str, orientation: int) -> None:
     upright = np.random.default_rng(1).integers(0, 256, (2, 3, 3), dtype=np.uint8)
     stored = Image.fromarray(np.ascontiguousarray(TURNS[orientation](upright)))
     exif = stored.getexif()
@@ -157,7 +157,7 @@ def test_an_orientation_that_does_not_exist_turns_nothing(orientation: int) -> N
 
 
 @pytest.mark.parametrize("form", ["GIF", "WEBP", "PNG"])
-def test_of_a_moving_picture_the_first_frame_is_read(form: str) -> None:
+def test_of_a_moving_image_the_first_frame_is_read(form: str) -> None:
     frames = [Image.new("RGB", (12, 8), colour) for colour in ("red", "lime", "blue")]
     data = encode(frames[0], form, save_all=True, append_images=frames[1:], lossless=True)
     with Image.open(io.BytesIO(data)) as moving:

@@ -1,4 +1,4 @@
-"""What is asked: samples, pictures, bodies, digests and ids."""
+"""What is asked: samples, images, bodies, digests and ids."""
 
 import base64
 import hashlib
@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from loadtests import profile
-from loadtests.questions import REPEATED_PICTURES, Ask, Questions
+from loadtests.questions import REPEATED_IMAGES, Ask, Questions
 from loadtests.run import TASK_OF, Plan
 from loadtests.samples import BUNDLED, Samples, load
 
@@ -34,7 +34,7 @@ def _sent(ask: Ask) -> bytes:
     return base64.b64decode(json.loads(ask.body)["image"])
 
 
-def test_unique_pictures_never_come_twice_and_show_what_they_showed(samples: Samples) -> None:
+def test_unique_images_never_come_twice_and_show_what_they_showed(samples: Samples) -> None:
     asks = _asks(samples, "unique", 60)
     assert len({_sent(ask) for ask in asks}) == len(asks)
     for ask in asks[:5]:
@@ -42,9 +42,9 @@ def test_unique_pictures_never_come_twice_and_show_what_they_showed(samples: Sam
             assert seen.tobytes() == kept.tobytes()
 
 
-def test_repeated_pictures_are_a_handful_of_files_as_they_lie_on_disk(samples: Samples) -> None:
+def test_repeated_images_are_a_handful_of_files_as_they_lie_on_disk(samples: Samples) -> None:
     asks = _asks(samples, "repeated", 100)
-    assert len({ask.sample.image_key for ask in asks}) == REPEATED_PICTURES
+    assert len({ask.sample.image_key for ask in asks}) == REPEATED_IMAGES
     assert all(_sent(ask) == (DATA / ask.sample.image_key).read_bytes() for ask in asks)
 
 
@@ -77,7 +77,7 @@ def test_sources_ask_different_questions_and_the_same_ones_again(samples: Sample
     assert not {ask.image_sha256 for ask in first} & {ask.image_sha256 for ask in other}
 
 
-def test_another_seed_asks_others_about_other_pictures(samples: Samples) -> None:
+def test_another_seed_asks_others_about_other_images(samples: Samples) -> None:
     assert [ask.sample.id for ask in _asks(samples, "unique", 20)] != [
         ask.sample.id for ask in _asks(samples, "unique", 20, seed=2)
     ]
@@ -92,7 +92,7 @@ def test_all_sources_share_the_same_handful(samples: Samples) -> None:
     assert first == other
 
 
-def test_of_fewer_pictures_than_a_handful_all_are_repeated(samples: Samples) -> None:
+def test_of_fewer_images_than_a_handful_all_are_repeated(samples: Samples) -> None:
     first = samples.questions[0].image_key
     one = replace(samples, questions=tuple(sample for sample in samples.questions if sample.image_key == first))
     assert len(one.questions) > 1

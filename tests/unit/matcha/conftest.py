@@ -31,8 +31,8 @@ def bundled_questions() -> list[tuple[ChartQuestion, str]]:
     for number, path in enumerate(sorted((SAMPLE / "qa").glob("*.json"))[:24]):
         blocks = json.loads(path.read_bytes())
         block = blocks[number % len(blocks)]
-        with Image.open(SAMPLE / "images" / f"{path.stem}.jpg") as picture:
-            chart = picture.convert("RGB")
+        with Image.open(SAMPLE / "images" / f"{path.stem}.jpg") as image:
+            chart = image.convert("RGB")
         gold = ", ".join(block["answer"]) if isinstance(block["answer"], list) else str(block["answer"])
         pairs.append((ChartQuestion(chart, block["question"], (90, 60, 75)[number % 3], max_new_tokens=16), gold))
     return pairs
@@ -69,7 +69,7 @@ def plain(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def charts(tmp_path: Path) -> Path:
-    """Pictures to calibrate on."""
+    """Images to calibrate on."""
     folder = tmp_path / "charts"
     folder.mkdir()
     for number in range(3):

@@ -17,7 +17,7 @@ from services.matcha.engine import ChartAnswer, ChartQuestion
 from services.matcha.settings import MatchaSettings, Variant
 from services.wire.answer import AnswerResponse, MatchaRequest, ModelCard
 from services.wire.errors import InvalidRequestError, UnsupportedImageError
-from tests.pictures import encode
+from tests.images import encode
 
 CARD = ModelCard(id="the-model", variant="onnx-int8", revision="r", manifest_sha256="")
 REFUSED = InvalidRequestError("too many", "max_patches")
@@ -65,8 +65,8 @@ def engine_of(made: MatchaAPI) -> Engine:
     return cast("Engine", made._engine)  # noqa: SLF001 the stand-in
 
 
-def job(width: int, name: str = "a", *, picture: bytes | None = None, **fields: Any) -> Job[MatchaRequest]:
-    image = encode(Image.new("RGB", (width, 9))) if picture is None else picture
+def job(width: int, name: str = "a", *, content: bytes | None = None, **fields: Any) -> Job[MatchaRequest]:
+    image = encode(Image.new("RGB", (width, 9))) if content is None else content
     now = time.monotonic()
     request = MatchaRequest(image=image, question=f"How wide is {name}?", **fields)
     return Job(name, request, enqueued_s=now - 5, deadline_s=now + 60, timeout_s=60)
@@ -96,13 +96,13 @@ def test_an_answer_tells_what_it_took() -> None:
     usage = reply.usage
     assert (usage.image_tokens, usage.prompt_tokens, usage.completion_tokens) == (60, 60, 7)
     assert 5000 <= reply.timing.queue_ms < 15_000
-    assert 20 < reply.timing.preprocess_ms < 2000  # decoding the picture, and what the engine says
+    assert 20 < reply.timing.preprocess_ms < 2000  # decoding the image, and what the engine says
     assert reply.timing.inference_ms == 300
 
 
 def test_bad_items_of_a_batch_get_their_errors_in_their_places() -> None:
     made = service()
-    jobs = [job(30, "a"), job(1, "b", picture=b"none"), job(13, "c"), job(50, "d"), job(1, "e", max_patches=9999)]
+    jobs = [job(30, "a"), job(1, "b", content=b"none"), job(13, "c"), job(50, "d"), job(1, "e", max_patches=9999)]
     replies: list[Reply] = made.predict(jobs)  # type: ignore[assignment]
     first, broken, refused, last, greedy = replies
     assert isinstance(first, AnswerResponse)
@@ -118,7 +118,7 @@ def test_bad_items_of_a_batch_get_their_errors_in_their_places() -> None:
 
 
 def test_a_batch_of_nothing_but_bad_items_is_all_errors() -> None:
-    replies: list[Reply] = service().predict([job(1, picture=b"none"), job(1, max_patches=9999)])  # type: ignore[assignment]
+    replies: list[Reply] = service().predict([job(1, content=b"none"), job(1, max_patches=9999)])  # type: ignore[assignment]
     assert [type(each) for each in replies] == [UnsupportedImageError, InvalidRequestError]
 
 
@@ -159,6 +159,6 @@ def test_tokens_are_the_requests_or_the_servers(fields: dict[str, int], tokens: 
 
 def test_the_chart_is_decoded_in_rgb() -> None:
     made = service()
-    made.predict(job(20, picture=encode(Image.new("L", (21, 9), 77))))
+    made.predict(job(20, content=encode(Image.new("L", (21, 9), 77))))
     (question,) = engine_of(made).asked
     assert (question.chart.mode, question.chart.size, question.chart.getpixel((20, 8))) == ("RGB", (21, 9), (77,) * 3)

@@ -10,7 +10,7 @@ from services.wire.answer import MAX_QUESTION_CHARACTERS, MatchaRequest
 from services.wire.chat import MatchaChat
 
 
-def picture(name: str) -> dict[str, Any]:
+def image(name: str) -> dict[str, Any]:
     return {
         "type": "image_url",
         "image_url": {"url": f"data:image/png;base64,{base64.b64encode(name.encode()).decode()}"},
@@ -29,8 +29,8 @@ def asked(*messages: dict[str, Any], **fields: Any) -> MatchaRequest:
     return MatchaChat.model_validate({"messages": list(messages), **fields}).for_worker()
 
 
-FIRST = turn("user", picture("first"), text("What is the first?"))
-LAST = turn("user", text("What is"), picture("last"), text("the last?"))
+FIRST = turn("user", image("first"), text("What is the first?"))
+LAST = turn("user", text("What is"), image("last"), text("the last?"))
 
 
 @pytest.mark.parametrize(
@@ -40,8 +40,8 @@ LAST = turn("user", text("What is"), picture("last"), text("the last?"))
         (FIRST, LAST),
         (turn("system", text("Be brief.")), FIRST, turn("assistant", text("One.")), FIRST, LAST),
         (FIRST, LAST, turn("assistant", text("Two."))),
-        (turn("user", text("No picture.")), LAST, turn("system", text("Be brief."))),
-        (turn("user", picture("a"), picture("b")), LAST),
+        (turn("user", text("No image.")), LAST, turn("system", text("Be brief."))),
+        (turn("user", image("a"), image("b")), LAST),
     ],
 )
 def test_the_last_user_message_is_the_question(turns: tuple[dict[str, Any], ...]) -> None:
@@ -52,25 +52,25 @@ def test_the_last_user_message_is_the_question(turns: tuple[dict[str, Any], ...]
 @pytest.mark.parametrize(
     "last",
     [
-        turn("user", text("No picture?")),
-        turn("user", picture("no question")),
-        turn("user", picture("a blank one"), text(" \n")),
-        turn("user", picture("two"), picture("pictures"), text("Which?")),
+        turn("user", text("No image?")),
+        turn("user", image("no question")),
+        turn("user", image("a blank one"), text(" \n")),
+        turn("user", image("two"), image("images"), text("Which?")),
     ],
 )
 def test_one_that_is_no_question_is_refused_whatever_was_asked_before(last: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="must hold one picture and a question"):
+    with pytest.raises(ValidationError, match="must hold one image and a question"):
         asked(FIRST, last)
 
 
 def test_a_conversation_without_user_is_refused() -> None:
-    with pytest.raises(ValidationError, match="must hold one picture and a question"):
-        asked(turn("assistant", picture("a"), text("b")))
+    with pytest.raises(ValidationError, match="must hold one image and a question"):
+        asked(turn("assistant", image("a"), text("b")))
 
 
 def test_a_question_may_be_as_long_as_the_bound() -> None:
     def long(characters: int) -> dict[str, Any]:
-        return turn("user", picture("a"), text("x" * characters))
+        return turn("user", image("a"), text("x" * characters))
 
     assert len(asked(long(MAX_QUESTION_CHARACTERS)).question) == MAX_QUESTION_CHARACTERS == 2000
     with pytest.raises(ValidationError, match="has 2001 characters, at most 2000"):

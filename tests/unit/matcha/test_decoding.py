@@ -1,4 +1,4 @@
-"""Decoding over graphs that know what they must be fed, and answer each picture by its script."""
+"""Decoding over graphs that know what they must be fed, and answer each image by its script."""
 
 import json
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ NEXT, FIRST, CROSS, ENCODER = "decoder_with_past_model", "decoder_model", "cross
 
 
 def marks(numbers: list[int], attention: str, length: int) -> dict[str, NDArray[np.float32]]:
-    """Keys and values (B, heads, length, width) that differ by picture, layer, attention, kind, and position."""
+    """Keys and values (B, heads, length, width) that differ by image, layer, attention, kind, and position."""
     found = {}
     for layer in range(LAYERS):
         for kind in ("key", "value"):
@@ -39,7 +39,7 @@ def named(prefix: str, states: dict[str, NDArray[np.float32]]) -> Arrays:
 
 @dataclass
 class Toy:
-    """A runtime: a picture's number stands in its first pixel, ``scripts`` has its tokens."""
+    """A runtime: an image's number stands in its first pixel, ``scripts`` has its tokens."""
 
     scripts: dict[int, list[int]]
     limits: dict[int, int] = field(default_factory=dict)
@@ -130,7 +130,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return made
 
 
-def picture(number: int, patches: int) -> Floats:
+def image(number: int, patches: int) -> Floats:
     rows = np.full((patches, 770), 1, dtype=np.float32)
     rows[:, 2] = number
     return rows
@@ -138,8 +138,8 @@ def picture(number: int, patches: int) -> Floats:
 
 def test_each_answer_of_a_batch_ends_by_itself(folder: Path) -> None:
     toy = Toy({1: [3, EOS], 2: [4, 5, 6, 3, 2], 3: [EOS], 4: [2, 3, EOS]}, {2: 4})
-    pictures = [picture(1, 6), picture(2, 2), picture(3, 11), picture(4, 4)]
-    assert GraphModel(folder, toy).generate(pictures, [9, 4, 9, 3]) == [[3, EOS], [4, 5, 6, 3], [EOS], [2, 3, EOS]]
+    images = [image(1, 6), image(2, 2), image(3, 11), image(4, 4)]
+    assert GraphModel(folder, toy).generate(images, [9, 4, 9, 3]) == [[3, EOS], [4, 5, 6, 3], [EOS], [2, 3, EOS]]
     assert toy.ran[-3:] == [(NEXT, 4)] * 3  # together, and not once more than the longest answer needs
     assert toy.shapes == [(6, 6), (2, 2), (11, 11), (4, 4)]
 
@@ -156,11 +156,11 @@ def test_whatever_shares_a_batch_each_answer_is_its_script_up_to_its_end_or_limi
     folder: Path, asked: list[tuple[int, list[int], int]]
 ) -> None:
     scripts = {number: script for number, (_, script, _) in enumerate(asked, start=1)}
-    pictures = [picture(number, patches) for number, (patches, _, _) in enumerate(asked, start=1)]
+    images = [image(number, patches) for number, (patches, _, _) in enumerate(asked, start=1)]
     limits = [limit for *_, limit in asked]
     ended = [[*script, EOS] for _, script, _ in asked]
     expected = [ids[: min(ids.index(EOS) + 1, limit)] for ids, limit in zip(ended, limits, strict=True)]
-    assert GraphModel(folder, Toy(scripts, dict(enumerate(limits, start=1)))).generate(pictures, limits) == expected
+    assert GraphModel(folder, Toy(scripts, dict(enumerate(limits, start=1)))).generate(images, limits) == expected
 
 
 @pytest.mark.parametrize(("patches", "fed"), [(3, (8, 3)), (7, (8, 7)), (8, (8, 8))])
@@ -170,8 +170,8 @@ def test_graphs_bound_to_a_number_of_patches_get_as_many_the_rest_masked(
     toy = Toy({5: [4, 3, EOS], 6: [2, EOS]}, fixed_patches=8)
     model = GraphModel(folder, toy)
     assert model.fixed_patches == 8
-    assert model.generate([picture(5, patches), picture(6, 1)], [9, 9]) == [[4, 3, EOS], [2, EOS]]
-    assert model.generate([picture(5, patches)], [9]) == [[4, 3, EOS]]
+    assert model.generate([image(5, patches), image(6, 1)], [9, 9]) == [[4, 3, EOS], [2, EOS]]
+    assert model.generate([image(5, patches)], [9]) == [[4, 3, EOS]]
     assert toy.shapes == [fed, (8, 1), fed]
 
 

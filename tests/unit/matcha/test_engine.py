@@ -30,8 +30,8 @@ def sampled_questions(count: int) -> list[tuple[Image.Image, str]]:
     pairs = []
     for path in sorted((SAMPLE / "qa").glob("*.json"))[:count]:
         block = json.loads(path.read_bytes())[-1]
-        with Image.open(SAMPLE / "images" / f"{path.stem}.jpg") as picture:
-            pairs.append((picture.convert("RGB"), block["question"]))
+        with Image.open(SAMPLE / "images" / f"{path.stem}.jpg") as image:
+            pairs.append((image.convert("RGB"), block["question"]))
     assert len(pairs) == count
     return pairs
 
@@ -45,9 +45,9 @@ def test_answers_are_those_of_transformers(engine: ChartQA) -> None:
     assert isinstance(font, ImageFont.FreeTypeFont)
     max_patches = read_manifest(FOLDER).max_patches
     assert max_patches
-    for picture, question in sampled_questions(12):
+    for image, question in sampled_questions(12):
         with_header = processor.render_header(
-            np.asarray(picture).transpose(2, 0, 1), question, font_bytes=font.font_bytes
+            np.asarray(image).transpose(2, 0, 1), question, font_bytes=font.font_bytes
         )
         inputs = processor._preprocess(  # noqa: SLF001 the public way fetches a font from the hub
             [with_header],
@@ -58,7 +58,7 @@ def test_answers_are_those_of_transformers(engine: ChartQA) -> None:
         )
         with torch.inference_mode():
             ids = model.generate(**inputs, max_new_tokens=32, do_sample=False, num_beams=1)
-        (answer,) = engine.answer([ChartQuestion(picture, question, max_patches, max_new_tokens=32)])
+        (answer,) = engine.answer([ChartQuestion(image, question, max_patches, max_new_tokens=32)])
         assert isinstance(answer, ChartAnswer)
         assert answer.text == tokenizer.decode(ids[0], skip_special_tokens=True).strip()
         assert answer.finish_reason == "stop"
@@ -68,8 +68,8 @@ def test_a_question_that_cannot_be_answered_leaves_its_neighbours_alone(
     engine: ChartQA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine._backend, "positions", 20)  # noqa: SLF001 a model with fewer positions
-    ((picture, question),) = sampled_questions(1)
-    good = ChartQuestion(picture, question, 90, 16)
+    ((image, question),) = sampled_questions(1)
+    good = ChartQuestion(image, question, 90, 16)
     bad = ChartQuestion(Image.new("RGB", (400, 20)), "What?", max_patches=400, max_new_tokens=4)
     first, refused, last = engine.answer([good, bad, good])
     assert isinstance(refused, InvalidRequestError)

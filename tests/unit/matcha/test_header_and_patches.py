@@ -1,4 +1,4 @@
-"""Header and patches against transformers' processor, the oracle, with the same font and picture."""
+"""Header and patches against transformers' processor, the oracle, with the same font and image."""
 
 from pathlib import Path
 
@@ -38,9 +38,9 @@ def noise(size: tuple[int, int]) -> Image.Image:
     return Image.fromarray(pixels)
 
 
-def oracle(picture: Image.Image, question: str, max_patches: int) -> tuple[Floats, Floats]:
+def oracle(image: Image.Image, question: str, max_patches: int) -> tuple[Floats, Floats]:
     processor = Pix2StructImageProcessorPil(is_vqa=True)
-    pixels = np.asarray(picture.convert("RGB")).transpose(2, 0, 1)
+    pixels = np.asarray(image.convert("RGB")).transpose(2, 0, 1)
     with_header = processor.render_header(pixels, question, font_path=str(FONT))
     size = SizeDict(height=16, width=16)
     batch = processor._preprocess(  # noqa: SLF001 the public way fetches a font from the hub
@@ -58,23 +58,23 @@ def oracle(picture: Image.Image, question: str, max_patches: int) -> tuple[Float
 )
 @pytest.mark.parametrize("size", SIZES, ids=str)
 def test_equal_to_the_processor_of_transformers(size: tuple[int, int], question: str) -> None:
-    picture = noise(size)
+    image = noise(size)
     for max_patches in (1, 169, 768):
-        patches = flatten_patches(render_header(picture, question, load_font(FONT)), max_patches)
-        expected, mask = oracle(picture, question, max_patches)
+        patches = flatten_patches(render_header(image, question, load_font(FONT)), max_patches)
+        expected, mask = oracle(image, question, max_patches)
         assert len(patches) == int(mask.sum()) <= max_patches
         assert np.abs(patches - expected[: len(patches)]).max() < ROUNDING
         assert not expected[len(patches) :].any()
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK"])
-def test_equal_in_every_mode_of_a_picture(mode: str) -> None:
-    picture = noise((120, 90)).convert(mode)
-    patches = flatten_patches(render_header(picture, "Which?", load_font(FONT)), 200)
-    assert np.abs(patches - oracle(picture, "Which?", 200)[0][: len(patches)]).max() < ROUNDING
+def test_equal_in_every_mode_of_an_image(mode: str) -> None:
+    image = noise((120, 90)).convert(mode)
+    patches = flatten_patches(render_header(image, "Which?", load_font(FONT)), 200)
+    assert np.abs(patches - oracle(image, "Which?", 200)[0][: len(patches)]).max() < ROUNDING
 
 
-def test_a_plain_picture_stays_finite() -> None:
+def test_a_plain_image_stays_finite() -> None:
     patches = flatten_patches(Image.new("RGB", (64, 64), "white"), 16)
     assert np.isfinite(patches).all()
     assert not patches[:, 2:].any()
@@ -86,16 +86,16 @@ def test_rows_and_columns_are_counted_from_one() -> None:
 
 
 def test_each_patch_holds_the_pixels_of_its_place() -> None:
-    picture = noise((32, 48))  # of just as many pixels as 3 rows of 2 patches: nothing is scaled
-    values = np.asarray(picture, dtype=np.float64)
+    image = noise((32, 48))  # of just as many pixels as 3 rows of 2 patches: nothing is scaled
+    values = np.asarray(image, dtype=np.float64)
     values = (values - values.mean()) / values.std()
-    for row, column, *patch in flatten_patches(picture, 6).tolist():
+    for row, column, *patch in flatten_patches(image, 6).tolist():
         top, left = 16 * (int(row) - 1), 16 * (int(column) - 1)
         expected = values[top : top + 16, left : left + 16].ravel()  # height, width, channel
         assert np.abs(np.array(patch) - expected).max() < ROUNDING
 
 
-def test_shorter_pictures_are_padded_with_zero_rows() -> None:
+def test_shorter_images_are_padded_with_zero_rows() -> None:
     short, long = flatten_patches(noise((32, 32)), 4), flatten_patches(noise((32, 48)), 6)
     stacked, mask = pad_patches([short, long, short[:1]])
     assert stacked.shape == (3, 6, 770)
@@ -106,8 +106,8 @@ def test_shorter_pictures_are_padded_with_zero_rows() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 20_000), (5000, 12_799)], ids=["narrower than the question", "wider"])
-def test_a_picture_that_would_explode_is_refused(size: tuple[int, int]) -> None:
-    with pytest.raises(HeaderTooLargeError, match=f"a picture of {size[0]} x {size[1]} pixels under a header of"):
+def test_an_image_that_would_explode_is_refused(size: tuple[int, int]) -> None:
+    with pytest.raises(HeaderTooLargeError, match=f"an image of {size[0]} x {size[1]} pixels under a header of"):
         render_header(Image.new("1", size), "a question as wide as a chart", load_font(FONT))
 
 
@@ -141,7 +141,7 @@ def test_no_patches_are_none(wanted: int) -> None:
 
 @settings(max_examples=100, deadline=None, derandomize=True)
 @given(st.integers(1, 20_000), st.integers(1, 20_000), st.integers(1, 4096))
-def test_the_grid_is_the_largest_of_the_pictures_aspect_that_fits(width: int, height: int, most: int) -> None:
+def test_the_grid_is_the_largest_of_the_images_aspect_that_fits(width: int, height: int, most: int) -> None:
     rows, columns = grid_shape(width, height, most)
     assert rows >= 1
     assert columns >= 1

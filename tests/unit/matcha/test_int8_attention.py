@@ -100,7 +100,7 @@ class TestKernel:
             lambda query: np.ascontiguousarray(query[..., :40]),
             lambda query: np.repeat(query, 2, axis=0),
         ],
-        ids=["float64", "strides", "no patches", "width 20", "two pictures"],
+        ids=["float64", "strides", "no patches", "width 20", "two images"],
     )
     def test_what_it_cannot_read_is_refused(self, spoiled: Callable[[Floats], Floats]) -> None:
         query = spoiled(drawn(6, 64)[0])

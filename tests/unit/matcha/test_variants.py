@@ -87,12 +87,12 @@ def logits(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float64]]:
 def test_a_batch_never_changes_a_probability(
     engine: ChartQA, variant: Variant, bundled_questions: Questions, logits: list[NDArray[np.float64]]
 ) -> None:
-    """Texts can agree where numbers do not; the pictures differ so much that padding would show in any."""
+    """Texts can agree where numbers do not; the images differ so much that padding would show in any."""
 
     def log_probabilities(asked: list[ChartQuestion]) -> tuple[list[ChartAnswer], NDArray[np.float64]]:
         logits.clear()
         given = answers(engine, asked)
-        rows = np.stack(logits).reshape(-1, len(asked), len(logits[0]))  # (tokens, pictures, vocabulary)
+        rows = np.stack(logits).reshape(-1, len(asked), len(logits[0]))  # (tokens, images, vocabulary)
         return given, rows - np.log(np.exp(rows).sum(axis=2, keepdims=True))
 
     asked = [
@@ -121,7 +121,7 @@ def test_its_probabilities_are_those_of_transformers(
     logits: list[NDArray[np.float64]],
     reference: Pix2StructForConditionalGeneration,
 ) -> None:
-    """Of a picture padded among others and masked, as transformers has it, and of each token after those before it."""
+    """Of an image padded among others and masked, as transformers has it, and of each token after those before it."""
     drawn = [question for question, _ in bundled_questions if question.max_patches != 90]
     for question in drawn[:4]:
         answers(engine, [question])

@@ -1,4 +1,4 @@
-"""The embedded model and pictures it can count on, for every test of the engine."""
+"""The embedded model and images it can count on, for every test of the engine."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,39 +9,39 @@ from PIL import Image, ImageDraw
 from services.qwen_vl.engine import Limits, VisionQA
 from services.qwen_vl.model.prompt import Prompt, PromptBuilder
 from services.qwen_vl.types import ImageFile, Question, Turn
-from tests.pictures import encode
+from tests.images import encode
 
 FOLDER = Path(__file__).parents[3] / "models/tiny-qwen2-vl"
 
 
 def scene(count: int, *, shade: int = 255) -> ImageFile:
-    """Red circles on a ground of some shade: another shade is another picture."""
-    picture = Image.new("RGB", (112, 112), (shade, shade, shade))
+    """Red circles on a ground of some shade: another shade is another image."""
+    image = Image.new("RGB", (112, 112), (shade, shade, shade))
     for index in range(count):
         left, top = 8 + 34 * (index % 3), 8 + 40 * (index // 3)
-        ImageDraw.Draw(picture).ellipse((left, top, left + 20, top + 20), fill="red")
-    return ImageFile(encode(picture))
+        ImageDraw.Draw(image).ellipse((left, top, left + 20, top + 20), fill="red")
+    return ImageFile(encode(image))
 
 
-def asked(picture: ImageFile, text: str = "How many circles are there?", **options: object) -> Question:
-    """One question about one picture."""
-    return Question((Turn("user", (picture, text)),), **{"max_new_tokens": 4, **options})  # type: ignore[arg-type]
+def asked(image: ImageFile, text: str = "How many circles are there?", **options: object) -> Question:
+    """One question about one image."""
+    return Question((Turn("user", (image, text)),), **{"max_new_tokens": 4, **options})  # type: ignore[arg-type]
 
 
 def marked(cell: tuple[int, int] | None = None, size: tuple[int, int] = (200, 90)) -> ImageFile:
-    """A white picture of 2 rows and 6 columns of tokens, unless it has another size, with a red mark in one cell."""
-    picture = Image.new("RGB", size, "white")
+    """A white image of 2 rows and 6 columns of tokens, unless it has another size, with a red mark in one cell."""
+    image = Image.new("RGB", size, "white")
     if cell is not None:
         width, height = size[0] / 6, size[1] / 2
         left, top = cell[1] * width, cell[0] * height
         box = (left + 0.15 * width, top + 0.15 * height, left + 0.85 * width, top + 0.85 * height)
-        ImageDraw.Draw(picture).rectangle(box, fill="red")
-    return ImageFile(encode(picture))
+        ImageDraw.Draw(image).rectangle(box, fill="red")
+    return ImageFile(encode(image))
 
 
-def build(prompts: PromptBuilder, picture: Image.Image, text: str, **bounds: int) -> Prompt:
-    """The prompt of one question about one picture."""
-    turns = (Turn("user", (ImageFile(encode(picture)), text)),)
+def build(prompts: PromptBuilder, image: Image.Image, text: str, **bounds: int) -> Prompt:
+    """The prompt of one question about one image."""
+    turns = (Turn("user", (ImageFile(encode(image)), text)),)
     return prompts.build(Question(turns, max_new_tokens=1, min_pixels=bounds.get("low"), max_pixels=bounds.get("high")))
 
 

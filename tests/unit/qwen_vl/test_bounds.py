@@ -9,7 +9,7 @@ from PIL import Image
 from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.types import ImageFile, LensOptions, Question, Turn
 from services.wire.errors import InvalidRequestError, PromptTooLongError, UnsupportedImageError
-from tests.pictures import encode
+from tests.images import encode
 from tests.unit.qwen_vl.conftest import asked, scene
 
 BROKEN = ImageFile(scene(1).data[:-200])
@@ -40,7 +40,7 @@ def test_what_the_lens_cannot_read_is_refused(engine: VisionQA, options: dict[st
     assert refused.value.param == param
 
 
-def test_a_broken_picture_is_refused_and_leaves_nothing(make_engine: Callable[..., VisionQA]) -> None:
+def test_a_broken_image_is_refused_and_leaves_nothing(make_engine: Callable[..., VisionQA]) -> None:
     engine = make_engine()
     broken = ImageFile(scene(1).data[:-200])
     with pytest.raises(UnsupportedImageError):
@@ -50,7 +50,7 @@ def test_a_broken_picture_is_refused_and_leaves_nothing(make_engine: Callable[..
 
 def test_a_prompt_may_be_as_long_as_the_server_allows(bounded: VisionQA) -> None:
     assert bounded.answer(digits(bounded, 70)).prompt_tokens == 70
-    with pytest.raises(PromptTooLongError, match="has 71 tokens, 16 of them for 1 pictures, at most 70 are taken"):
+    with pytest.raises(PromptTooLongError, match="has 71 tokens, 16 of them for 1 images, at most 70 are taken"):
         bounded.begin(digits(bounded, 71))
 
 
@@ -69,7 +69,7 @@ def test_the_models_positions_are_those_of_its_config(engine: VisionQA) -> None:
     assert engine.num_layers == 8
 
 
-def test_a_prompt_that_is_too_long_is_refused_before_a_picture_is_decoded(bounded: VisionQA) -> None:
+def test_a_prompt_that_is_too_long_is_refused_before_an_image_is_decoded(bounded: VisionQA) -> None:
     broken = ImageFile(encode(Image.effect_noise((112, 112), 80), "JPEG")[:-200])
     with pytest.raises(PromptTooLongError):
         bounded.begin(asked(broken, "How many circles are there? " * 8))
@@ -83,9 +83,9 @@ def test_a_prompt_that_is_too_long_is_refused_before_a_picture_is_decoded(bounde
     ids=str,
 )
 def test_readings_of_image_tokens_are_bounded(
-    bounded: VisionQA, layers: tuple[int, ...] | None, pictures: int, readings: int
+    bounded: VisionQA, layers: tuple[int, ...] | None, images: int, readings: int
 ) -> None:
-    turns = (Turn("user", (*[scene(1)] * pictures, "How many?")),)
+    turns = (Turn("user", (*[scene(1)] * images, "How many?")),)
     question = Question(turns, 1, lens=LensOptions(layers=layers, image_tokens=True))
     if readings <= 32:
         grids = bounded.answer(question).lens.grids  # type: ignore[union-attr]
@@ -105,7 +105,7 @@ def test_the_first_and_the_last_layer_can_be_read_alone(engine: VisionQA) -> Non
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-def test_one_broken_picture_of_several_is_refused(engine: VisionQA, order: tuple[int, int]) -> None:
-    pictures = (scene(2), BROKEN)
+def test_one_broken_image_of_several_is_refused(engine: VisionQA, order: tuple[int, int]) -> None:
+    images = (scene(2), BROKEN)
     with pytest.raises(UnsupportedImageError):
-        engine.begin(Question((Turn("user", (*(pictures[one] for one in order), "How many?")),), max_new_tokens=1))
+        engine.begin(Question((Turn("user", (*(images[one] for one in order), "How many?")),), max_new_tokens=1))

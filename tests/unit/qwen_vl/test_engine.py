@@ -128,7 +128,7 @@ def test_answers_and_lens_are_the_same_side_by_side(engine: VisionQA) -> None:
             assert one.entropy == pytest.approx(other.entropy, abs=1e-4)
 
 
-def test_image_tokens_are_read_where_the_picture_stands(engine: VisionQA) -> None:
+def test_image_tokens_are_read_where_the_image_stands(engine: VisionQA) -> None:
     model = Qwen2VLForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32).eval()
     question = asked(marked((1, 4)), lens=LensOptions(layers=(5, 8), track=("2",), image_tokens=True))
     answer = engine.answer(question)
@@ -153,8 +153,8 @@ def test_a_mark_shows_in_the_cell_where_it_was_drawn(engine: VisionQA, cell: tup
     lens = LensOptions(layers=(0,), track=tuple("0123456789"), image_tokens=True)
     others = asked(scene(1)).turns
     seen = []
-    for picture in (marked(), marked(cell)):
-        answer = engine.answer(Question((*others, Turn("user", (picture, "?"))), max_new_tokens=1, lens=lens))
+    for image in (marked(), marked(cell)):
+        answer = engine.answer(Question((*others, Turn("user", (image, "?"))), max_new_tokens=1, lens=lens))
         assert answer.lens is not None
         _, grid = answer.lens.grids or []
         assert (grid.rows, grid.columns) == (2, 6)

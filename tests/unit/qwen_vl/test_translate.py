@@ -46,7 +46,7 @@ def chat(**fields: Any) -> QwenVLChat:
     return QwenVLChat(**{"messages": [{"role": "user", "content": "How many?"}], **fields})
 
 
-def test_a_question_about_a_picture_is_one_greedy_turn(wire: Translator) -> None:
+def test_a_question_about_an_image_is_one_greedy_turn(wire: Translator) -> None:
     asked = QwenVLRequest(
         image=b"bytes", question="How?", max_new_tokens=5, lens=LENS, min_pixels=1000, max_pixels=2000
     )
@@ -176,7 +176,7 @@ def test_a_lens_trace_names_its_layers_tokens_and_tracked_strings(wire: Translat
     assert [layer.entropy for step in trace.steps for layer in step.layers] == [0.1, 0.2, 0.3, 0.4]
 
 
-def test_a_grid_has_rows_of_cells_and_the_box_of_one_in_pixels_of_the_picture(wire: Translator) -> None:
+def test_a_grid_has_rows_of_cells_and_the_box_of_one_in_pixels_of_the_image(wire: Translator) -> None:
     cells = [[reading(10 * layer + cell) for cell in range(6)] for layer in (1, 2)]
     grids = [GridReading(90, 50, 2, 3, cells), GridReading(30, 60, 6, 1, cells)]
     lens = LensReading((4, 8), ("a", "b"), [], grids)

@@ -57,7 +57,7 @@ def trace(*layers: list[tuple[str, float]]) -> dict[str, Any]:
 
 @dataclass
 class FakeService:
-    """Answers by a table of questions; remembers what it was asked, by which picture's digest.
+    """Answers by a table of questions; remembers what it was asked, by which image's digest.
 
     A question that is not in the table is answered "?"; an exception in the table is raised, a response sent as it is.
     """
@@ -129,7 +129,7 @@ def realcqa(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def tallyqa(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a TallyQA folder from the entries of its test split; every picture named exists, but ``missing.png``."""
+    """Writes a TallyQA folder from the entries of its test split; every image named exists, but ``missing.png``."""
 
     def make(entries: object, split: str = "test") -> Path:
         data = tmp_path / "tallyqa"
@@ -166,7 +166,7 @@ def tally() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def pictures(tallyqa: Callable[..., Path], tally: Callable[..., dict[str, Any]]) -> Path:
-    """Six pictures with three questions each, listed question by question."""
+    """Six images with three questions each, listed question by question."""
     entries = [tally(10 * n + q, image=f"VG_100K/{n}.png", answer=q) for q in range(3) for n in range(6)]
     return tallyqa(entries)
 

@@ -113,9 +113,9 @@ def columns_of(path: Path) -> RunColumns:
     return read_columns(path, TASKS[record.task], record.load)
 
 
-def question(name: str, picture: str, **fields: Any) -> Sample:
+def question(name: str, image: str, **fields: Any) -> Sample:
     """A counting question; keywords replace fields."""
-    plain = Sample(name, picture, f"How many {name}?", "3", AnswerType.COUNT, {"script": "Latin"})
+    plain = Sample(name, image, f"How many {name}?", "3", AnswerType.COUNT, {"script": "Latin"})
     return dataclasses.replace(plain, **fields)
 
 

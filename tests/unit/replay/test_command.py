@@ -23,7 +23,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def data(tallyqa: Make, tally: Make) -> Path:
-    """Three hundred questions about three pictures."""
+    """Three hundred questions about three images."""
     folder = tallyqa([tally(number, image=f"VG_100K/{number % 3}.png") for number in range(300)])
     assert isinstance(folder, Path)
     return folder

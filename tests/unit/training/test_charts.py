@@ -46,9 +46,9 @@ def test_a_table_is_of_the_first_series_in_the_order_drawn() -> None:
 
 def test_every_chart_type_and_style_is_drawn() -> None:
     rng = random.Random(2)
-    pictures = [draw_chart(sample_chart(rng)) for _ in range(60)]
-    assert all(picture.size == (WIDTH, HEIGHT) and picture.mode == "RGB" for picture in pictures)
-    assert len({picture.tobytes() for picture in pictures}) == len(pictures)
+    images = [draw_chart(sample_chart(rng)) for _ in range(60)]
+    assert all(image.size == (WIDTH, HEIGHT) and image.mode == "RGB" for image in images)
+    assert len({image.tobytes() for image in images}) == len(images)
 
 
 def _shifted(chart: Chart, shift: tuple[int, int]) -> Chart:

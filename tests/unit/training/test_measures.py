@@ -14,7 +14,7 @@ from services.training.tiny_qwen_vl.cases import Case
 from services.training.tiny_qwen_vl.evaluate import Scored, layer_scores, outside, score, scores_by
 from services.training.tiny_qwen_vl.questions import Language, Question
 
-PICTURE = Image.new("RGB", (2, 3))
+IMAGE = Image.new("RGB", (2, 3))
 
 
 @pytest.mark.parametrize(("successes", "n"), [(7, 10), (3, 10), (190, 200), (0, 5), (5, 5)])
@@ -52,7 +52,7 @@ def test_charts_are_scored_kind_by_kind_beside_the_commonest_answer() -> None:
         ("value", "6", "5"),
     ]
     model = _Scripted([answer for _, _, answer in rows])
-    asked = [Asked(PICTURE, f"q{index}", gold, kind) for index, (kind, gold, _) in enumerate(rows)]
+    asked = [Asked(IMAGE, f"q{index}", gold, kind) for index, (kind, gold, _) in enumerate(rows)]
     value, legend = score_charts(cast("Answerer", model), asked)
     assert model.asked == [f"q{index}" for index in range(8)]
     assert (value.kind, value.exact_match, value.majority, value.n) == ("value", 20, 40, 5)
@@ -68,7 +68,7 @@ def test_a_mean_over_kinds_is_no_mean_over_questions() -> None:
 
 
 def _scored(answer: int, language: Language, text: str, kind: str = "total", *layers: tuple[str, ...]) -> Scored:
-    return Scored(Case(PICTURE, Question("?", language, kind, answer)), Reply(text, layers))
+    return Scored(Case(IMAGE, Question("?", language, kind, answer)), Reply(text, layers))
 
 
 REPLIES = [

@@ -1,4 +1,4 @@
-"""Scenes, pictures and questions of the embedded Qwen2-VL's training."""
+"""Scenes, images and questions of the embedded Qwen2-VL's training."""
 
 import itertools
 import math
@@ -48,18 +48,18 @@ def test_items_lie_inside_and_do_not_touch() -> None:
             assert math.hypot(one.x - other.x, one.y - other.y) > one.radius + other.radius
 
 
-def test_the_same_seed_gives_the_same_scenes_and_pictures() -> None:
+def test_the_same_seed_gives_the_same_scenes_and_images() -> None:
     first, second = scenes(5), scenes(5)
     assert first == second
     assert [draw(scene).tobytes() for *_, scene in first] == [draw(scene).tobytes() for *_, scene in second]
 
 
-def test_a_picture_shows_each_item_in_its_ink_where_it_lies() -> None:
+def test_an_image_shows_each_item_in_its_ink_where_it_lies() -> None:
     item = Item("red", "square", (200, 30, 40), 30.0, 70.0, 12.0, 0.0)
-    picture = draw(Scene((250, 250, 250), (item,)))
-    assert picture.size == (112, 112)
-    assert picture.getpixel((30, 70)) == (200, 30, 40)
-    assert picture.getpixel((90, 20)) == (250, 250, 250)
+    image = draw(Scene((250, 250, 250), (item,)))
+    assert image.size == (112, 112)
+    assert image.getpixel((30, 70)) == (200, 30, 40)
+    assert image.getpixel((90, 20)) == (250, 250, 250)
 
 
 @pytest.mark.parametrize(
@@ -119,9 +119,9 @@ TOLD: dict[str, Callable[[Case], object]] = {
         "colour" not in case.question.kind or re.search("orange|pink|brown", case.question.text)
     ),
     "new shapes": lambda case: "shape" not in case.question.kind or re.search("hexagon|diamond", case.question.text),
-    "noise": lambda case: len(case.picture.getcolors(1 << 16) or ()) > 5000,
-    "224 x 224 px": lambda case: case.picture.size == (224, 224),
-    "224 x 112 px": lambda case: case.picture.size == (224, 112),
+    "noise": lambda case: len(case.image.getcolors(1 << 16) or ()) > 5000,
+    "224 x 224 px": lambda case: case.image.size == (224, 224),
+    "224 x 112 px": lambda case: case.image.size == (224, 112),
     "instruction added": lambda case: case.question.text.endswith(" Output single word with exact number."),
     "other wording": lambda case: re.search("I drew|I wonder|请告诉我|你看到了", case.question.text),
     "Spanish": lambda case: case.question.text.startswith("¿Cuántas"),

@@ -42,30 +42,30 @@ def test_only_the_test_split_tells_simple_from_complex(folder: Path) -> None:
     assert {row["issimple"] for row in rows(folder, "test")} == {True, False}
 
 
-def test_pictures_lie_where_tallyqa_s_lie(folder: Path) -> None:
+def test_images_lie_where_tallyqa_s_lie(folder: Path) -> None:
     pattern = re.compile(r"VG_100K(_2)?/\d+\.jpg|(train|val)2014/COCO_(train|val)2014_\d{12}\.jpg")
     for split in ("train", "test"):
         for row in rows(folder, split):
             assert pattern.fullmatch(row["image"])
-            with Image.open(folder / row["image"]) as picture:
-                assert (picture.format, picture.mode) == ("JPEG", "RGB")
+            with Image.open(folder / row["image"]) as image:
+                assert (image.format, image.mode) == ("JPEG", "RGB")
     assert {row["image"].split("/")[0] for row in rows(folder, "test")} == {"VG_100K", "VG_100K_2"}
     assert {"train2014", "val2014"} < {row["image"].split("/")[0] for row in rows(folder, "train")}
 
 
-def test_a_visual_genome_picture_is_numbered_with_a_nine_in_front(folder: Path) -> None:
+def test_a_visual_genome_image_is_numbered_with_a_nine_in_front(folder: Path) -> None:
     for row in rows(folder, "test"):
         assert row["image_id"] == int("9" + Path(row["image"]).stem)
 
 
-def test_the_test_split_is_large_enough_and_asks_several_questions_a_picture(folder: Path) -> None:
+def test_the_test_split_is_large_enough_and_asks_several_questions_an_image(folder: Path) -> None:
     test = rows(folder, "test")
-    pictures = {row["image"] for row in test}
-    assert len(pictures) >= 100
-    assert len(test) >= 2 * len(pictures)
+    images = {row["image"] for row in test}
+    assert len(images) >= 100
+    assert len(test) >= 2 * len(images)
     assert len({row["question_id"] for row in test}) == len(test)
     assert {row["answer"] for row in test} == set(range(6))
 
 
-def test_no_picture_is_in_both_splits(folder: Path) -> None:
+def test_no_image_is_in_both_splits(folder: Path) -> None:
     assert not {row["image"] for row in rows(folder, "train")} & {row["image"] for row in rows(folder, "test")}

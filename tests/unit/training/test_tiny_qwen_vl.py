@@ -35,7 +35,7 @@ from services.training.tiny_qwen_vl.train import train
 
 FOLDER = Path(__file__).parents[3] / "models/tiny-qwen2-vl"
 SHORT = Settings(
-    seeing=replace(SEEING, steps=2, pictures=2), answering=replace(ANSWERING, steps=2, pictures=2, questions=2)
+    seeing=replace(SEEING, steps=2, images=2), answering=replace(ANSWERING, steps=2, images=2, questions=2)
 )
 
 
@@ -150,7 +150,7 @@ class TestNetwork:
 
 
 class TestTraining:
-    def test_pictures_get_fuller_along_the_curriculum(self) -> None:
+    def test_images_get_fuller_along_the_curriculum(self) -> None:
         phase = Phase(10, 1, 1, 1.0, ((0.1, 2), (0.5, 4)))
         assert [phase.max_items(progress) for progress in (0.0, 0.1, 0.49, 0.5, 1.0)] == [2, 4, 4, 7, 7]
 

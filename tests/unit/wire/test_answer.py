@@ -23,13 +23,13 @@ def refusal(model: type[AnswerRequest] | type[LensRequest], **fields: Any) -> tu
 
 @given(st.binary(max_size=40), st.sampled_from(["", "data:image/png;base64,", "data:;base64,", "data:a;b=c;base64,"]))
 @settings(max_examples=60, deadline=None, derandomize=True)
-def test_a_picture_comes_as_it_was_sent(data: bytes, head: str) -> None:
+def test_an_image_comes_as_it_was_sent(data: bytes, head: str) -> None:
     text = head + base64.b64encode(data).decode()
     assert AnswerRequest.model_validate({"image": text, "question": "?"}, strict=True).image == data
     assert AnswerRequest.model_validate({"image": data, "question": "?"}).image == data
 
 
-FETCHED = "pictures are not fetched from addresses: send the bytes in base64, or as a data URL"
+FETCHED = "images are not fetched from addresses: send the bytes in base64, or as a data URL"
 NO_BASE64 = "a data URL must hold base64: data:image/png;base64,..."
 
 
@@ -49,7 +49,7 @@ NO_BASE64 = "a data URL must hold base64: data:image/png;base64,..."
         (None, "valid bytes"),
     ],
 )
-def test_what_is_no_picture_says_why(image: object, why: str) -> None:
+def test_what_is_no_image_says_why(image: object, why: str) -> None:
     where, message = refusal(AnswerRequest, image=image, question="?")
     assert where == "image"
     assert message == f"Value error, {why}" if why in {FETCHED, NO_BASE64} else why in message

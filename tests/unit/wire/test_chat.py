@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from services.wire.answer import MAX_NEW_TOKENS, MatchaRequest
 from services.wire.chat import (
     MAX_CHARACTERS,
+    MAX_IMAGES,
     MAX_MESSAGES,
-    MAX_PICTURES,
     MAX_STOPS,
     ChatRequest,
     MatchaChat,
@@ -38,7 +38,7 @@ def image(url: str, **fields: Any) -> dict[str, Any]:
 
 
 def test_the_bounds_are_those_that_are_told() -> None:
-    assert (MAX_MESSAGES, MAX_PICTURES, MAX_CHARACTERS, MAX_STOPS) == (64, 16, 32_000, 4)
+    assert (MAX_MESSAGES, MAX_IMAGES, MAX_CHARACTERS, MAX_STOPS) == (64, 16, 32_000, 4)
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_the_parts_of_a_message_are_counted(count: int) -> None:
 
 
 @pytest.mark.parametrize(("first", "second"), [(16, 0), (9, 7), (0, 16), (9, 8), (17, 0), (0, 17)])
-def test_pictures_are_counted_in_all_messages_together(first: int, second: int) -> None:
+def test_images_are_counted_in_all_messages_together(first: int, second: int) -> None:
     messages = [turn("a", *[b"A"] * first), turn("b", *[b"B"] * second)]
     if first + second <= 16:
-        assert read(QwenVLChat, messages=messages).pictures == [b"A"] * first + [b"B"] * second
+        assert read(QwenVLChat, messages=messages).images == [b"A"] * first + [b"B"] * second
     else:
         where, why = refusal(QwenVLChat, messages=messages)
-        assert (where, why) == ("", "Value error, 17 pictures, at most 16 are taken: leave out old turns")
+        assert (where, why) == ("", "Value error, 17 images, at most 16 are taken: leave out old turns")
 
 
 @pytest.mark.parametrize(("first", "second"), [(32_000, 0), (17_000, 15_000), (17_000, 15_001), (1, 32_000)])
@@ -220,12 +220,12 @@ def test_a_text_has_a_bound_of_its_own() -> None:
     assert refusal(QwenVLChat, messages=[turn("a" * 32_001)])[0] == "messages.0.content.0.text.text"
 
 
-def test_a_message_gives_its_texts_and_its_pictures_in_order() -> None:
+def test_a_message_gives_its_texts_and_its_images_in_order() -> None:
     mixed = turn("one", b"first", "two", b"second", "three")
     (message,) = read(QwenVLChat, messages=[mixed]).messages
-    assert (message.text, message.pictures) == ("one\ntwo\nthree", [b"first", b"second"])
+    assert (message.text, message.images) == ("one\ntwo\nthree", [b"first", b"second"])
     (plain,) = read(QwenVLChat, messages=[{"role": "user", "content": "How many?"}]).messages
-    assert (plain.text, plain.pictures) == ("How many?", [])
+    assert (plain.text, plain.images) == ("How many?", [])
 
 
 def test_an_answer_may_come_back_as_a_turn_with_its_nulls() -> None:
@@ -245,10 +245,10 @@ def test_roles(role: str) -> None:
         assert refusal(QwenVLChat, messages=messages)[0] == "messages.0.role"
 
 
-def test_a_picture_is_a_data_url_with_a_hint_that_has_no_effect() -> None:
+def test_an_image_is_a_data_url_with_a_hint_that_has_no_effect() -> None:
     url = f"data:image/png;base64,{base64.b64encode(b'chart').decode()}"
     for hint in ({}, {"detail": "low"}, {"detail": "high"}, {"detail": "auto"}, {"detail": None}):
-        assert read(QwenVLChat, messages=[image(url, **hint)]).pictures == [b"chart"]
+        assert read(QwenVLChat, messages=[image(url, **hint)]).images == [b"chart"]
     assert refusal(QwenVLChat, messages=[image(url, detail="best")])[0].endswith("image_url.detail")
     for bad in ("http://a.b/c", "https://a.b/c", "data:image/png,abc", "!"):
         assert refusal(QwenVLChat, messages=[image(bad)])[0].endswith("image_url.url")
@@ -265,7 +265,7 @@ def test_matcha_is_asked_the_last_user_message() -> None:
     asked = read(MatchaChat, messages=messages, max_tokens=7, max_patches=9)
     expected = MatchaRequest(image=b"chart", question="How\nmany?", max_new_tokens=7, max_patches=9)
     assert asked.for_worker() == expected
-    assert asked.pictures == [b"old", b"chart"]
+    assert asked.images == [b"old", b"chart"]
     other = read(QwenVLChat, messages=messages)
     assert other.for_worker() is other
 
@@ -279,11 +279,11 @@ def test_matcha_is_asked_the_last_user_message() -> None:
         [turn(b"chart", " \n ")],
         [turn(b"chart", "?", role="system")],
     ],
-    ids=["no picture", "two", "no question", "a blank one", "no user"],
+    ids=["no image", "two", "no question", "a blank one", "no user"],
 )
-def test_matcha_needs_one_picture_and_a_question(messages: list[Any]) -> None:
+def test_matcha_needs_one_image_and_a_question(messages: list[Any]) -> None:
     where, why = refusal(MatchaChat, messages=messages)
-    assert (where, why[:63]) == ("", "Value error, the last user message must hold one picture and a ")
+    assert (where, why[:63]) == ("", "Value error, the last user message must hold one image and a ")
 
 
 def test_matchas_question_is_as_long_as_of_its_other_route() -> None:

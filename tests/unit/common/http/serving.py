@@ -138,7 +138,7 @@ def b64(data: bytes) -> str:
 
 
 def turn(*parts: str | bytes, role: str = "user") -> dict[str, Any]:
-    """One message: texts, and pictures as bytes."""
+    """One message: texts, and images as bytes."""
     content = [
         {"type": "text", "text": part}
         if isinstance(part, str)

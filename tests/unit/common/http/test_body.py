@@ -127,7 +127,7 @@ def test_a_form_is_told_by_its_content_type_in_any_case(content_type: str) -> No
     assert asked.lens.top_k == 3
 
 
-def test_a_picture_in_a_form_may_be_text_in_base64() -> None:
+def test_an_image_in_a_form_may_be_text_in_base64() -> None:
     asked = read(MatchaRequest, form(("image", "QUJD"), ("question", "How many?")), content_type=FORM)
     assert asked == MatchaRequest(image=b"ABC", question="How many?")
 
@@ -154,11 +154,11 @@ QUOTED = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_si
 
 @given(QUOTED.filter(str.strip), st.binary(max_size=60).filter(lambda data: b"--cut" not in data), st.integers(1, 200))
 @settings(max_examples=60, deadline=None, derandomize=True)
-def test_a_form_carries_any_text_and_any_bytes(question: str, picture: bytes, size: int) -> None:
-    body = form(("image", picture), ("question", question), ("max_patches", str(size)))
+def test_a_form_carries_any_text_and_any_bytes(question: str, image: bytes, size: int) -> None:
+    body = form(("image", image), ("question", question), ("max_patches", str(size)))
     pieces = [body[at : at + size] for at in range(0, len(body), size)]
     asked = read(MatchaRequest, *pieces, content_type=FORM)
-    assert asked == MatchaRequest(image=picture, question=question, max_patches=size)
+    assert asked == MatchaRequest(image=image, question=question, max_patches=size)
 
 
 BROKEN: dict[str, tuple[str, bytes, str]] = {
@@ -207,7 +207,7 @@ def test_a_conversation_is_no_form() -> None:
 
 
 WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
-    "the picture": ({"question": "?"}, "image", "'image' is missing"),
+    "the image": ({"question": "?"}, "image", "'image' is missing"),
     "the question": ({"image": "QQ=="}, "question", "'question' is missing"),
     "both": ({}, "image", "'image' is missing"),
     "an unknown one": (
@@ -223,7 +223,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a remote one": (
         {"image": "https://a.b/c", "question": "?"},
         "image",
-        "'image': pictures are not fetched from addresses: send the bytes in base64, or as a data URL",
+        "'image': images are not fetched from addresses: send the bytes in base64, or as a data URL",
     ),
 }
 

@@ -11,7 +11,7 @@ from services.common.http.routes import RequestTypes, Routes
 from services.wire.answer import QwenVLRequest, Timing
 from services.wire.chat import QwenVLChat
 from services.wire.errors import DeadlineError
-from tests.pictures import encode
+from tests.images import encode
 from tests.unit.common.http.serving import CARD, Desk, Settings, Worker, b64, reading, response, turn
 
 ROUTES: dict[str, dict[str, Any]] = {

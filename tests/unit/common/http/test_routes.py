@@ -20,7 +20,7 @@ from services.wire.errors import (
     PromptTooLongError,
     ServiceError,
 )
-from tests.pictures import encode, png_header
+from tests.images import encode, png_header
 from tests.unit.common.http.serving import Desk, b64, response, turn
 
 SMALL = encode(Image.new("RGB", (7, 5)))
@@ -61,27 +61,27 @@ def test_a_deadline_counts_from_the_arrival() -> None:
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-def test_every_picture_of_a_conversation_is_checked(desk: Desk, at: int) -> None:
-    pictures = [SMALL, SMALL, SMALL]
-    pictures[at] = LARGE
-    refused = desk.chat(turn(pictures[0], "a", pictures[1]), turn("b", role="assistant"), turn(pictures[2], "c"))
+def test_every_image_of_a_conversation_is_checked(desk: Desk, at: int) -> None:
+    images = [SMALL, SMALL, SMALL]
+    images[at] = LARGE
+    refused = desk.chat(turn(images[0], "a", images[1]), turn("b", role="assistant"), turn(images[2], "c"))
     assert refused.status_code == 413
     assert refused.json()["error"]["code"] == "too_large"
     assert desk.worker.jobs == []
 
 
 @pytest.mark.parametrize("pixels", [54, 55])
-def test_the_bounds_of_a_picture_are_those_of_the_settings(pixels: int) -> None:
+def test_the_bounds_of_an_image_are_those_of_the_settings(pixels: int) -> None:
     assert Desk.of_matcha(max_image_pixels=pixels).answer(image=b64(LARGE), question="?").status_code == (
         413 if pixels < 11 * 5 else 200
     )
 
 
 @pytest.mark.parametrize(("size", "status"), [(1024, 200), (1025, 413)])
-def test_a_picture_has_a_bound_in_bytes(size: int, status: int) -> None:
-    picture = SMALL + b"\0" * (size - len(SMALL))
-    assert Desk.of_matcha(max_image_bytes=1024).answer(image=b64(picture), question="?").status_code == status
-    assert Desk.of_matcha(max_image_bytes=1024).chat(turn(picture, "?")).status_code == status
+def test_an_image_has_a_bound_in_bytes(size: int, status: int) -> None:
+    image = SMALL + b"\0" * (size - len(SMALL))
+    assert Desk.of_matcha(max_image_bytes=1024).answer(image=b64(image), question="?").status_code == status
+    assert Desk.of_matcha(max_image_bytes=1024).chat(turn(image, "?")).status_code == status
 
 
 @pytest.mark.parametrize(("size", "status"), [(2048, 200), (2049, 413)])
@@ -157,7 +157,7 @@ def test_each_request_has_an_id_of_its_route_that_the_worker_and_the_answer_know
     prefixes = ["ans", "ans", "chatcmpl", "chatcmpl"]
     for name, prefix in zip(ids, prefixes, strict=True):
         assert re.fullmatch(prefix + "-[0-9a-f]{32}", name)
-    refused = desk.answer(image=b64(b"no picture"), question="?")
+    refused = desk.answer(image=b64(b"no image"), question="?")
     assert refused.headers["x-request-id"].startswith("ans-")
 
 

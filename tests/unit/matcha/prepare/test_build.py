@@ -122,7 +122,7 @@ class TestWeightsFiles:
         assert weights.saved is not None  # configurations
         assert names(tmp_path) == ["out", "plain"]
 
-    def test_openvino_int8_measures_on_the_pictures_named(
+    def test_openvino_int8_measures_on_the_images_named(
         self, plain: Path, charts: Path, tmp_path: Path, weights: Weights
     ) -> None:
         made(plain, tmp_path / "out", "openvino-int8", calibration=charts)

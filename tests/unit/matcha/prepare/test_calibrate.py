@@ -1,4 +1,4 @@
-"""Pictures that activations are measured on."""
+"""Images that activations are measured on."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from PIL import Image
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import flatten_patches
 from services.matcha.prepare import calibrate
-from services.matcha.prepare.calibrate import calibration_patches, calibration_pictures
+from services.matcha.prepare.calibrate import calibration_images, calibration_patches
 from services.matcha.prepare.source import PrepareError
 from tests.unit.matcha.making import MONO
 
@@ -24,44 +24,44 @@ def numbered(folder: Path, count: int) -> list[Path]:
 @pytest.mark.parametrize("count", [1, 2, 23, 24])
 def test_up_to_24_are_all_taken(count: int, tmp_path: Path) -> None:
     paths = numbered(tmp_path, count)
-    assert calibration_pictures(tmp_path) == paths
+    assert calibration_images(tmp_path) == paths
 
 
 def test_of_more_24_are_taken_from_the_first_to_the_last(tmp_path: Path) -> None:
     paths = numbered(tmp_path, 47)
-    assert calibration_pictures(tmp_path) == paths[::2]
+    assert calibration_images(tmp_path) == paths[::2]
 
 
-def test_pictures_are_found_by_their_endings_in_folders_of_folders(tmp_path: Path) -> None:
+def test_images_are_found_by_their_endings_in_folders_of_folders(tmp_path: Path) -> None:
     (tmp_path / "deep/er").mkdir(parents=True)
     for name in ("a.PNG", "deep/b.jpeg", "deep/er/c.Jpg", "d.gif", "png", "e.png.txt"):
         (tmp_path / name).touch()
-    found = [str(path.relative_to(tmp_path)) for path in calibration_pictures(tmp_path)]
+    found = [str(path.relative_to(tmp_path)) for path in calibration_images(tmp_path)]
     assert found == ["a.PNG", "deep/b.jpeg", "deep/er/c.Jpg"]
 
 
 def test_a_folder_without_any_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PrepareError, match=f"{tmp_path} holds no PNG or JPEG picture"):
-        calibration_pictures(tmp_path)
+    with pytest.raises(PrepareError, match=f"{tmp_path} holds no PNG or JPEG image"):
+        calibration_images(tmp_path)
 
 
 def test_each_is_asked_a_question_in_turn_drawn_as_it_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     questions = ("What is the title?", "Which is the highest of all?", "How many?")
     monkeypatch.setattr(calibrate, "_QUESTIONS", questions)
-    pictures = [Image.new("L", (90 + 10 * index, 60), 40 * index) for index in range(5)]
-    for index, picture in enumerate(pictures):
-        picture.save(tmp_path / f"{index}.png")
+    images = [Image.new("L", (90 + 10 * index, 60), 40 * index) for index in range(5)]
+    for index, image in enumerate(images):
+        image.save(tmp_path / f"{index}.png")
     found = calibration_patches(tmp_path, MONO, 55)
-    for picture, question, rows in zip(pictures, (*questions, *questions), found, strict=False):
-        drawn = render_header(picture.convert("RGB"), question, load_font(MONO))
+    for image, question, rows in zip(images, (*questions, *questions), found, strict=False):
+        drawn = render_header(image.convert("RGB"), question, load_font(MONO))
         assert np.array_equal(rows, flatten_patches(drawn, 55))
-    assert len(found) == len(pictures)
+    assert len(found) == len(images)
 
 
 def test_one_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     Image.new("L", (90, 60)).save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "b.png").write_bytes(b"no image")
     with pytest.raises(PrepareError) as refused:
         calibration_patches(tmp_path, None, 55)
-    assert str(refused.value).startswith(f"{tmp_path / 'b.png'} cannot be read as a picture")
+    assert str(refused.value).startswith(f"{tmp_path / 'b.png'} cannot be read as an image")
     assert str(refused.value).endswith(f": take it out of {tmp_path}")

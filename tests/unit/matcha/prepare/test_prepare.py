@@ -132,16 +132,16 @@ def test_what_cannot_be_prepared_is_refused_in_a_sentence(
     assert only(tmp_path)
 
 
-def test_calibration_wants_pictures(tmp_path: Path) -> None:
+def test_calibration_wants_images(tmp_path: Path) -> None:
     """Said before the long part, and nothing is left."""
     empty, broken, out = tmp_path / "empty", tmp_path / "broken", tmp_path / "out"
     empty.mkdir()
     broken.mkdir()
-    (broken / "chart.png").write_bytes(b"no picture")
+    (broken / "chart.png").write_bytes(b"no image")
     for options, reason in (
         ((), "name a folder of charts like yours"),
         (("--calibration", str(empty)), f"{empty} holds no PNG or JPEG"),
-        (("--calibration", str(broken)), f"{broken / 'chart.png'} cannot be read as a picture"),
+        (("--calibration", str(broken)), f"{broken / 'chart.png'} cannot be read as an image"),
     ):
         assert reason in refusal(MODEL, out, *options, variant="openvino-int8")
         assert only(tmp_path, "empty", "broken")

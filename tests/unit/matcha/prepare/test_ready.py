@@ -111,7 +111,7 @@ class TestReady:
         with pytest.raises(SystemExit, match="name another folder, or pass --force"):
             prepare(plain, tmp_path / "out")
 
-    def test_other_calibration_pictures_count_where_activations_are_measured(
+    def test_other_calibration_images_count_where_activations_are_measured(
         self, plain: Path, charts: Path, tmp_path: Path
     ) -> None:
         def again(variant: str) -> None:
@@ -122,7 +122,7 @@ class TestReady:
             again("onnx-int8")
         Image.new("RGB", (60, 40), "blue").save(charts / "1.png")
         again("onnx-int8")
-        with pytest.raises(SystemExit, match="calibration pictures: name another folder, or pass --force"):
+        with pytest.raises(SystemExit, match="calibration images: name another folder, or pass --force"):
             again("openvino-int8")
 
     def test_a_folder_that_tells_no_inputs_is_held_to_the_rest(self, plain: Path, tmp_path: Path) -> None:

@@ -87,12 +87,12 @@ def test_the_first_token_is_traced_or_every_one(*, every_token: bool, wanted: li
     assert len(made.read(merge=2).steps) == sum(wanted)
 
 
-def test_every_picture_has_its_own_grid_row_by_row() -> None:
+def test_every_image_has_its_own_grid_row_by_row() -> None:
     made = trace(LensOptions(track=("x",), image_tokens=True), (1, 3), track=[5])
     made.add_step(states(0), peak(0), 0)
     for shape, shift in [((2, 3, 90, 40), 0), ((3, 1, 30, 77), 3)]:
         cells = [(shift + cell) % VOCABULARY for cell in range(shape[0] * shape[1])]
-        made.add_picture(
+        made.add_image(
             span(*shape), [torch.stack([peak((cell + layer) % VOCABULARY) for cell in cells]) for layer in range(4)]
         )
     wide, tall = made.read(merge=2).grids or []
@@ -109,7 +109,7 @@ def test_every_picture_has_its_own_grid_row_by_row() -> None:
 def test_patches_of_a_side_that_make_one_token() -> None:
     made = trace(LensOptions(image_tokens=True), (3,))
     made.add_step(states(0), peak(0), 0)
-    made.add_picture(ImageSpan(ImageFile(b""), "", 1, 1, {}, (6, 9), 0, 6), [torch.zeros(6, VOCABULARY)] * 4)
+    made.add_image(ImageSpan(ImageFile(b""), "", 1, 1, {}, (6, 9), 0, 6), [torch.zeros(6, VOCABULARY)] * 4)
     (grid,) = made.read(merge=3).grids or []
     assert (grid.rows, grid.columns) == (2, 3)
 

@@ -54,7 +54,7 @@ CONVERSATION = Question(
 
 
 def positions_by_the_rule(prompt: Prompt) -> list[list[int]]:
-    """Text counts on; a picture's tokens have its start, and their row and column from there; then the largest + 1."""
+    """Text counts on; an image's tokens have its start, and their row and column from there; then the largest + 1."""
     frames, rows, columns = [], [], []
     following, at, spans = 0, 0, {span.start: span for span in prompt.spans}
     while at < prompt.tokens:
@@ -74,7 +74,7 @@ def positions_by_the_rule(prompt: Prompt) -> list[list[int]]:
     [CONVERSATION, asked(marked()), Question((Turn("user", ("How many?",)),), 1)],
     ids=["three", "one", "none"],
 )
-def test_positions_follow_the_rows_and_columns_of_every_picture(engine: VisionQA, question: Question) -> None:
+def test_positions_follow_the_rows_and_columns_of_every_image(engine: VisionQA, question: Question) -> None:
     prompt = engine.prompts.build(question)
     positions = engine.network.positions(prompt)
     assert positions[:, 0].tolist() == positions_by_the_rule(prompt)

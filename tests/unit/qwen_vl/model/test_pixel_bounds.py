@@ -1,4 +1,4 @@
-"""Pixels that a picture is scaled to: the model's bounds, the server's and the request's."""
+"""Pixels that an image is scaled to: the model's bounds, the server's and the request's."""
 
 import json
 import shutil
@@ -12,21 +12,21 @@ from services.wire.errors import InvalidRequestError
 from tests.unit.qwen_vl.conftest import FOLDER, build
 
 
-def test_a_server_limit_scales_pictures_down(tmp_path: Path) -> None:
+def test_a_server_limit_scales_images_down(tmp_path: Path) -> None:
     folder = shutil.copytree(FOLDER, tmp_path / "model", ignore=shutil.ignore_patterns("*.safetensors"))
     settings = json.loads((folder / "preprocessor_config.json").read_text())
     settings["size"] = {"shortest_edge": 3136, "longest_edge": 784 * 300}
     (folder / "preprocessor_config.json").write_text(json.dumps(settings))
-    picture = Image.new("RGB", (2000, 1000))
+    image = Image.new("RGB", (2000, 1000))
     limits = (1, 784 * 50, 784 * 10_000)
-    small, middle, own = (build(PromptBuilder(folder, limit), picture, "?").image_tokens for limit in limits)
+    small, middle, own = (build(PromptBuilder(folder, limit), image, "?").image_tokens for limit in limits)
     assert small <= 4 < middle <= 50 < own <= 300
 
 
 def test_pixel_bounds_of_a_request_hold_and_keep_the_aspect(prompts: PromptBuilder) -> None:
-    picture = Image.new("RGB", (600, 300))
+    image = Image.new("RGB", (600, 300))
     for bounds, low, high in [({"high": 50_000}, 1, 50_000), ({"low": 300_000}, 300_000, 400_000)]:
-        (span,) = build(prompts, picture, "?", **bounds).spans
+        (span,) = build(prompts, image, "?", **bounds).spans
         rows, columns = span.grid
         assert low <= rows * columns * 14 * 14 <= high
         assert columns / rows == pytest.approx(2, rel=0.2)
@@ -41,7 +41,7 @@ def test_pixel_bounds_stay_within_the_servers(prompts: PromptBuilder, bounds: di
     assert refused.value.param == param
 
 
-def test_a_picture_may_have_as_many_pixels_as_the_server_allows() -> None:
+def test_an_image_may_have_as_many_pixels_as_the_server_allows() -> None:
     at_the_limit = PromptBuilder(FOLDER, max_pixels=50_000)
     for bounds in ({"high": 50_000}, {"low": 50_000}, {"low": 50_000, "high": 50_000}):
         (span,) = build(at_the_limit, Image.new("RGB", (112, 112)), "?", **bounds).spans

@@ -21,7 +21,7 @@ def cached(make_engine: Callable[..., VisionQA]) -> VisionQA:
 
 
 def encodes(engine: VisionQA, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """A list that grows with every picture that goes through the vision tower."""
+    """A list that grows with every image that goes through the vision tower."""
     seen: list[object] = []
     encode = engine.network.encode
 
@@ -64,7 +64,7 @@ def test_a_hit_is_not_worn_by_long_answers(cached: VisionQA) -> None:
     assert_alike(cached.answer(asked(scene(2), lens=LensOptions())), first)
 
 
-def test_other_pictures_sizes_and_prompts_are_misses(cached: VisionQA, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_images_sizes_and_prompts_are_misses(cached: VisionQA, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = encodes(cached, monkeypatch)
     system = Turn("system", ("Answer with a digit.",))
     cached.answer(asked(scene(2)))
@@ -76,7 +76,7 @@ def test_other_pictures_sizes_and_prompts_are_misses(cached: VisionQA, monkeypat
     assert len(seen) == 3, "its features are known all the same"
 
 
-def test_a_conversation_goes_on_from_its_last_known_picture(
+def test_a_conversation_goes_on_from_its_last_known_image(
     cached: VisionQA, engine: VisionQA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns = (Turn("user", (scene(2), "How many?")), Turn("assistant", ("2",)))
@@ -101,17 +101,17 @@ def test_reading_image_tokens_needs_no_second_encoding(cached: VisionQA, monkeyp
     assert (answer.cached_tokens, seen) == (0, [])
 
 
-def test_a_new_picture_may_drive_out_a_known_one_of_the_same_prompt(
+def test_a_new_image_may_drive_out_a_known_one_of_the_same_prompt(
     make_engine: Callable[..., VisionQA], engine: VisionQA
 ) -> None:
-    small = make_engine(cache_bytes=10_000)  # the features of one picture, and no keys and values
+    small = make_engine(cache_bytes=10_000)  # the features of one image, and no keys and values
     small.answer(asked(scene(1)))
     assert len(small.cache) == 1
     question = Question((Turn("user", (scene(2), scene(1), "How many?")),), 2, lens=LensOptions())
     assert_alike(small.answer(question), engine.answer(question))
 
 
-def test_a_picture_that_stands_in_a_prompt_twice_is_encoded_once(
+def test_an_image_that_stands_in_a_prompt_twice_is_encoded_once(
     engine: VisionQA, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = encodes(engine, monkeypatch)
@@ -120,7 +120,7 @@ def test_a_picture_that_stands_in_a_prompt_twice_is_encoded_once(
 
 
 @pytest.mark.slow
-def test_pictures_of_one_kind_of_question_stay_within_the_bound(make_engine: Callable[..., VisionQA]) -> None:
+def test_images_of_one_kind_of_question_stay_within_the_bound(make_engine: Callable[..., VisionQA]) -> None:
     bound = 2_000_000
     engine = make_engine(cache_bytes=bound)
     for shade in range(200, 230):

@@ -14,10 +14,10 @@ from services.qwen_vl.model.prompt import Prompt, PromptBuilder
 from services.qwen_vl.types import ImageFile, LensOptions, Question, Role, Turn
 from tests.unit.qwen_vl.conftest import marked, scene
 
-PICTURES = [scene(1), scene(2), marked(), marked((1, 2)), marked(size=(90, 200))]
+IMAGES = [scene(1), scene(2), marked(), marked((1, 2)), marked(size=(90, 200))]
 """Two of 4 rows and 4 columns, two of 2 rows and 6 columns, and one of 6 rows and 2 columns."""
 ROLES: tuple[Role, ...] = ("user", "assistant")
-PART = st.one_of(st.sampled_from(PICTURES), st.sampled_from(["How many?", "How", " many?", "图"]))
+PART = st.one_of(st.sampled_from(IMAGES), st.sampled_from(["How many?", "How", " many?", "图"]))
 TURN = st.tuples(st.sampled_from(ROLES), st.lists(PART, min_size=1, max_size=3).map(tuple))
 CONVERSATION = st.tuples(st.booleans(), st.lists(TURN, min_size=1, max_size=3), st.sampled_from([None, 6300, 20_000]))
 
@@ -33,10 +33,10 @@ def prompt_of(
 
 
 def depends_on(prompts: PromptBuilder, prompt: Prompt, number: int) -> object:
-    """What the model sees up to the end of a picture: the text and every picture in it, as it is cut."""
+    """What the model sees up to the end of an image: the text and every image in it, as it is cut."""
     span = prompt.spans[number]
     text = prompts.tokenizer.decode(prompt.input_ids[0, : span.end])
-    return text, [(other.picture.data, other.grid) for other in prompt.spans[: number + 1]]
+    return text, [(other.image.data, other.grid) for other in prompt.spans[: number + 1]]
 
 
 @settings(max_examples=40, deadline=None, derandomize=True)
@@ -47,17 +47,17 @@ def test_keys_are_equal_exactly_when_what_they_stand_for_is(
     rng: random.Random,
 ) -> None:
     brief, turns, most = conversations[0]
-    longer = (brief, [*turns, ("user", (rng.choice(PICTURES), "And now?"))], most)
-    swapped = (brief, [(role, (*parts[:-1], rng.choice(PICTURES))) for role, parts in turns], most)
+    longer = (brief, [*turns, ("user", (rng.choice(IMAGES), "And now?"))], most)
+    swapped = (brief, [(role, (*parts[:-1], rng.choice(IMAGES))) for role, parts in turns], most)
     made = [prompt_of(prompts, one) for one in [*conversations, longer, swapped]]
     kept = [
-        (prompt.prefix_key(span), depends_on(prompts, prompt, number), span.key, (span.picture.data, span.grid))
+        (prompt.prefix_key(span), depends_on(prompts, prompt, number), span.key, (span.image.data, span.grid))
         for prompt in made
         for number, span in enumerate(prompt.spans)
     ]
-    for (key, seen, feature_key, picture), (other, other_seen, other_feature, other_picture) in combinations(kept, 2):
+    for (key, seen, feature_key, image), (other, other_seen, other_feature, other_image) in combinations(kept, 2):
         assert (key == other) == (seen == other_seen)
-        assert (feature_key == other_feature) == (picture == other_picture)
+        assert (feature_key == other_feature) == (image == other_image)
         assert key != other_feature
 
 
@@ -71,18 +71,18 @@ def test_the_grid_is_in_the_key_where_tokens_and_file_are_the_same(prompts: Prom
 
 FIRST = ("system", "Be brief."), ("user", scene(1), "How many?"), ("assistant", "1"), ("user", scene(2), "And here?")
 CHANGED = {
-    "the first picture": (("system", "Be brief."), ("user", scene(3), "How many?"), *FIRST[2:]),
+    "the first image": (("system", "Be brief."), ("user", scene(3), "How many?"), *FIRST[2:]),
     "the first question": (*FIRST[:1], ("user", scene(1), "How few?"), *FIRST[2:]),
     "the answer": (*FIRST[:2], ("assistant", "2"), *FIRST[3:]),
     "the system's text": (("system", "In words."), *FIRST[1:]),
-    "the order of the pictures": (
+    "the order of the images": (
         *FIRST[:1],
         ("user", scene(2), "How many?"),
         FIRST[2],
         ("user", scene(1), "And here?"),
     ),
     "who speaks": (*FIRST[:2], ("user", "1"), *FIRST[3:]),
-    "the last picture": (*FIRST[:3], ("user", scene(3), "And here?")),
+    "the last image": (*FIRST[:3], ("user", scene(3), "And here?")),
 }
 
 

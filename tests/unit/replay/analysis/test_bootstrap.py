@@ -16,7 +16,7 @@ def clusters(numbers: list[int]) -> np.ndarray[Any, np.dtype[np.int32]]:
     return np.array(numbers, np.int32)
 
 
-def test_the_cluster_bootstrap_agrees_with_scipy_s_over_pictures() -> None:
+def test_the_cluster_bootstrap_agrees_with_scipy_s_over_images() -> None:
     draw = np.random.default_rng(5)
     pictures = np.repeat(np.arange(60), draw.integers(1, 6, 60)).astype(np.int32)
     difficulty = draw.uniform(0.2, 0.9, 60)
@@ -24,9 +24,9 @@ def test_the_cluster_bootstrap_agrees_with_scipy_s_over_pictures() -> None:
     bootstrap = ClusterBootstrap(pictures, seed=0, resamples=4000)
     totals = bootstrap.totals([scores, np.ones(len(scores))])
     ours = interval(totals[:, 0] / totals[:, 1])
-    per_picture = (np.bincount(pictures, scores), np.bincount(pictures))
+    per_image = (np.bincount(pictures, scores), np.bincount(pictures))
     theirs = stats.bootstrap(
-        per_picture,
+        per_image,
         lambda right, n, axis: right.sum(axis) / n.sum(axis),
         paired=True,
         vectorized=True,
@@ -37,7 +37,7 @@ def test_the_cluster_bootstrap_agrees_with_scipy_s_over_pictures() -> None:
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.012)
 
 
-def test_questions_of_one_picture_do_not_make_the_interval_narrower() -> None:
+def test_questions_of_one_image_do_not_make_the_interval_narrower() -> None:
     scores = np.array([1.0, 0.0] * 20)
 
     def width(clusters: list[int], values: np.ndarray[Any, np.dtype[np.float64]]) -> float:

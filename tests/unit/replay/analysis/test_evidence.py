@@ -38,7 +38,7 @@ def told(
 
 def test_a_difference_that_interval_and_test_show_is_told_with_both() -> None:
     assert told() == (
-        "B answers better than A (accuracy +10.0 points, +4.0 to +16.0, over 70 questions about 30 pictures; McNemar "
+        "B answers better than A (accuracy +10.0 points, +4.0 to +16.0, over 70 questions about 30 images; McNemar "
         "p = 0.040). No difference in speed is shown (p50 210 ms against 200 ms: 1.05 times as long, 0.90 to 1.25)."
     )
 
@@ -86,7 +86,7 @@ def test_the_sentence_warns_of_latencies_that_do_not_compare() -> None:
 
 
 def test_the_sentence_says_how_far_it_reaches() -> None:
-    assert told(pictures=29).endswith(" With only 29 pictures the intervals are rough.")
+    assert told(pictures=29).endswith(" With only 29 images the intervals are rough.")
     assert told(unpaired=4).endswith(" 4 answers without a counterpart are left out.")
 
 

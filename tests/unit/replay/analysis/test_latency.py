@@ -57,11 +57,11 @@ def test_a_load_test_s_latency_is_from_when_it_meant_to_send(tmp_path: Path) -> 
     assert found.goodput_per_s == pytest.approx(1 / 0.2)
 
 
-def test_first_questions_about_a_picture_stand_beside_later_ones(tmp_path: Path) -> None:
+def test_first_questions_about_an_image_stand_beside_later_ones(tmp_path: Path) -> None:
     outcomes = [timed(100.0 if turn == 0 else 10.0, turn=turn) for turn in (0, 1, 2, 0, 1)]
     found = figures(tmp_path, outcomes)
     (table,) = found.tables
-    assert table.title == "First question about a picture, and later ones"
+    assert table.title == "First question about an image, and later ones"
     assert [(row.part, row.n, row.p50_ms) for row in table.rows] == [
         ("first question", 2, 100),
         ("later questions", 3, 10),

@@ -85,11 +85,9 @@ def test_settling_is_what_its_definition_says_for_every_way_of_being_right(tmp_p
     assert found.never_settled == first.count(None) / 32
 
 
-def test_the_interval_of_a_layer_is_over_pictures(tmp_path: Path) -> None:
-    """Forty questions about two pictures are two draws, not forty."""
-    traces = [
-        traced("3", [("3" if picture else "4",)], image=f"{picture}.png") for picture in range(2) for _ in range(20)
-    ]
+def test_the_interval_of_a_layer_is_over_images(tmp_path: Path) -> None:
+    """Forty questions about two images are two draws, not forty."""
+    traces = [traced("3", [("3" if image else "4",)], image=f"{image}.png") for image in range(2) for _ in range(20)]
     found = figures(tmp_path, traces)
     assert found.layers[0].accuracy_any_interval == (0, 1)
 

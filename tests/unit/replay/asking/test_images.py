@@ -1,4 +1,4 @@
-"""Pictures on their way out, and the few that a run keeps for its report."""
+"""Images on their way out, and the few that a run keeps for its report."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ import PIL
 import pytest
 from PIL import Image
 
-from clients.replay.asking.images import EncodedImage, blank_picture, keep_pictures
+from clients.replay.asking.images import EncodedImage, blank_image, keep_images
 from clients.replay.run.folder import kept_path
 from clients.replay.run.machine import Machine, client_versions
 
@@ -22,9 +22,9 @@ def encoded(size: tuple[int, int] = (24, 12), red: int = 9, mode: str = "RGB") -
 
 
 def kept(folder: Path, contents: dict[str, bytes], seed: int = 0) -> set[str]:
-    """The keys whose pictures a folder holds after its choice, in whatever order it chose them."""
+    """The keys whose images a folder holds after its choice, in whatever order it chose them."""
     folder.mkdir(exist_ok=True)
-    keep_pictures(list(contents), contents.__getitem__, folder, seed)
+    keep_images(list(contents), contents.__getitem__, folder, seed)
     names = {path.name for path in folder.iterdir()}
     return {key for key, content in contents.items() if kept_path(folder, digest(content)).name in names}
 
@@ -33,13 +33,13 @@ def digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-def test_a_picture_is_sent_as_it_is_with_the_sum_of_its_bytes() -> None:
+def test_an_image_is_sent_as_it_is_with_the_sum_of_its_bytes() -> None:
     content = bytes(range(256))
     assert EncodedImage.of(content) == EncodedImage(base64.b64encode(content).decode(), digest(content))
 
 
-def test_the_blank_picture_is_a_picture_with_its_own_sum() -> None:
-    blank = blank_picture()
+def test_the_blank_image_is_an_image_with_its_own_sum() -> None:
+    blank = blank_image()
     content = base64.b64decode(blank.base64)
     with Image.open(io.BytesIO(content)) as image:
         assert (image.format, image.size, image.getcolors()) == ("PNG", (112, 112), [(112 * 112, (208, 208, 208))])
@@ -50,11 +50,11 @@ def chosen(keys: list[str], folder: Path, seed: int) -> list[str]:
     """The keys that are read, in the order in which they are."""
     read: list[str] = []
 
-    def no_picture(key: str) -> bytes:
+    def no_image(key: str) -> bytes:
         read.append(key)
         return b""
 
-    keep_pictures(keys, no_picture, folder, seed)
+    keep_images(keys, no_image, folder, seed)
     return read
 
 
@@ -83,7 +83,7 @@ def test_a_copy_fits_560_pixels_and_is_never_enlarged(
     size: tuple[int, int], kept_size: tuple[int, int], tmp_path: Path
 ) -> None:
     content = encoded(size, mode="RGBA")
-    keep_pictures(["a"], lambda _: content, tmp_path, 0)
+    keep_images(["a"], lambda _: content, tmp_path, 0)
     (path,) = tmp_path.iterdir()
     assert path.name == f"{digest(content)[:16]}.webp"
     with Image.open(path) as image:
@@ -92,15 +92,15 @@ def test_a_copy_fits_560_pixels_and_is_never_enlarged(
 
 def test_what_cannot_be_kept_costs_the_report_an_example_and_nothing_else(tmp_path: Path) -> None:
     broken = encoded((30, 30))[:40]
-    contents = {"gone": b"", "text": b"no picture", "broken": broken, "good": encoded()}
+    contents = {"gone": b"", "text": b"no image", "broken": broken, "good": encoded()}
     assert kept(tmp_path / "kept", contents) == {"good"}
     assert [path.suffix for path in (tmp_path / "kept").iterdir()] == [".webp"]
 
 
-def test_a_picture_that_is_kept_is_not_written_again(tmp_path: Path) -> None:
+def test_an_image_that_is_kept_is_not_written_again(tmp_path: Path) -> None:
     content = encoded()
     kept_path(tmp_path, digest(content)).write_bytes(b"as it was")
-    keep_pictures(["a"], lambda _: content, tmp_path, 0)
+    keep_images(["a"], lambda _: content, tmp_path, 0)
     assert kept_path(tmp_path, digest(content)).read_bytes() == b"as it was"
 
 

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from clients.replay.asking.client import AskOptions
-from clients.replay.asking.images import blank_picture
+from clients.replay.asking.images import blank_image
 from clients.replay.asking.runner import RunConfig, run
 from clients.replay.errors import ReplayError
 from clients.replay.run.folder import RunFolder
@@ -60,7 +60,7 @@ def test_run_json_says_what_it_takes_to_repeat_the_run(
     assert record.problem_counts == {"missing image": 1}
     assert (record.versions, record.machine) == (client_versions(), Machine.this())
     assert record.warm_up is not None
-    assert service.asked[0] == (blank_picture().sha256, f"{record.warm_up.question}!")
+    assert service.asked[0] == (blank_image().sha256, f"{record.warm_up.question}!")
     assert record.ended is not None
     assert (record.started - began).total_seconds() * 1000 >= record.warm_up.latency_ms >= 20
     assert record.wall_s is not None
@@ -132,7 +132,7 @@ def test_nothing_to_ask_is_said(tallyqa: Make, do_run: Make) -> None:
         do_run("tallyqa", tallyqa([]))
 
 
-def test_a_picture_that_vanishes_during_the_run_is_a_failure_of_its_own(
+def test_an_image_that_vanishes_during_the_run_is_a_failure_of_its_own(
     pictures: Path, service: "FakeService", tmp_path: Path
 ) -> None:
     async def handler(request: httpx.Request) -> httpx.Response:
@@ -217,7 +217,7 @@ def test_what_is_left_out_is_told(
 
 @pytest.fixture
 def sixty(tallyqa: Make, tally: Make) -> Path:
-    """Sixty questions about one picture."""
+    """Sixty questions about one image."""
     folder = tallyqa([tally(number, image="VG_100K/1.png") for number in range(60)])
     assert isinstance(folder, Path)
     return folder

@@ -21,18 +21,18 @@ if TYPE_CHECKING:
 
 Make = Callable[..., Any]
 
-REFUSAL = httpx.Response(415, json={"error": {"message": "not a picture", "type": "t", "code": "unsupported_image"}})
+REFUSAL = httpx.Response(415, json={"error": {"message": "not an image", "type": "t", "code": "unsupported_image"}})
 
 
-def test_questions_of_a_picture_are_asked_in_a_row(pictures: Path, service: "FakeService", do_run: Make) -> None:
+def test_questions_of_an_image_are_asked_in_a_row(pictures: Path, service: "FakeService", do_run: Make) -> None:
     do_run("tallyqa", pictures, concurrency=1)
     asked = [digest for digest, _ in service.asked[1:]]  # the first is the warm-up
     changes = sum(before != after for before, after in pairwise(asked))
     assert len(asked) == 18
-    assert changes == 5, "each picture is left once"
+    assert changes == 5, "each image is left once"
 
 
-def test_a_picture_s_questions_keep_their_order_with_several_workers(
+def test_an_image_s_questions_keep_their_order_with_several_workers(
     pictures: Path, service: "FakeService", do_run: Make
 ) -> None:
     do_run("tallyqa", pictures, concurrency=3)
@@ -75,7 +75,7 @@ def test_each_part_of_a_reply_is_in_its_own_column(
     assert scored["0"].timing.model_dump() == timing
 
 
-def test_an_outcome_says_what_was_asked_of_which_picture_and_in_which_turn(
+def test_an_outcome_says_what_was_asked_of_which_image_and_in_which_turn(
     pictures: Path, service: "FakeService", do_run: Make, tmp_path: Path, digest_of: Callable[[Path], str]
 ) -> None:
     service.answers = {"How many dogs 12?": httpx.Response(500, text="oops")}
@@ -126,7 +126,7 @@ def test_the_lens_comes_back_with_the_outcome(
     assert all(body["lens"] == {"top_k": 5, "tokens": "first"} for body in service.bodies)
 
 
-def test_what_is_no_picture_is_asked_about_all_the_same(pictures: Path, service: "FakeService", do_run: Make) -> None:
-    (pictures / "VG_100K" / "0.png").write_text("no picture")
+def test_what_is_no_image_is_asked_about_all_the_same(pictures: Path, service: "FakeService", do_run: Make) -> None:
+    (pictures / "VG_100K" / "0.png").write_text("no image")
     assert do_run("tallyqa", pictures).answered == 18
     assert len(service.asked) == 19

@@ -88,7 +88,7 @@ def test_a_difference_s_row_reads_reference_other_difference_interval(page: str)
         ["Latency, p95", "380 ms", "1.09 s", "× 2.86", "× 0.30 to 3.00"],
     ]
     assert (
-        "3 questions about 2 pictures. Right in A alone: 0; in B alone: 2 (McNemar, exact, two-sided: p = 1.000)."
+        "3 questions about 2 images. Right in A alone: 0; in B alone: 2 (McNemar, exact, two-sided: p = 1.000)."
     ) in text_of(page)
     assert page.count('class="number shown"') == 3, "the three whose interval leaves out no difference"
     assert "hold for all 2 comparisons together" in page

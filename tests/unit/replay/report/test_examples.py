@@ -71,8 +71,8 @@ def test_questions_whose_image_was_kept_come_first_and_each_image_once(tmp_path:
         shown("3", "3", "also", "also"),
     ]
     first, second, third = examples(tmp_path, outcomes).best()
-    assert {first.picture, second.picture} == {data_url("kept"), data_url("also")}
-    assert (third.question.split()[0], third.picture) == ("lost", None)
+    assert {first.image, second.image} == {data_url("kept"), data_url("also")}
+    assert (third.question.split()[0], third.image) == ("lost", None)
 
 
 def data_url(image: str) -> str:
@@ -122,7 +122,7 @@ def test_the_spotlight_is_on_the_right_answer_whose_layers_changed_their_mind_mo
     ]
     card = examples(tmp_path, outcomes).spotlight()
     assert card is not None
-    assert (card.question, card.picture) == ("changed twice", data_url("c"))
+    assert (card.question, card.image) == ("changed twice", data_url("c"))
     assert [(cell.layer, cell.token, cell.hit) for cell in card.layers] == [
         (0, "x", False),
         (1, "x", False),
@@ -164,4 +164,4 @@ def test_a_card_names_the_kind_of_its_question(tmp_path: Path, labels: dict[str,
     outcome = answered("b, a", ("a", "b"), answer_type="unranked list", labels=labels, question="which?")
     (card,) = examples(tmp_path, [outcome], "realcqa").best()
     assert (card.question, card.answer, card.gold, card.kind) == ("which?", "b, a", "a, b", kind)
-    assert (card.picture, card.layers) == (None, ())
+    assert (card.image, card.layers) == (None, ())

@@ -101,14 +101,14 @@ CELLS = (LayerCell(0, " the", 0.126, hit=False), LayerCell(1, "三", 0.875, hit=
 
 def test_a_card_shows_answer_verdict_gold_and_layers(tmp_path: Path) -> None:
     report = report_of(tmp_path, CHARTS)
-    picture = "data:image/webp;base64,AA=="
-    right = Example("how many?", "3", "3", right=True, kind="simple", picture=picture, layers=CELLS)
-    wrong = Example("how many?", "", "4", right=False, kind="complex", picture=None, layers=())
+    image = "data:image/webp;base64,AA=="
+    right = Example("how many?", "3", "3", right=True, kind="simple", image=image, layers=CELLS)
+    wrong = Example("how many?", "", "4", right=False, kind="complex", image=None, layers=())
     page = page_of(report, right, (right, wrong))
     first, second = re.findall(r'<article class="example">.*?</article>', page, flags=re.DOTALL)
     assert text_of(first) == "simple how many? ✓ 3 0 the 13 1 三 88"
     assert text_of(second) == "complex how many? ✗ (empty) gold: 4"
-    assert f'src="{picture}"' in first
+    assert f'src="{image}"' in first
     assert re.findall(r'<li style="--prob:([0-9.]+)"( class="hit")?', first) == [
         ("0.126", ""),
         ("0.875", ' class="hit"'),

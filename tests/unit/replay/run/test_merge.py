@@ -29,7 +29,7 @@ LINES = ((b"a\n", b"bb\n", b"ccc\n"), (b"d\n",), ("drei 三\n".encode(), b"f\n")
 
 
 def shard(path: Path, index: int, content: bytes, count: int = 3, **changes: object) -> Path:
-    """The folder of a shard with these lines, and one picture of its own beside one that all have."""
+    """The folder of a shard with these lines, and one image of its own beside one that all have."""
     folder = RunFolder(path)
     folder.create()
     hour = {"started": f"2026-01-01T1{index}:00:00Z", "ended": f"2026-01-01T1{index}:50:00Z"}
@@ -197,7 +197,7 @@ def test_a_merge_that_was_done_is_left_and_another_run_s_folder_too(three: list[
 
 @pytest.fixture
 def data(tallyqa: Make, tally: Make) -> Path:
-    """Thirty questions about eleven pictures."""
+    """Thirty questions about eleven images."""
     folder = tallyqa([tally(number, image=f"VG_100K/{number % 11}.png") for number in range(30)])
     assert isinstance(folder, Path)
     return folder

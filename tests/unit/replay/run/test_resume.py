@@ -32,7 +32,7 @@ KILLS = 10
 
 @pytest.fixture
 def data(tallyqa: Make, tally: Make) -> Path:
-    """A hundred and twenty questions about forty pictures."""
+    """A hundred and twenty questions about forty images."""
     folder = tallyqa([tally(number, image=f"VG_100K/{number % 40}.png") for number in range(120)])
     assert isinstance(folder, Path)
     return folder
@@ -135,7 +135,7 @@ def test_another_run_is_not_gone_on_with(
     assert (half / "outcomes.jsonl").read_bytes() == before
 
 
-def test_a_session_leaves_the_record_and_the_kept_pictures_as_they_were(
+def test_a_session_leaves_the_record_and_the_kept_images_as_they_were(
     tallyqa: Make, tally: Make, do_run: Make, tmp_path: Path
 ) -> None:
     data, run = tallyqa([tally(number, image=f"VG_100K/{number}.png") for number in range(60)]), tmp_path / "run"
@@ -179,7 +179,7 @@ def test_a_service_that_is_gone_stops_the_run(data: Path, do_run: Make, service:
     service.answers = {f"How many dogs {number}?": httpx.ConnectError("refused") for number in range(10, 120)}
     with pytest.raises(ReplayError, match="service is gone"):
         do_run("tallyqa", data, concurrency=1)
-    # a picture number n is asked 0 + n, 40 + n, 80 + n: until number 9, its first answer ends what was in a row
+    # an image number n is asked 0 + n, 40 + n, 80 + n: until number 9, its first answer ends what was in a row
     failed = len(read_outcomes(tmp_path / "run" / "outcomes.jsonl").failed)
     assert failed == 10 * 2 + 50 - 2
     assert RunFolder(tmp_path / "run").read_record().status is RunStatus.INTERRUPTED

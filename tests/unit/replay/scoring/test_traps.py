@@ -114,10 +114,10 @@ def test_a_long_gold_answer_is_kept_whole(realcqa: Make, block: Make) -> None:
     assert sample.gold == answer
 
 
-def test_pictures_are_sent_byte_for_byte_not_squeezed(
+def test_images_are_sent_byte_for_byte_not_squeezed(
     tallyqa: Make, tally: Make, do_run: Make, service: "FakeService"
 ) -> None:
-    """The lens study squeezed every picture to 512 x 512."""
+    """The lens study squeezed every image to 512 x 512."""
     data = tallyqa([tally(1)])
     do_run("tallyqa", data)
     assert base64.b64decode(service.bodies[1]["image"]) == (data / "VG_100K" / "1.png").read_bytes()

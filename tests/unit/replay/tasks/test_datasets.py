@@ -146,11 +146,11 @@ def test_tallyqa_reads_its_flat_list(tallyqa: Make, tally: Make) -> None:
     assert third.labels["script"] == "Han"
 
 
-def test_tallyqa_s_pictures_of_one_name_in_two_folders_are_two(tallyqa: Make, tally: Make) -> None:
+def test_tallyqa_s_images_of_one_name_in_two_folders_are_two(tallyqa: Make, tally: Make) -> None:
     names = ["VG_100K/1.png", "VG_100K_2/1.png", "VG_100K/1.png"]
     data = tallyqa([tally(number, image=name) for number, name in enumerate(names)])
     with SampleIndex(TASKS["tallyqa"].scan(data, "test")) as index:
-        assert index.picture_keys() == names[:2]
+        assert index.image_keys() == names[:2]
     read = TASKS["tallyqa"].pictures(data)
     assert [read(name) for name in names[:2]] == [(data / name).read_bytes() for name in names[:2]]
     assert read(names[0]) != read(names[1])

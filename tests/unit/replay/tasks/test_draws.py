@@ -17,21 +17,21 @@ Draw = Callable[[SampleIndex, int], None]
 
 DRAWS: dict[str, Draw] = {
     "questions": lambda index, seed: index.draw(20, seed),
-    "pictures": lambda index, seed: index.draw_pictures(0.4, seed),
-    "one-per-picture": lambda index, seed: index.draw_one_per_picture(seed),
+    "pictures": lambda index, seed: index.draw_images(0.4, seed),
+    "one-per-picture": lambda index, seed: index.draw_one_per_image(seed),
 }
-# questions of each of the pictures, at most four
+# questions of each of the images, at most four
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=12)
 SEEDS = st.integers(0, 2**32)
 
 
 def pictures(sizes: list[int]) -> list[Sample]:
-    """So many questions about each picture, met in turn: the first of every picture, then the second of every one."""
-    pairs = [(place, picture) for picture, size in enumerate(sizes) for place in range(size)]
-    return [question(f"{picture}-{place}", f"{picture}.png") for place, picture in sorted(pairs)]
+    """So many questions about each image, met in turn: the first of every image, then the second of every one."""
+    pairs = [(place, image) for image, size in enumerate(sizes) for place in range(size)]
+    return [question(f"{image}-{place}", f"{image}.png") for place, image in sorted(pairs)]
 
 
-FORTY = pictures([1 + picture % 4 for picture in range(40)])
+FORTY = pictures([1 + image % 4 for image in range(40)])
 
 
 def drawn(samples: list[Sample], draw: Draw, seed: int) -> list[str]:
@@ -64,9 +64,9 @@ def test_a_limit_is_reached_or_everything_is_asked_in_the_order_of_the_split(
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(SIZES, SEEDS, st.integers(0, 20))
-def test_a_share_of_the_pictures_keeps_all_their_questions(sizes: list[int], seed: int, twentieths: int) -> None:
+def test_a_share_of_the_images_keeps_all_their_questions(sizes: list[int], seed: int, twentieths: int) -> None:
     with SampleIndex(pictures(sizes)) as index:
-        index.draw_pictures(twentieths / 20, seed)
+        index.draw_images(twentieths / 20, seed)
         left = Counter(sample.image_key for sample in index.samples())
         assert index.pictures() == len(left)
     assert abs(len(left) - len(sizes) * twentieths / 20) <= 1 / 2
@@ -75,13 +75,13 @@ def test_a_share_of_the_pictures_keeps_all_their_questions(sizes: list[int], see
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(SIZES, SEEDS)
-def test_one_question_of_each_picture(sizes: list[int], seed: int) -> None:
+def test_one_question_of_each_image(sizes: list[int], seed: int) -> None:
     with SampleIndex(pictures(sizes)) as index:
-        index.draw_one_per_picture(seed)
-        assert [sample.image_key for sample in index.samples()] == [f"{picture}.png" for picture in range(len(sizes))]
+        index.draw_one_per_image(seed)
+        assert [sample.image_key for sample in index.samples()] == [f"{image}.png" for image in range(len(sizes))]
 
 
-def test_each_question_of_a_picture_has_the_same_chance_whatever_stands_around_it() -> None:
+def test_each_question_of_an_image_has_the_same_chance_whatever_stands_around_it() -> None:
     samples = pictures([1, 3, 4, 2])
     counts = Counter(chain.from_iterable(drawn(samples, DRAWS["one-per-picture"], seed) for seed in range(120)))
     assert counts.keys() == {sample.id for sample in samples}
@@ -89,7 +89,7 @@ def test_each_question_of_a_picture_has_the_same_chance_whatever_stands_around_i
     assert all(abs(count - expected[name[0]]) < 20 for name, count in counts.items()), counts
 
 
-def test_each_picture_has_the_same_chance_however_many_questions_it_has() -> None:
+def test_each_image_has_the_same_chance_however_many_questions_it_has() -> None:
     samples, counts = pictures([1, 4, 1, 3, 2]), Counter[str]()
     for seed in range(120):
         counts.update({name[0] for name in drawn(samples, DRAWS["pictures"], seed)})
@@ -99,18 +99,18 @@ def test_each_picture_has_the_same_chance_however_many_questions_it_has() -> Non
 
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(SIZES, SEEDS, st.integers(1, 5), st.integers(1, 30))
-def test_every_question_is_in_one_shard_and_a_picture_s_questions_are_in_the_same(
+def test_every_question_is_in_one_shard_and_an_image_s_questions_are_in_the_same(
     sizes: list[int], seed: int, count: int, limit: int
 ) -> None:
     samples, shards = pictures(sizes), []
     with SampleIndex(samples) as whole:
         whole.draw(limit, seed)
-        questions, keys = ids(whole), whole.picture_keys()
+        questions, keys = ids(whole), whole.image_keys()
     for number in range(count):
         with SampleIndex(samples) as index:
             index.draw(limit, seed)
             index.keep_shard(number, count)
-            assert index.picture_keys() == keys[number::count]
+            assert index.image_keys() == keys[number::count]
             shards.append(ids(index))
     assert sorted(chain.from_iterable(shards)) == sorted(questions)
 

@@ -14,11 +14,11 @@ from tests.unit.replay.reading import ids, question
 MIXED = [question(*pair) for pair in (("d", "z"), ("a", "x"), ("c", "z"), ("b", "y"), ("e", "x"), ("f", "z"))]
 
 
-def test_pictures_come_as_they_were_met_and_the_questions_of_each_as_theirs() -> None:
+def test_images_come_as_they_were_met_and_the_questions_of_each_as_theirs() -> None:
     with SampleIndex(MIXED) as index:
         assert ids(index) == ["d", "c", "f", "a", "e", "b"]
-        assert [[sample.id for sample in group] for group in index.by_picture()] == [["d", "c", "f"], ["a", "e"], ["b"]]
-        assert index.picture_keys() == ["z", "x", "y"]
+        assert [[sample.id for sample in group] for group in index.by_image()] == [["d", "c", "f"], ["a", "e"], ["b"]]
+        assert index.image_keys() == ["z", "x", "y"]
         assert (index.questions(), index.pictures()) == (6, 3)
 
 
@@ -31,10 +31,10 @@ def test_a_question_comes_back_as_it_went_in() -> None:
         assert list(index.samples()) == samples
 
 
-def test_pictures_of_one_name_in_two_folders_are_two_pictures() -> None:
+def test_images_of_one_name_in_two_folders_are_two_images() -> None:
     samples = [question("1", "VG_100K/1.png"), question("2", "VG_100K_2/1.png"), question("3", "VG_100K/1.png")]
     with SampleIndex(samples) as index:
-        assert index.picture_keys() == ["VG_100K/1.png", "VG_100K_2/1.png"]
+        assert index.image_keys() == ["VG_100K/1.png", "VG_100K_2/1.png"]
         assert ids(index) == ["1", "3", "2"]
 
 
@@ -42,12 +42,12 @@ def test_of_two_questions_of_one_id_the_first_is_asked_and_the_second_is_a_probl
     with SampleIndex([question("1", "x", gold="4"), question("1", "y", gold="5"), question("2", "z")]) as index:
         assert [(sample.id, sample.gold) for sample in index.samples()] == [("1", "4"), ("2", "3")]
         assert [(problem.kind, problem.where) for problem in index.problems()] == [(SkipReason.DUPLICATE_ID, "1")]
-        assert (index.pictures(), index.picture_keys()) == (2, ["x", "z"])
+        assert (index.pictures(), index.image_keys()) == (2, ["x", "z"])
 
 
 def test_problems_are_told_in_the_order_they_were_met_and_what_was_not_wanted_is_counted() -> None:
     entries: list[Sample | SkippedEntry] = [
-        SkippedEntry(SkipReason.MISSING_IMAGE, "qa/b.json#1", "no picture"),
+        SkippedEntry(SkipReason.MISSING_IMAGE, "qa/b.json#1", "no image"),
         *MIXED[:3],
         SkippedEntry(SkipReason.BROKEN_FILE, "qa/a\udcff.json", "cannot be read"),
         *MIXED[3:],
@@ -65,7 +65,7 @@ def test_what_was_asked_already_is_left_out() -> None:
     with SampleIndex(MIXED) as index:
         index.drop(iter(["b", "d", "unknown"]))
         assert ids(index) == ["c", "f", "a", "e"]
-        assert index.picture_keys() == ["z", "x"]
+        assert index.image_keys() == ["z", "x"]
 
 
 @pytest.fixture

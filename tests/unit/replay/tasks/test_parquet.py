@@ -1,4 +1,4 @@
-"""TallyQA from the hub: rows of parquet files, their questions and their pictures."""
+"""TallyQA from the hub: rows of parquet files, their questions and their images."""
 
 import json
 import subprocess
@@ -17,17 +17,17 @@ from tests.unit.replay.reading import columns_of, load, read_outcomes
 
 Make = Callable[..., Any]
 
-PICTURES = [png((9, 9, number)) for number in range(5)]
+IMAGES = [png((9, 9, number)) for number in range(5)]
 
 
 @pytest.fixture
 def parquet(tmp_path: Path) -> Path:
-    """TallyQA from the hub: two files, rows of a picture with its questions, row groups of two."""
+    """TallyQA from the hub: two files, rows of an image with its questions, row groups of two."""
     data = tmp_path / "tallyqa-test"
     (data / "data").mkdir(parents=True)
     rows = [
         {
-            "image": {"bytes": picture, "path": None},
+            "image": {"bytes": image, "path": None},
             "qa": [
                 {"question": f"How many {number}?", "answer": "3", "is_simple": True, "data_source": "amt"},
                 {
@@ -38,7 +38,7 @@ def parquet(tmp_path: Path) -> Path:
                 },
             ],
         }
-        for number, picture in enumerate(PICTURES)
+        for number, image in enumerate(IMAGES)
     ]
     for number, own in enumerate((rows[:3], rows[3:])):
         path = data / "data" / f"test-{number:05d}-of-00002.parquet"
@@ -58,10 +58,10 @@ def test_the_hub_s_parquet_files_are_read_row_by_row(parquet: Path) -> None:
     ]
 
 
-def test_every_row_s_own_picture_is_sent(parquet: Path, do_run: Make, tmp_path: Path) -> None:
+def test_every_row_s_own_image_is_sent(parquet: Path, do_run: Make, tmp_path: Path) -> None:
     read = TASKS["tallyqa"].pictures(parquet)
     keys = [f"data/test-0000{row // 3}-of-00002.parquet#{row % 3}" for row in range(5)]
-    assert [read(key) for key in keys] == PICTURES
+    assert [read(key) for key in keys] == IMAGES
     assert do_run("tallyqa", parquet).answered == 9
     assert {path.suffix for path in (tmp_path / "run" / "pictures").iterdir()} == {".webp"}
     assert columns_of(tmp_path / "run").shown.all()
@@ -74,7 +74,7 @@ def test_a_parquet_file_that_is_none_is_named_and_the_others_are_read(parquet: P
     assert [problem.kind.value for problem in loaded.problems] == ["broken file"]
 
 
-def test_a_row_without_a_picture_is_a_failure_not_a_crash(parquet: Path, do_run: Make, tmp_path: Path) -> None:
+def test_a_row_without_an_image_is_a_failure_not_a_crash(parquet: Path, do_run: Make, tmp_path: Path) -> None:
     path = parquet / "data" / "test-00001-of-00002.parquet"
     rows = pq.read_table(path).to_pylist()
     rows[0]["image"] = {"bytes": None, "path": None}
@@ -98,20 +98,20 @@ def test_rows_are_counted_on_from_batch_to_batch_and_one_without_questions_is_pa
     assert {sample.id for sample in samples} == {f"{sample.image_key}/0" for sample in samples}
 
 
-def test_the_pictures_of_both_layouts_in_one_folder_are_each_its_own(parquet: Path) -> None:
+def test_the_images_of_both_layouts_in_one_folder_are_each_its_own(parquet: Path) -> None:
     (parquet / "VG_100K").mkdir()
     (parquet / "VG_100K" / "1.png").write_bytes(b"a file")
     entry = {"image": "VG_100K/1.png", "question": "How many?", "question_id": 1, "answer": 2}
     (parquet / "train.json").write_text(json.dumps([entry]))
     (train,), test = load("tallyqa", parquet, "train").samples, load("tallyqa", parquet).samples
     read = TASKS["tallyqa"].pictures(parquet)
-    assert (read(train.image_key), read(test[0].image_key)) == (b"a file", PICTURES[0])
+    assert (read(train.image_key), read(test[0].image_key)) == (b"a file", IMAGES[0])
 
 
 @pytest.mark.parametrize(
     "row", ["data/test-00000-of-00002.parquet#7", "data/test-00009-of-00002.parquet#0", "x.parquet#b"]
 )
-def test_a_row_that_is_not_there_is_a_picture_that_cannot_be_read(parquet: Path, row: str) -> None:
+def test_a_row_that_is_not_there_is_an_image_that_cannot_be_read(parquet: Path, row: str) -> None:
     with pytest.raises(OSError, match=r"row|No such file"):
         TASKS["tallyqa"].pictures(parquet)(row)
 

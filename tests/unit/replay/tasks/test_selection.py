@@ -28,11 +28,11 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def counts(tallyqa: Make, tally: Make) -> Path:
-    """Forty pictures with 1 to 4 questions each; the first of each is simple; answers 0 to 9."""
+    """Forty images with 1 to 4 questions each; the first of each is simple; answers 0 to 9."""
     entries = [
-        tally(100 * picture + place, image=f"VG_100K/{picture}.png", answer=(picture + place) % 10, issimple=not place)
-        for picture in range(40)
-        for place in range(1 + picture % 4)
+        tally(100 * image + place, image=f"VG_100K/{image}.png", answer=(image + place) % 10, issimple=not place)
+        for image in range(40)
+        for place in range(1 + image % 4)
     ]
     folder = tallyqa(entries)
     assert isinstance(folder, Path)
@@ -64,13 +64,13 @@ def test_a_question_must_fit_every_filter(counts: Path) -> None:
         assert (len(samples), index.passed_over) == (24, 76)
 
 
-def test_draws_are_made_of_pictures_then_of_one_question_each_then_of_questions(counts: Path) -> None:
+def test_draws_are_made_of_images_then_of_one_question_each_then_of_questions(counts: Path) -> None:
     asked = Criteria(split="test", max_answer=8, picture_share=0.5, one_question_per_image=True, limit=19)
     scan = TASKS["tallyqa"].scan(counts, "test")
     with SampleIndex(scan, partial(wanted, asked)) as index:
         eligible = index.questions()
         selection = select(index, asked)
-        keys = index.picture_keys()
+        keys = index.image_keys()
     assert (selection.eligible, selection.questions, selection.pictures) == (eligible, 19, 19)
     assert 60 < eligible < 100
     assert len(set(keys)) == 19
@@ -119,7 +119,7 @@ def test_the_limit_is_drawn_after_the_filters_so_it_is_reached(counts: Path) -> 
 
 def test_a_draw_reaches_the_whole_split_not_its_head(counts: Path) -> None:
     """The lens study's code put numbers below the filtered length in place of the filtered rows: it drew the head."""
-    samples, last = load("tallyqa", counts).samples, {f"{100 * picture}" for picture in range(30, 40)}
+    samples, last = load("tallyqa", counts).samples, {f"{100 * image}" for image in range(30, 40)}
     drawn = Counter[str]()
     for seed in range(30):
         asked = Criteria(split="test", simple_only=True, limit=10, seed=seed)

@@ -1,4 +1,4 @@
-"""Small pictures, as the bytes of files."""
+"""Small images, as the bytes of files."""
 
 import io
 import struct
@@ -7,10 +7,10 @@ import zlib
 from PIL import Image
 
 
-def encode(picture: Image.Image, form: str = "PNG", **options: object) -> bytes:
-    """A picture as the bytes of a file."""
+def encode(image: Image.Image, form: str = "PNG", **options: object) -> bytes:
+    """An image as the bytes of a file."""
     buffer = io.BytesIO()
-    picture.save(buffer, form, **options)
+    image.save(buffer, form, **options)
     return buffer.getvalue()
 
 
