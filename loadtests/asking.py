@@ -5,19 +5,15 @@ from urllib.parse import urlsplit
 
 import gevent
 from geventhttpclient import HTTPClient
-from geventhttpclient.response import HTTPParseError, HTTPSocketPoolResponse
-from pydantic import ValidationError
+from geventhttpclient.response import HTTPParseError
 
 from clients.replay.run.outcomes import Failure, FailureKind
+from clients.replay.run.replies import Reply, read_reply
 from loadtests.outcomes import NOT_SENT
 from loadtests.questions import Ask
-from services.wire.answer import AnswerResponse
-from services.wire.errors import ErrorEnvelope
 
 MAX_IN_FLIGHT: Final = 900
 """Requests of one process that may wait at the same time: it has 1024 file descriptors unless told otherwise."""
-_OK: Final = 200
-_EXCERPT_CHARACTERS: Final = 200
 
 
 class Asker:
@@ -31,7 +27,7 @@ class Asker:
         )
         self._in_flight = 0
 
-    def ask(self, ask: Ask) -> AnswerResponse | Failure:
+    def ask(self, ask: Ask) -> Reply:
         """Ask, and wait for the whole answer for at most ``timeout_s``."""
         if self._in_flight >= MAX_IN_FLIGHT:
             message = f"not sent: {MAX_IN_FLIGHT} requests of this process were waiting for their answers"
@@ -47,31 +43,11 @@ class Asker:
         finally:
             self._in_flight -= 1
 
-    def _exchange(self, ask: Ask) -> AnswerResponse | Failure:
+    def _exchange(self, ask: Ask) -> Reply:
         headers = {"Content-Type": "application/json", "X-Image-Digest": ask.image_sha256}
         response = self._http.post(self._path, body=ask.body, headers=headers)
         try:
             content = bytes(response.read())
         except HTTPParseError as error:  # the answer had begun
             return Failure(kind=FailureKind.BAD_REPLY, message=f"cut short: {error}", status=response.status_code)
-        return _reply(response, content)
-
-
-def _reply(response: HTTPSocketPoolResponse, content: bytes) -> AnswerResponse | Failure:
-    if response.status_code != _OK:
-        return _refusal(response.status_code, content)
-    try:
-        return AnswerResponse.model_validate_json(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
-        return Failure(kind=FailureKind.BAD_REPLY, message=message, status=response.status_code)
-
-
-def _refusal(status: int, content: bytes) -> Failure:
-    try:
-        problem = ErrorEnvelope.model_validate_json(content).error
-    except ValidationError:
-        text = content[:_EXCERPT_CHARACTERS].decode(errors="replace")  # not ours: a proxy's page, say
-        return Failure(kind=FailureKind.HTTP_STATUS, message=text, status=status)
-    return Failure(kind=FailureKind.HTTP_STATUS, message=problem.message, status=status, code=problem.code)
+        return read_reply(response.status_code, content)

@@ -1,14 +1,14 @@
 """What became of each request: the replay client's outcomes, with the times of a load test."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from clients.replay.run.outcomes import Failed, Failure, Lens, Scored
+from clients.replay.errors import ReplayError
+from clients.replay.run.outcomes import Failed, LineReader, Scored
 from loadtests.errors import LoadTestError
-from loadtests.questions import Ask
-from services.wire.answer import AnswerResponse
 
 NOT_SENT: Final = "client_saturated"
 """Code of a failure that the generator alone is to blame for."""
@@ -60,26 +60,9 @@ Outcome = LoadScored | LoadFailed
 _OUTCOME: Final[TypeAdapter[Outcome]] = TypeAdapter(Annotated[Outcome, Field(discriminator="outcome")])
 
 
-def outcome(
-    ask: Ask, reply: AnswerResponse | Failure, *, intended_at_s: float, sent_at_s: float, latency_ms: float
-) -> Outcome:
-    """The outcome of one request."""
-    asked = {
-        "sample_id": ask.id,
-        "image": ask.sample.image_key,
-        "image_sha256": ask.image_sha256,
-        "question": ask.sample.question,
-        "gold": ask.sample.gold,
-        "answer_type": ask.sample.answer_type,
-        "labels": dict(ask.sample.labels),
-        "intended_at_s": round(intended_at_s, 6),
-        "sent_at_s": round(sent_at_s, 6),
-        "latency_ms": round(latency_ms, 3),
-    }
-    if isinstance(reply, Failure):
-        return LoadFailed.model_validate({**asked, "failure": reply})
-    answer = reply.model_dump(include={"answer", "finish_reason", "usage", "timing", "cache"})
-    return LoadScored.model_validate({**asked, **answer, "lens": Lens.of(reply.lens) if reply.lens else None})
+def read_outcome(fields: Mapping[str, object]) -> Outcome:
+    """The outcome of these fields; ``outcome`` tells which of the two it is."""
+    return _OUTCOME.validate_python(fields)
 
 
 def read(path: Path) -> tuple[Outcome, ...]:
@@ -89,12 +72,7 @@ def read(path: Path) -> tuple[Outcome, ...]:
         LoadTestError: there is no file, or it is not a load test's.
     """
     try:
-        lines = path.read_bytes().splitlines(keepends=True)
-    except OSError as error:
-        message = f"{path} cannot be read ({error.strerror}): give the folder of a load test"
-        raise LoadTestError(message) from error
-    try:
-        return tuple(_OUTCOME.validate_json(line) for line in lines if line.endswith(b"\n"))
-    except ValidationError as error:
-        message = f"{path} holds a line that is no outcome of a load test: {error.errors()[0]['msg']}"
+        return tuple(outcome for _, outcome in LineReader(path, _OUTCOME))
+    except ReplayError as error:
+        message = f"{error} Give the folder of a load test."
         raise LoadTestError(message) from error

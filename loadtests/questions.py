@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
+from clients.replay.run.replies import Reply, question_fields, reply_fields
 from clients.replay.tasks.sample import Sample
+from loadtests.outcomes import Outcome, read_outcome
 from loadtests.samples import Samples
 from services.wire.lens import LensRequest
 
@@ -23,6 +25,16 @@ class Ask:
     sample: Sample
     image_sha256: str
     body: bytes
+
+    def outcome(self, reply: Reply, *, intended_at_s: float, sent_at_s: float, latency_ms: float) -> Outcome:
+        """What became of it."""
+        times = {
+            "intended_at_s": round(intended_at_s, 6),
+            "sent_at_s": round(sent_at_s, 6),
+            "latency_ms": round(latency_ms, 3),
+        }
+        asked = question_fields(self.sample, self.image_sha256) | {"sample_id": self.id}
+        return read_outcome(asked | times | reply_fields(reply))
 
 
 class Questions:

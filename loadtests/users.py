@@ -13,7 +13,6 @@ from locust.exception import StopUser
 
 from loadtests.arrivals import poisson
 from loadtests.asking import Asker
-from loadtests.outcomes import outcome
 from loadtests.profile import Profile
 from loadtests.questions import Ask, Questions
 from loadtests.recorder import Recorder
@@ -53,7 +52,7 @@ class LoadUser(User):
         reply = session.asker.ask(ask)
         latency_ms = (self.now_s() - sent_s) * 1000
         due_at_s, sent_at_s = self.started_at_s + due_s, self.started_at_s + sent_s
-        result = outcome(ask, reply, intended_at_s=due_at_s, sent_at_s=sent_at_s, latency_ms=latency_ms)
+        result = ask.outcome(reply, intended_at_s=due_at_s, sent_at_s=sent_at_s, latency_ms=latency_ms)
         session.recorder.record(result, warm_up=due_s < session.profile.warm_up_s)
 
 

@@ -14,12 +14,11 @@ from clients.replay.asking.images import EncodedImage
 from clients.replay.asking.retries import Attempts, ask_patiently, retry_after_s
 from clients.replay.errors import ReplayError
 from clients.replay.run.outcomes import Failure, FailureKind
-from services.wire.answer import AnswerResponse, ModelCard, ModelList
-from services.wire.errors import ErrorEnvelope
+from clients.replay.run.replies import Reply, read_reply
+from services.wire.answer import ModelCard, ModelList
 from services.wire.lens import LensRequest
 
 _CARD_TIMEOUT_S: Final = 10.0
-_EXCERPT_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +88,7 @@ class AnswerClient:
         """Ask one question of one image, and again while the failure is one that passes."""
         return await ask_patiently(partial(self._ask, image, question), self._options.retries)
 
-    async def _ask(self, image: EncodedImage, question: str) -> AnswerResponse | Failure:
+    async def _ask(self, image: EncodedImage, question: str) -> Reply:
         prompt = self._options.prompt.replace("{question}", question)
         body = {"image": image.base64, "question": prompt, **self._fields}
         try:
@@ -100,33 +99,8 @@ class AnswerClient:
             return Failure(kind=FailureKind.TIMEOUT, message=f"no answer within {self._options.timeout_s:g} s")
         except httpx.HTTPError as error:
             return Failure(kind=FailureKind.CONNECTION, message=_told(error))
-        return _reply(response)
-
-
-def _reply(response: httpx.Response) -> AnswerResponse | Failure:
-    if response.status_code != httpx.codes.OK:
-        return _refusal(response)
-    try:
-        return AnswerResponse.model_validate_json(response.content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        message = f"{'.'.join(map(str, first['loc'])) or 'body'}: {first['msg']}"
-        return Failure(kind=FailureKind.BAD_REPLY, message=message, status=response.status_code)
-
-
-def _refusal(response: httpx.Response) -> Failure:
-    try:
-        problem = ErrorEnvelope.model_validate_json(response.content).error
-        message, code = problem.message, problem.code
-    except ValidationError:
-        message, code = response.text[:_EXCERPT_CHARACTERS], None  # not ours: a proxy's page, say
-    return Failure(
-        kind=FailureKind.HTTP_STATUS,
-        message=message,
-        status=response.status_code,
-        code=code,
-        retry_after_s=retry_after_s(response.headers.get("Retry-After")),
-    )
+        wait_s = retry_after_s(response.headers.get("Retry-After"))
+        return read_reply(response.status_code, response.content, wait_s)
 
 
 def _told(error: httpx.HTTPError) -> str:

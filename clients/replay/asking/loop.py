@@ -7,11 +7,12 @@ from clients.replay.asking.client import AnswerClient
 from clients.replay.asking.images import EncodedImage
 from clients.replay.asking.retries import Attempts
 from clients.replay.errors import ReplayError
-from clients.replay.run.outcomes import Failed, Failure, FailureKind, Lens, Scored
+from clients.replay.run.outcomes import Failure, FailureKind, Outcome, read_outcome
+from clients.replay.run.replies import question_fields, reply_fields
 from clients.replay.tasks.sample import Sample
 from clients.replay.tasks.task import ImageSource
 
-Sink = Callable[[Scored | Failed], None]
+Sink = Callable[[Outcome], None]
 
 
 async def replay(
@@ -51,23 +52,12 @@ async def _ask_image(samples: tuple[Sample, ...], read: ImageSource, client: Ans
         sink(_outcome(sample, turn, image.sha256, await client.ask(image, sample.question)))
 
 
-def _outcome(sample: Sample, turn: int, image_sha256: str | None, attempts: Attempts) -> Scored | Failed:
-    asked = {
-        "sample_id": sample.id,
-        "image": sample.image_key,
-        "image_sha256": image_sha256,
-        "question": sample.question,
-        "gold": sample.gold,
-        "answer_type": sample.answer_type,
-        "labels": dict(sample.labels),
+def _outcome(sample: Sample, turn: int, image_sha256: str | None, attempts: Attempts) -> Outcome:
+    times = {
         "latency_ms": round(attempts.latency_ms, 3),
         "sent_at_s": round(attempts.sent_at_s, 3) or None,
         "attempts": attempts.attempts,
         "waited_ms": round(attempts.waited_ms, 3),
         "turn": turn,
     }
-    if isinstance(attempts.reply, Failure):
-        return Failed.model_validate({**asked, "failure": attempts.reply})
-    answer = attempts.reply.model_dump(include={"answer", "finish_reason", "usage", "timing", "cache"})
-    lens = attempts.reply.lens
-    return Scored.model_validate({**asked, **answer, "lens": Lens.of(lens) if lens else None})
+    return read_outcome(question_fields(sample, image_sha256) | times | reply_fields(attempts.reply))

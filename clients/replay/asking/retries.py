@@ -13,9 +13,7 @@ from typing import Final
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_after_attempt, wait_exponential_jitter
 
 from clients.replay.run.outcomes import Failure, FailureKind
-from services.wire.answer import AnswerResponse
-
-Reply = AnswerResponse | Failure
+from clients.replay.run.replies import Reply
 
 LONGEST_WAIT_S: Final = 60.0
 _BUSY: Final = frozenset({429, 503})

@@ -4,12 +4,12 @@ The two are different types, so that a failure can never pass for a wrong answer
 Whether an answer is right is not written: a report computes it, so a metric can be corrected without asking again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Final, Generic, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
@@ -17,6 +17,8 @@ from clients.replay.errors import ReplayError
 from clients.replay.scoring.gold import AnswerType, Gold
 from services.wire.answer import Cache, FinishReason, Timing, Usage
 from services.wire.lens import LensTrace
+
+Line = TypeVar("Line")
 
 
 class FailureKind(StrEnum):
@@ -121,8 +123,13 @@ class Failed(_Asked):
     failure: Failure
 
 
-Outcome = Annotated[Scored | Failed, Field(discriminator="outcome")]
-_OUTCOME: Final[TypeAdapter[Scored | Failed]] = TypeAdapter(Outcome)
+Outcome = Scored | Failed
+_OUTCOME: Final[TypeAdapter[Outcome]] = TypeAdapter(Annotated[Outcome, Field(discriminator="outcome")])
+
+
+def read_outcome(fields: Mapping[str, object]) -> Outcome:
+    """The outcome of these fields; ``outcome`` tells which of the two it is."""
+    return _OUTCOME.validate_python(fields)
 
 
 class OutcomeWriter:
@@ -142,7 +149,7 @@ class OutcomeWriter:
         with suppress(OSError):  # every line was flushed: only one that could not be written is left, and was told of
             self._file.close()
 
-    def write(self, outcome: Scored | Failed) -> None:
+    def write(self, outcome: Outcome) -> None:
         """Append one outcome.
 
         Raises:
@@ -156,14 +163,15 @@ class OutcomeWriter:
             raise ReplayError(message) from error
 
 
-class OutcomeReader:
+class LineReader(Generic[Line]):
     """Reads a run's file line by line; ``torn`` counts a last line that a kill cut short, once it was met."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lines: TypeAdapter[Line]) -> None:
         self._path = path
+        self._lines_are = lines
         self.torn = 0
 
-    def __iter__(self) -> Iterator[tuple[int, Scored | Failed]]:
+    def __iter__(self) -> Iterator[tuple[int, Line]]:
         """Every outcome, with the place in the file from which ``at`` reads it again.
 
         Raises:
@@ -172,7 +180,7 @@ class OutcomeReader:
         self.torn = offset = 0
         for number, line in enumerate(self._lines(), start=1):
             try:
-                yield offset, _OUTCOME.validate_json(line)
+                yield offset, self._lines_are.validate_json(line)
             except ValidationError as error:
                 if line.endswith(b"\n"):
                     message = f"{self._path}, line {number}, is no outcome of a run: {error.errors()[0]['msg']}."
@@ -180,11 +188,11 @@ class OutcomeReader:
                 self.torn = 1
             offset += len(line)
 
-    def at(self, offset: int) -> Scored | Failed:
+    def at(self, offset: int) -> Line:
         """The outcome at a place that iteration gave."""
         with self._path.open("rb") as file:
             file.seek(offset)
-            return _OUTCOME.validate_json(file.readline())
+            return self._lines_are.validate_json(file.readline())
 
     def _lines(self) -> Iterator[bytes]:
         try:
@@ -193,3 +201,10 @@ class OutcomeReader:
         except OSError as error:
             message = f"{self._path} cannot be read ({error.strerror}). Is this the folder of a run?"
             raise ReplayError(message) from error
+
+
+class OutcomeReader(LineReader[Outcome]):
+    """Reads the outcomes of a replay; those of a load test too, as what a replay writes of a question."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, _OUTCOME)

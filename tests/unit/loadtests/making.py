@@ -9,7 +9,7 @@ from clients.replay.run.machine import Machine
 from clients.replay.run.outcomes import Failure, FailureKind
 from clients.replay.run.record import RunStatus, Warmup
 from clients.replay.tasks.criteria import Selection
-from loadtests.outcomes import NOT_SENT, Outcome, outcome
+from loadtests.outcomes import NOT_SENT, Outcome
 from loadtests.profile import Profile
 from loadtests.questions import Ask, Questions
 from loadtests.run_folder import LoadRecord, LoadSettings
@@ -43,14 +43,14 @@ def result(due_s: float, latency_ms: float, failure: Failure | None = None, lag_
     """What became of a request that was due then, was sent ``lag_ms`` later, and over ``latency_ms`` after its due."""
     due_at_s = STARTED.timestamp() + due_s
     sent_at_s = due_at_s + lag_ms / 1000
-    return outcome(
-        an_ask(), failure or ANSWER, intended_at_s=due_at_s, sent_at_s=sent_at_s, latency_ms=latency_ms - lag_ms
+    return an_ask().outcome(
+        failure or ANSWER, intended_at_s=due_at_s, sent_at_s=sent_at_s, latency_ms=latency_ms - lag_ms
     )
 
 
 def exact(due_at_s: float, sent_at_s: float, latency_ms: float, failure: Failure | None = None) -> Outcome:
     """The same with times since 1970: small ones lose nothing to rounding, so that they can lie on a bound."""
-    return outcome(an_ask(), failure or ANSWER, intended_at_s=due_at_s, sent_at_s=sent_at_s, latency_ms=latency_ms)
+    return an_ask().outcome(failure or ANSWER, intended_at_s=due_at_s, sent_at_s=sent_at_s, latency_ms=latency_ms)
 
 
 def folder_of(

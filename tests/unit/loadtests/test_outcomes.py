@@ -6,7 +6,7 @@ import pytest
 
 from clients.replay.run.outcomes import Failed, OutcomeReader, Scored
 from loadtests.errors import LoadTestError
-from loadtests.outcomes import LoadFailed, LoadScored, Outcome, outcome, read
+from loadtests.outcomes import LoadFailed, LoadScored, Outcome, read
 from loadtests.profile import Profile
 from loadtests.run_folder import LoadSettings, read_record
 from services.wire.lens import LensTrace
@@ -25,8 +25,7 @@ def test_times_are_told_in_their_units() -> None:
 def test_an_outcome_says_what_was_asked_and_when(reply: object) -> None:
     ask = an_ask()
     failure = BUSY if reply is BUSY else None
-    one = outcome(
-        ask,
+    one = ask.outcome(
         failure or ANSWER,
         intended_at_s=1_700_000_000.1234564,
         sent_at_s=1_700_000_001.6543214,
@@ -58,7 +57,7 @@ def test_a_trace_is_kept_in_the_replay_clients_form() -> None:
     layer = {"layer": 0, "top": [{"token": "3", "token_id": 5, "prob": 0.75}]}
     layer |= {"entropy": 0.5, "answer_prob": 0.25, "answer_rank": 2}
     trace = LensTrace.model_validate({"num_layers": 1, "steps": [{"token": "2", "token_id": 4, "layers": [layer]}]})
-    one = outcome(an_ask(), ANSWER.model_copy(update={"lens": trace}), intended_at_s=0, sent_at_s=0, latency_ms=1)
+    one = an_ask().outcome(ANSWER.model_copy(update={"lens": trace}), intended_at_s=0, sent_at_s=0, latency_ms=1)
     assert isinstance(one, LoadScored)
     assert one.lens
     assert (one.lens.token, one.lens.layers[0].tokens, one.lens.layers[0].answer_rank) == ("2", ("3",), 2)
@@ -90,7 +89,7 @@ def test_only_a_last_line_that_a_kill_cut_short_is_left_out(tmp_path: Path) -> N
     assert read(path) == tuple(outcomes[:-1])
     path.write_bytes(b'{"outcome": "scored"}\n' + whole)
     with pytest.raises(
-        LoadTestError, match=r"outcomes\.jsonl holds a line that is no outcome of a load test: Field req"
+        LoadTestError, match=r"outcomes\.jsonl, line 1, is no outcome of a run: Field req.*of a load test"
     ):
         read(path)
 
@@ -104,7 +103,7 @@ def test_a_replays_outcomes_are_none_of_a_load_tests(tmp_path: Path) -> None:
     """They do not say when they were due."""
     path, outcomes = _written(tmp_path)
     path.write_text(outcomes[0].model_dump_json(exclude={"intended_at_s"}) + "\n")
-    with pytest.raises(LoadTestError, match="no outcome of a load test"):
+    with pytest.raises(LoadTestError, match="is no outcome of a run.* Give the folder of a load test"):
         read(path)
 
 

@@ -78,7 +78,7 @@ def test_a_prompt_that_is_too_long_is_refused_before_an_image_is_decoded(bounded
 
 
 @pytest.mark.parametrize(
-    ("layers", "pictures", "readings"),
+    ("layers", "images", "readings"),
     [((1, 2), 1, 32), ((2, 1, 1, 2), 1, 32), ((0,), 2, 32), ((1, 2, 3), 1, 48), ((1, 2), 2, 64), (None, 1, 144)],
     ids=str,
 )
