@@ -15,9 +15,9 @@ from benchmarks.measurements import write
 from loadtests import profile as profiles
 from loadtests.errors import LoadTestError
 from loadtests.generator import measure_generator
+from loadtests.results.summary import Summary, summarize
+from loadtests.results.table import measurements, render, warnings
 from loadtests.run import Plan, run
-from loadtests.summary import Summary, summarize
-from loadtests.table import measurements, render, warnings
 
 _CONSOLE: Final = Console(soft_wrap=True, highlight=False)
 _PAGE: Final = ("--autostart", "--autoquit", "0", "--web-host", "127.0.0.1")

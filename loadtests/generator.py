@@ -15,8 +15,8 @@ from benchmarks.measurements import Measurement, write
 from clients.demo.services import free_port
 from loadtests.errors import LoadTestError
 from loadtests.profile import Profile
+from loadtests.results.summary import MAX_LAG_MS, Summary
 from loadtests.run import Plan, run
-from loadtests.summary import MAX_LAG_MS, Summary
 
 _UP_WITHIN_S: Final = 20.0
 

@@ -20,17 +20,17 @@ from clients.replay.run.folder import RunFolder
 from clients.replay.run.machine import Machine, client_versions
 from clients.replay.run.record import RunStatus, Warmup, now
 from loadtests.errors import LoadTestError
-from loadtests.outcomes import read
 from loadtests.profile import Profile
-from loadtests.questions import Questions
-from loadtests.run_folder import SUMMARY, LoadRecord, LoadSettings, read_record
-from loadtests.samples import BUNDLED, Samples, load
-from loadtests.summary import Summary, most_in_flight, summarize, window
+from loadtests.results.outcomes import read
+from loadtests.results.run_folder import SUMMARY, LoadRecord, LoadSettings, read_record
+from loadtests.results.summary import Summary, most_in_flight, summarize, window
+from loadtests.traffic.questions import Questions
+from loadtests.traffic.samples import BUNDLED, Samples, load
 from services.wire.answer import ModelCard, ModelList
 
 TASK_OF: Final = {"matcha": "realcqa", "qwen_vl": "tallyqa"}
 """The data set that each service's questions come from."""
-_LOCUSTFILE: Final = Path(__file__).parent / "locustfile.py"
+_LOCUSTFILE: Final = Path(__file__).parent / "traffic" / "locustfile.py"
 _USERS: Final = {"open": "OpenLoopUser", "closed": "ClosedLoopUser"}
 _CARD_TIMEOUT_S: Final = 10.0
 

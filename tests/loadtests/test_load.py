@@ -12,13 +12,13 @@ from clients.replay.report import report_runs
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.record import RunStatus
 from loadtests import profile
-from loadtests.arrivals import poisson
 from loadtests.errors import LoadTestError
 from loadtests.generator import canned
-from loadtests.outcomes import read
+from loadtests.results.outcomes import read
+from loadtests.results.run_folder import read_record
+from loadtests.results.summary import Summary
 from loadtests.run import Plan, run
-from loadtests.run_folder import read_record
-from loadtests.summary import Summary
+from loadtests.traffic.arrivals import poisson
 
 STALL_S = 5.0
 

@@ -9,11 +9,11 @@ from clients.replay.run.machine import Machine
 from clients.replay.run.outcomes import Failure, FailureKind
 from clients.replay.run.record import RunStatus, Warmup
 from clients.replay.tasks.criteria import Selection
-from loadtests.outcomes import NOT_SENT, Outcome
 from loadtests.profile import Profile
-from loadtests.questions import Ask, Questions
-from loadtests.run_folder import LoadRecord, LoadSettings
-from loadtests.samples import BUNDLED, load
+from loadtests.results.outcomes import NOT_SENT, Outcome
+from loadtests.results.run_folder import LoadRecord, LoadSettings
+from loadtests.traffic.questions import Ask, Questions
+from loadtests.traffic.samples import BUNDLED, load
 from services.wire.answer import AnswerResponse, ModelCard, Timing, Usage
 
 STARTED = datetime(2026, 1, 1, tzinfo=UTC)

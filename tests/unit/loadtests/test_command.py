@@ -9,10 +9,10 @@ from typer.testing import CliRunner, Result
 
 from loadtests import __main__ as command
 from loadtests.errors import LoadTestError
+from loadtests.results.summary import Summary
 from loadtests.run import Plan
-from loadtests.summary import Summary
 from tests.unit.loadtests.making import folder_of, result
-from tests.unit.loadtests.test_table import FIRST
+from tests.unit.loadtests.results.test_table import FIRST
 
 
 @pytest.fixture

@@ -13,10 +13,10 @@ import pytest
 from loadtests import generator
 from loadtests.errors import LoadTestError
 from loadtests.generator import canned, measure_generator
+from loadtests.results.summary import Spread, Summary
 from loadtests.run import Plan
-from loadtests.summary import Spread, Summary
 from services.wire.answer import AnswerResponse
-from tests.unit.loadtests.test_table import FIRST
+from tests.unit.loadtests.results.test_table import FIRST
 
 LATE = replace(FIRST, answered_per_s=123.4, answered=2468, lag=Spread(2500, 1, 2, 3, 20.5, 30))
 

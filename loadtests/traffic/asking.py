@@ -9,8 +9,8 @@ from geventhttpclient.response import HTTPParseError
 
 from clients.replay.run.outcomes import Failure, FailureKind
 from clients.replay.run.replies import Reply, read_reply
-from loadtests.outcomes import NOT_SENT
-from loadtests.questions import Ask
+from loadtests.results.outcomes import NOT_SENT
+from loadtests.traffic.questions import Ask
 
 MAX_IN_FLIGHT: Final = 900
 """Requests of one process that may wait at the same time: it has 1024 file descriptors unless told otherwise."""

@@ -6,7 +6,7 @@ from typing import Final
 from rich.table import Table
 
 from benchmarks.measurements import Measurement
-from loadtests.summary import Summary
+from loadtests.results.summary import Summary
 
 _ROWS: Final[Mapping[str, Callable[[Summary], str]]] = {
     "variant": lambda summary: summary.variant,

@@ -10,8 +10,8 @@ import numpy as np
 
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.outcomes import Failure
-from loadtests.outcomes import NOT_SENT, LoadFailed, LoadScored, Outcome, read
-from loadtests.run_folder import LoadRecord, read_record
+from loadtests.results.outcomes import NOT_SENT, LoadFailed, LoadScored, Outcome, read
+from loadtests.results.run_folder import LoadRecord, read_record
 
 PERCENTILES: Final = (50, 90, 95, 99)
 MAX_LAG_MS: Final = 20.0

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2, kstest
 
-from loadtests.arrivals import poisson
+from loadtests.traffic.arrivals import poisson
 
 
 @pytest.mark.parametrize(("rate_per_s", "until_s"), [(50, 200), (4, 2500)])

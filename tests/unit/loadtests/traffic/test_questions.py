@@ -13,9 +13,9 @@ import pytest
 from PIL import Image
 
 from loadtests import profile
-from loadtests.questions import REPEATED_IMAGES, Ask, Questions
 from loadtests.run import TASK_OF, Plan
-from loadtests.samples import BUNDLED, Samples, load
+from loadtests.traffic.questions import REPEATED_IMAGES, Ask, Questions
+from loadtests.traffic.samples import BUNDLED, Samples, load
 
 DATA = BUNDLED / "tallyqa"
 

@@ -8,8 +8,8 @@ from clients.replay.report import report_runs
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.outcomes import Failure, FailureKind
 from loadtests.errors import LoadTestError
-from loadtests.outcomes import Outcome
-from loadtests.summary import Spread, failure_class, summarize, window
+from loadtests.results.outcomes import Outcome
+from loadtests.results.summary import Spread, failure_class, summarize, window
 from tests.unit.loadtests.making import BUSY, LATE, UNSENT, exact, folder_of, result
 
 

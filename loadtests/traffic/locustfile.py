@@ -9,12 +9,12 @@ from locust.env import Environment
 from locust.runners import WorkerRunner
 
 from clients.replay.run.folder import RunFolder
-from loadtests.asking import Asker
-from loadtests.questions import Questions
-from loadtests.recorder import Recorder
-from loadtests.run_folder import read_record
-from loadtests.samples import load
-from loadtests.users import ClosedLoopUser, LoadUser, OpenLoopUser, Session
+from loadtests.results.run_folder import read_record
+from loadtests.traffic.asking import Asker
+from loadtests.traffic.questions import Questions
+from loadtests.traffic.recorder import Recorder
+from loadtests.traffic.samples import load
+from loadtests.traffic.users import ClosedLoopUser, LoadUser, OpenLoopUser, Session
 
 __all__ = ["ClosedLoopUser", "OpenLoopUser", "UntilAnswered"]
 

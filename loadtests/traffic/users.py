@@ -11,11 +11,11 @@ from gevent.pool import Group
 from locust import User, task
 from locust.exception import StopUser
 
-from loadtests.arrivals import poisson
-from loadtests.asking import Asker
 from loadtests.profile import Profile
-from loadtests.questions import Ask, Questions
-from loadtests.recorder import Recorder
+from loadtests.traffic.arrivals import poisson
+from loadtests.traffic.asking import Asker
+from loadtests.traffic.questions import Ask, Questions
+from loadtests.traffic.recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,8 @@ from typing import Any, Final, Literal
 
 from clients.replay.run.replies import Reply, question_fields, reply_fields
 from clients.replay.tasks.sample import Sample
-from loadtests.outcomes import Outcome, read_outcome
-from loadtests.samples import Samples
+from loadtests.results.outcomes import Outcome, read_outcome
+from loadtests.traffic.samples import Samples
 from services.wire.lens import LensRequest
 
 REPEATED_IMAGES: Final = 4

@@ -12,7 +12,7 @@ from clients.replay.tasks.sample import Sample
 from clients.replay.tasks.selection import select
 from clients.replay.tasks.task import ImageSource
 
-BUNDLED: Final = Path(__file__).parents[1] / "clients" / "samples"
+BUNDLED: Final = Path(__file__).parents[2] / "clients" / "samples"
 _SPLIT: Final = "test"
 
 

@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measurements import read, write
-from loadtests.summary import Spread, Summary
-from loadtests.table import measurements, render, warnings
+from loadtests.results.summary import Spread, Summary
+from loadtests.results.table import measurements, render, warnings
 
 FIRST = Summary(
     name="monday",

@@ -6,7 +6,7 @@ from typing import Any, Final
 from locust.env import Environment
 from locust.runners import WorkerRunner
 
-from loadtests.outcomes import LoadFailed, Outcome
+from loadtests.results.outcomes import LoadFailed, Outcome
 
 _NAME: Final = "/v1/answer"
 

@@ -11,9 +11,9 @@ import gevent
 import pytest
 
 from clients.replay.run.outcomes import Failure, FailureKind
-from loadtests import asking
-from loadtests.asking import Asker
-from loadtests.outcomes import NOT_SENT
+from loadtests.results.outcomes import NOT_SENT
+from loadtests.traffic import asking
+from loadtests.traffic.asking import Asker
 from tests.unit.loadtests.making import ANSWER, an_ask
 
 

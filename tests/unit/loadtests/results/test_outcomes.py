@@ -6,9 +6,9 @@ import pytest
 
 from clients.replay.run.outcomes import Failed, OutcomeReader, Scored
 from loadtests.errors import LoadTestError
-from loadtests.outcomes import LoadFailed, LoadScored, Outcome, read
 from loadtests.profile import Profile
-from loadtests.run_folder import LoadSettings, read_record
+from loadtests.results.outcomes import LoadFailed, LoadScored, Outcome, read
+from loadtests.results.run_folder import LoadSettings, read_record
 from services.wire.lens import LensTrace
 from tests.unit.loadtests.making import ANSWER, BUSY, LATE, an_ask, exact, folder_of, result
 
@@ -85,7 +85,7 @@ def test_the_replay_client_reads_the_same_file(tmp_path: Path) -> None:
 def test_only_a_last_line_that_a_kill_cut_short_is_left_out(tmp_path: Path) -> None:
     path, outcomes = _written(tmp_path)
     whole = path.read_bytes()
-    path.write_bytes(whole[:-1])
+    path.write_bytes(whole[:-9])
     assert read(path) == tuple(outcomes[:-1])
     path.write_bytes(b'{"outcome": "scored"}\n' + whole)
     with pytest.raises(

@@ -1,0 +1,1 @@
+"""What Locust runs: which questions, when, over which connections, and where outcomes go."""
