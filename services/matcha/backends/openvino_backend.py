@@ -48,7 +48,7 @@ class OpenVinoGraph:
         if self._inputs[name].get_element_type() != ov.Type.bf16:
             return array
         bits = array if array.size else array.astype(np.float16)  # the past of an answer without a token has no bits
-        return ov.Tensor(bits, ov.ModelShape(bits.shape), ov.Type.bf16)
+        return ov.Tensor(bits, ov.Shape(bits.shape), ov.Type.bf16)
 
 
 def load(folder: Path, threads: int) -> GraphModel:

@@ -1,0 +1,59 @@
+"""Every variant of MatCha, a row each: settings, loaders, ``prepare`` and the benchmarks take theirs from here.
+
+To add one: a module ``services/matcha/backends/<runtime>_backend.py`` with ``load`` (or one of those there), and a row.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A numeric form in a runtime.
+
+    ``forms`` are the forms of an artifact that it is served from, its own first. What follows is about making that
+    form, where it has one of its own: ``room`` is the disk space needed as a multiple of the fp32 weights, and
+    ``quantizer`` the module of ``services.matcha.prepare`` that makes it from the fp32 graphs; if it is ``calibrated``,
+    on images.
+    """
+
+    name: str
+    runtime: str
+    forms: tuple[str, ...]
+    room: float | None = None
+    quantizer: str | None = None
+    calibrated: bool = False
+
+    @property
+    def needs_torch(self) -> bool:
+        """Whether torch and transformers must be installed to serve it."""
+        return self.runtime == "torch"
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether ``prepare`` makes an artifact of this form."""
+        return self.room is not None
+
+
+# int8 graphs are made of fp32 ones, which stand beside them meanwhile: hence their room.
+VARIANTS: Final = {
+    variant.name: variant
+    for variant in (
+        Variant("fp32", "torch", ("fp32",), room=1.1),
+        Variant("bf16", "torch", ("bf16", "fp32"), room=0.6),
+        Variant("int8", "torch", ("int8", "fp32"), room=0.7),
+        Variant("onnx-fp32", "onnx", ("onnx-fp32",), room=1.2),
+        Variant("onnx-int8", "onnx", ("onnx-int8",), room=2.0, quantizer="quantize_onnx"),
+        Variant("openvino", "openvino", ("onnx-fp32",)),
+        Variant(
+            "openvino-int8", "openvino", ("openvino-int8",), room=2.0, quantizer="quantize_openvino", calibrated=True
+        ),
+    )
+}
+
+if TYPE_CHECKING:
+    VariantName = str
+    FormName = str
+else:  # what settings offer and check is what the table holds
+    VariantName = Literal[tuple(VARIANTS)]
+    FormName = Literal[tuple(variant.name for variant in VARIANTS.values() if variant.is_prepared)]
