@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from PIL import Image
 from rich.console import Console
 
 from benchmarks import measurements
@@ -16,11 +15,10 @@ from benchmarks.matcha.speed import HOW, Place
 from benchmarks.measurements import Measurement
 from services.common.cpu import available_cores
 from services.common.settings import MODELS
-from services.matcha.engine import ChartQuestion
-from services.matcha.settings import VARIANTS, Variant
+from services.matcha.types import ChartQuestion
+from services.matcha.variants import VARIANTS
 
 _GIB = 1 << 30
-_TORCH_FREE: frozenset[Variant] = frozenset({"onnx-fp32", "onnx-int8", "openvino", "openvino-int8"})
 _MEMORY_BARS: dict[str, float] = {"onnx-int8": 0.9, "onnx-fp32": 1.9}
 
 app = typer.Typer(help="MatCha's variants, measured.", no_args_is_help=True, pretty_exceptions_enable=False)
@@ -81,11 +79,10 @@ def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -
             )
             name = f"{variant}: peak resident memory of the whole service at 2048 patches"
             measured.append(Measurement.median(name, [served.service_peak_bytes() / _GIB], "GiB", HOW))
-            bar = 5.0 if variant in _TORCH_FREE else None
+            bar = None if VARIANTS[variant].needs_torch else 5.0
             measured.append(Measurement.median(f"{variant}: time to ready", [served.ready_s], "s", HOW, at_most=bar))
     tiny = MODELS / "tiny-matcha"
-    with Image.open(image) as drawn:
-        question = ChartQuestion(drawn.convert("RGB"), "What type of chart is it?", 90, 8)
+    question = ChartQuestion(image.read_bytes(), "What type of chart is it?", 8, 90)
     with service.serving(tiny, "fp32", 1) as served:
         added = service.added_ms(served, service.engine_like(tiny, "fp32", 1), image, question, pairs=200)
     measured.append(

@@ -2,26 +2,24 @@
 
 import time
 
-from PIL import Image
-
 from benchmarks.matcha import service, speed
 from benchmarks.matcha.own import QUESTION
 from benchmarks.matcha.peer import TOKENS
 from benchmarks.matcha.speed import HOW, Place
 from benchmarks.measurements import Measurement
-from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
-from services.matcha.settings import Variant
+from services.matcha.engine import ChartQA
+from services.matcha.types import ChartAnswer, ChartQuestion
+from services.matcha.variants import VariantName
 
 _TOGETHER = 4
 _MAX_PATCHES = 768
 """Where decoding, all that a batch can share, is the larger part."""
 
 
-def batch_figure(place: Place, variant: Variant, pairs: int) -> Measurement:
+def batch_figure(place: Place, variant: VariantName, pairs: int) -> Measurement:
     """Throughput of a batch against that of the same questions one by one, in turns."""
     engine = service.engine_like(speed.variant_folder(place, variant), variant, place.threads)
-    with Image.open(speed.chart(place)) as drawn:
-        question = ChartQuestion(drawn.convert("RGB"), QUESTION, _MAX_PATCHES, TOKENS)
+    question = ChartQuestion(speed.chart(place).read_bytes(), QUESTION, TOKENS, _MAX_PATCHES)
     one_by_one, together = [[question]] * _TOGETHER, [[question] * _TOGETHER]
     _seconds(engine, together)  # the first of a shape allocates
     ratios = [_seconds(engine, one_by_one) / _seconds(engine, together) for _ in range(pairs)]

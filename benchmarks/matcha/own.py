@@ -8,24 +8,20 @@ import sys
 import time
 from pathlib import Path
 
-from PIL import Image
-
 from benchmarks.matcha.peer import TOKENS
 from services.matcha.backends import Hardware
-from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
-from services.matcha.settings import VARIANTS, Variant
+from services.matcha.engine import ChartQA
+from services.matcha.types import ChartAnswer, ChartQuestion
 
-_VARIANT: dict[str, Variant] = {each: each for each in VARIANTS}
 QUESTION = "What is the value of the highest bar?"
 
 
 def main(variant: str, folder: str, threads: str, max_patches: str) -> None:
     """Answer until there are no more lines."""
-    engine = ChartQA(Path(folder), None, _VARIANT[variant], Hardware(int(threads)))
+    engine = ChartQA.load(Path(folder), None, variant, Hardware(int(threads)))
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
-        with Image.open(line.strip()) as image:
-            question = ChartQuestion(image.convert("RGB"), QUESTION, int(max_patches), TOKENS)
+        question = ChartQuestion(Path(line.strip()).read_bytes(), QUESTION, TOKENS, int(max_patches))
         started_s = time.perf_counter()
         (answer,) = engine.answer([question])
         seconds = time.perf_counter() - started_s

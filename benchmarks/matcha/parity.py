@@ -1,5 +1,6 @@
 """Whether a variant answers as fp32 does, on the embedded model's held-out charts, and what it costs."""
 
+import io
 import tempfile
 import time
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from scipy.stats import bootstrap
@@ -14,17 +16,17 @@ from scipy.stats import bootstrap
 from benchmarks.matcha import service
 from benchmarks.measurements import Measurement
 from services.common.settings import MODELS
-from services.matcha.engine import ChartAnswer, ChartQuestion
 from services.matcha.prepare.build import Extras, build
 from services.matcha.prepare.source import find
-from services.matcha.settings import SERVED_FROM, VARIANTS, Variant
+from services.matcha.types import ChartAnswer, ChartQuestion
+from services.matcha.variants import VARIANTS, VariantName
 from services.training.tiny_matcha.evaluate import Asked, held_out
 
 HOW = "make variants"
 _MIB = 1 << 20
 _MAX_PATCHES, _MAX_TOKENS = 90, 16
 _CALIBRATION_SEED = 1  # charts that are not asked about
-_HELD_TO: frozenset[Variant] = frozenset({"onnx-int8", "openvino", "openvino-int8"})
+_HELD_TO: frozenset[VariantName] = frozenset({"onnx-int8", "openvino", "openvino-int8"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def compare(per_kind: int, threads: int, console: Console) -> ParityReport:
     table = Table(title=f"Embedded MatCha, {len(asked)} held-out questions, {threads} threads")
     for heading in ("variant", "equal answers", "EM", "EM less fp32's", "on disk", "resident", "ready", "p50", "p95"):
         table.add_column(heading, justify="left" if heading == "variant" else "right", no_wrap=True)
-    found: dict[Variant, Measured] = {}
+    found: dict[VariantName, Measured] = {}
     figures: list[Measurement] = []
     with tempfile.TemporaryDirectory() as scratch:
         for variant in VARIANTS:
@@ -63,8 +65,8 @@ def compare(per_kind: int, threads: int, console: Console) -> ParityReport:
     return ParityReport(table, figures)
 
 
-def _artifact(scratch: Path, variant: Variant) -> Path:
-    form = variant if variant in SERVED_FROM[variant] else min(SERVED_FROM[variant])
+def _artifact(scratch: Path, variant: VariantName) -> Path:
+    form = VARIANTS[variant].forms[0]
     folder, charts = scratch / form, scratch / "charts"
     if not charts.exists():
         charts.mkdir()
@@ -75,11 +77,11 @@ def _artifact(scratch: Path, variant: Variant) -> Path:
     return folder
 
 
-def _measure(variant: Variant, folder: Path, asked: list[Asked], threads: int) -> Measured:
+def _measure(variant: VariantName, folder: Path, asked: list[Asked], threads: int) -> Measured:
     engine = service.engine_like(folder, variant, threads)
     answers, latency_ms = [], []
     for item in asked:
-        question = ChartQuestion(item.image.convert("RGB"), item.question, _MAX_PATCHES, _MAX_TOKENS)
+        question = ChartQuestion(_png(item.image), item.question, _MAX_TOKENS, _MAX_PATCHES)
         started_s = time.perf_counter()
         (answer,) = engine.answer([question])
         latency_ms.append((time.perf_counter() - started_s) * 1000)
@@ -97,7 +99,13 @@ def _measure(variant: Variant, folder: Path, asked: list[Asked], threads: int) -
     return Measured(right, answers, latency_ms, size, memory, ready_s)
 
 
-def add(table: Table, variant: Variant, measured: Measured, reference: Measured) -> list[Measurement]:
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def add(table: Table, variant: VariantName, measured: Measured, reference: Measured) -> list[Measurement]:
     """One row and its figures; the interval of the difference is paired, question by question."""
     equal = [100.0 * (one == other) for one, other in zip(measured.answers, reference.answers, strict=True)]
     difference = 100 * (measured.right.astype(float) - reference.right)

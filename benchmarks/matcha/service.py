@@ -17,8 +17,9 @@ import httpx
 import psutil
 
 from services.matcha.backends import Hardware
-from services.matcha.engine import ChartQA, ChartQuestion
-from services.matcha.settings import Variant
+from services.matcha.engine import ChartQA
+from services.matcha.types import ChartQuestion
+from services.matcha.variants import VariantName
 
 _READY_WITHIN_S = 120.0
 
@@ -47,7 +48,7 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, variant: Variant, threads: int, *options: str) -> Iterator[Served]:
+def serving(folder: Path, variant: VariantName, threads: int, *options: str) -> Iterator[Served]:
     """The MatCha service on a free loopback port, ended when the block ends."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -68,7 +69,9 @@ def serving(folder: Path, variant: Variant, threads: int, *options: str) -> Iter
         process.wait(60)
 
 
-def post(http: httpx.Client, image: Path, question: str, max_patches: int, max_new_tokens: int) -> dict[str, object]:
+def post(
+    http: httpx.Client, image: Path, question: str, max_patches: int | None, max_new_tokens: int
+) -> dict[str, object]:
     """One answer over HTTP."""
     body = {
         "image": base64.b64encode(image.read_bytes()).decode(),
@@ -95,9 +98,9 @@ def added_ms(served: Served, engine: ChartQA, image: Path, question: ChartQuesti
     return added
 
 
-def engine_like(folder: Path, variant: Variant, threads: int) -> ChartQA:
+def engine_like(folder: Path, variant: VariantName, threads: int) -> ChartQA:
     """The engine in this process."""
-    return ChartQA(folder, None, variant, Hardware(threads))
+    return ChartQA.load(folder, None, variant, Hardware(threads))
 
 
 def _ready(http: httpx.Client) -> bool:

@@ -18,7 +18,7 @@ from services.matcha.header import load_font, render_header
 from services.matcha.patches import flatten_patches
 from services.matcha.prepare.build import Extras, build
 from services.matcha.prepare.source import find
-from services.matcha.settings import SERVED_FROM, VARIANTS, Variant
+from services.matcha.variants import VARIANTS, VariantName
 
 HOW = "make bench-matcha"
 STUDY, OPTIMUM = "transformers 4.57.6 fp32", "ORTModelForPix2Struct"
@@ -58,9 +58,9 @@ def artifact_folder(place: Place, variant: str) -> Path:
     )
 
 
-def variant_folder(place: Place, variant: Variant) -> Path:
+def variant_folder(place: Place, variant: VariantName) -> Path:
     """What to serve a variant from; one folder for all that torch makes of fp32 weights."""
-    return artifact_folder(place, "fp32" if "fp32" in SERVED_FROM[variant] else min(SERVED_FROM[variant]))
+    return artifact_folder(place, VARIANTS[variant].forms[-1])
 
 
 def optimum_folder(place: Place, max_patches: int) -> Path:

@@ -61,7 +61,7 @@ def _measure_engine(model: Path, parts: list[str], pairs: int, patience_s: float
     from services.common.cpu import available_cores  # noqa: PLC0415 the same
     from services.qwen_vl.engine import Limits, VisionQA  # noqa: PLC0415 the same
 
-    engine = VisionQA(model, "bf16", "cpu", available_cores(), Limits())
+    engine = VisionQA.load(model, "bf16", "cpu", available_cores(), Limits())
     measures: dict[str, Callable[[], Iterator[Measurement]]] = {
         "reuse": lambda: cache.reuse_figures(engine, pairs, patience_s),
         "methods": lambda: lens.method_figures(engine, pairs, patience_s),

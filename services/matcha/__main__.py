@@ -10,7 +10,8 @@ from services.common.server import serve
 from services.common.startup import read_settings, verified_card
 from services.matcha.api import MatchaAPI
 from services.matcha.optimum_folder import looks_exported, unverified_manifest
-from services.matcha.settings import MatchaSettings, Variant, VariantError, chosen_variant
+from services.matcha.settings import MatchaSettings, VariantError, chosen_variant
+from services.matcha.variants import VariantName
 from services.wire.answer import MatchaRequest, ModelCard
 from services.wire.chat import MatchaChat
 
@@ -44,10 +45,10 @@ def serve_matcha(arguments: list[str]) -> None:
     """Serve, or say in a sentence why not."""
     settings = read_settings(MatchaSettings, arguments)
     manifest, card, variant = _checked(settings)
-    serve(MatchaAPI(settings, variant, manifest, card), settings, card, RequestTypes(MatchaRequest, MatchaChat))
+    serve(MatchaAPI(settings, variant, manifest), settings, card, RequestTypes(MatchaRequest, MatchaChat))
 
 
-def _checked(settings: MatchaSettings) -> tuple[Manifest, ModelCard, Variant]:
+def _checked(settings: MatchaSettings) -> tuple[Manifest, ModelCard, VariantName]:
     folder = settings.model_dir
     unverified = unverified_manifest(folder) if settings.allow_unverified and looks_exported(folder) else None
     manifest, card = verified_card(folder, _ARCHITECTURE, unverified=unverified)

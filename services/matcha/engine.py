@@ -4,54 +4,59 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Self
 
 import numpy as np
-from PIL import Image
+from PIL.ImageFont import FreeTypeFont
 from tokenizers import Tokenizer
 
-from services.matcha.backends import LOADERS, Backend, Hardware
+from services.common import images
+from services.matcha.backends import Backend, Hardware, load_backend
 from services.matcha.header import HeaderTooLargeError, load_font, render_header
-from services.matcha.patches import Floats, flatten_patches
-from services.matcha.settings import Variant
-from services.wire.errors import InvalidRequestError
+from services.matcha.patches import DEFAULT_MAX_PATCHES, Floats, flatten_patches
+from services.matcha.types import ChartAnswer, ChartQuestion
+from services.matcha.variants import VariantName
+from services.wire.errors import InvalidRequestError, ServiceError
 
 
 @dataclass(frozen=True, slots=True)
-class ChartQuestion:
-    """A question about an RGB chart, and how much to spend on it."""
+class Limits:
+    """What one request may cost: the patches that it may ask for, and how many it gets if it does not ask."""
 
-    chart: Image.Image
-    text: str
-    max_patches: int
-    max_new_tokens: int
-
-
-@dataclass(frozen=True, slots=True)
-class ChartAnswer:
-    """The answer, how it ended, and what it took."""
-
-    text: str
-    finish_reason: Literal["stop", "length"]
-    patches: int
-    completion_tokens: int
-    preprocess_ms: float
-    inference_ms: float
+    max_patches: int = 4096
+    default_patches: int = DEFAULT_MAX_PATCHES
 
 
 class ChartQA:
     """MatCha in one variant, ready to answer."""
 
-    def __init__(self, folder: Path, header_font: str | None, variant: Variant, hardware: Hardware) -> None:
-        self._font = load_font(folder / header_font if header_font else None)
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._backend: Backend = LOADERS[variant](folder, hardware)
+    def __init__(
+        self, backend: Backend, tokenizer: Tokenizer, font: FreeTypeFont, limits: Limits | None = None
+    ) -> None:
+        self._backend = backend
+        self._tokenizer = tokenizer
+        self._font = font
+        self._limits = limits or Limits()
 
-    def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | InvalidRequestError]:
+    @classmethod
+    def load(
+        cls,
+        folder: Path,
+        header_font: str | None,
+        variant: VariantName,
+        hardware: Hardware,
+        limits: Limits | None = None,
+    ) -> Self:
+        """The engine of an artifact folder; ``header_font`` is a file in it, None for Pillow's own."""
+        font = load_font(folder / header_font if header_font else None)
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return cls(load_backend(variant, folder, hardware), tokenizer, font, limits)
+
+    def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | ServiceError]:
         """Answer greedily, each question as it would be answered alone.
 
-        A question that cannot be answered gets its error in its place: the image's sides differ too much, or more
-        patches were asked for than the model takes.
+        A question that cannot be answered gets its error in its place: its image is broken, or the sides differ too
+        much, or more patches were asked for than the server allows or the model takes.
         """
         started_s = time.perf_counter()
         cut = [self._patches_or_error(question) for question in questions]
@@ -63,7 +68,7 @@ class ChartQA:
         token_ids = iter(self._backend.generate([rows for _, rows in asked], limits) if asked else [])
         spent_ms = ((prepared_s - started_s) * 1000, (time.perf_counter() - prepared_s) * 1000)
         return [
-            each if isinstance(each, InvalidRequestError) else self._written(next(token_ids), len(each), spent_ms)
+            each if isinstance(each, ServiceError) else self._written(next(token_ids), len(each), spent_ms)
             for each in cut
         ]
 
@@ -77,22 +82,29 @@ class ChartQA:
             inference_ms=spent_ms[1],
         )
 
-    def _patches_or_error(self, question: ChartQuestion) -> Floats | InvalidRequestError:
+    def _patches_or_error(self, question: ChartQuestion) -> Floats | ServiceError:
         try:
-            return self._patches(question)
-        except InvalidRequestError as error:
+            return self._patches(question, self._max_patches(question))
+        except ServiceError as error:
             return error
 
-    def _patches(self, question: ChartQuestion) -> Floats:
-        bound = self._backend.fixed_patches
-        if bound and question.max_patches > bound:
-            message = f"'max_patches' is {question.max_patches}, this model's graphs were exported for {bound}"
+    def _max_patches(self, question: ChartQuestion) -> int:
+        asked, limit, bound = question.max_patches, self._limits.max_patches, self._backend.fixed_patches
+        if asked and asked > limit:
+            message = f"'max_patches' is {asked}, this server allows {limit}"
             raise InvalidRequestError(message, "max_patches")
+        patches = min(asked or self._limits.default_patches, limit)
+        if bound and patches > bound:
+            message = f"'max_patches' is {patches}, this model's graphs were exported for {bound}"
+            raise InvalidRequestError(message, "max_patches")
+        return patches
+
+    def _patches(self, question: ChartQuestion, max_patches: int) -> Floats:
         try:
-            image = render_header(question.chart, question.text, self._font)
+            image = render_header(images.decode(question.image), question.text, self._font)
         except HeaderTooLargeError as error:
             raise InvalidRequestError(str(error), "image") from error
-        patches = flatten_patches(image, question.max_patches)
+        patches = flatten_patches(image, max_patches)
         longest_side = int(patches[:, :2].max())
         if longest_side >= self._backend.positions:
             message = (

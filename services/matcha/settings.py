@@ -1,28 +1,16 @@
 """What the MatCha service can be told: ``MATCHA_…`` in the environment, or ``--…`` on the command line."""
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.common.cpu import computes_in_bf16
 from services.common.settings import MODELS, ServerSettings
+from services.matcha.variants import VARIANTS, VariantName
 
-Variant = Literal["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino", "openvino-int8"]
-VARIANTS: tuple[Variant, ...] = get_args(Variant)
 Device = Literal["cpu", "cuda"]
-
-SERVED_FROM: dict[Variant, frozenset[str]] = {
-    "fp32": frozenset({"fp32"}),
-    "bf16": frozenset({"bf16", "fp32"}),
-    "int8": frozenset({"int8", "fp32"}),
-    "onnx-fp32": frozenset({"onnx-fp32"}),
-    "onnx-int8": frozenset({"onnx-int8"}),
-    "openvino": frozenset({"onnx-fp32"}),
-    "openvino-int8": frozenset({"openvino-int8"}),
-}
-"""Variant to the artifacts it can be served from: a smaller form of torch weights is made while loading."""
 
 
 class VariantError(Exception):
@@ -37,7 +25,7 @@ class MatchaSettings(ServerSettings):
     )
 
     model_dir: Path = Field(default=MODELS / "tiny-matcha", description="Folder of the model, with its manifest.json.")
-    variant: Variant | None = Field(
+    variant: VariantName | None = Field(
         default=None, description="Numeric form to compute in; by default that which the folder was prepared for."
     )
     device: Device = Field(default="cpu", description="Where the torch variants compute.")
@@ -57,17 +45,17 @@ class MatchaSettings(ServerSettings):
     )
 
 
-def chosen_variant(settings: MatchaSettings, prepared_as: str) -> Variant:
+def chosen_variant(settings: MatchaSettings, prepared_as: str) -> VariantName:
     """The variant to serve from a folder that was prepared as ``prepared_as``.
 
     Raises:
         VariantError: the folder holds something else, or the processor would compute it slowly.
     """
-    variant = settings.variant or next((each for each in VARIANTS if each == prepared_as), None)
-    if variant is None or prepared_as not in SERVED_FROM[variant]:
+    variant = settings.variant or (prepared_as if prepared_as in VARIANTS else None)
+    if variant is None or prepared_as not in VARIANTS[variant].forms:
         message = f"the folder was prepared as {prepared_as}, which {variant or 'no variant'} is not served from"
         if variant:
-            wanted = " or ".join(sorted(SERVED_FROM[variant]))
+            wanted = " or ".join(sorted(VARIANTS[variant].forms))
             message += f": prepare one as {wanted} (python -m services.matcha prepare --help)"
         raise VariantError(message)
     if variant == "bf16" and settings.device == "cpu" and not (settings.force_bf16 or computes_in_bf16()):

@@ -11,4 +11,4 @@ from services.wire.chat import QwenVLChat
 if __name__ == "__main__":
     settings = read_settings(QwenVLSettings)
     _, card = verified_card(settings.model_dir, "Qwen2VLForConditionalGeneration", settings.variant)
-    serve(QwenVLAPI(settings, card), settings, card, RequestTypes(QwenVLRequest, QwenVLChat))
+    serve(QwenVLAPI(settings), settings, card, RequestTypes(QwenVLRequest, QwenVLChat))

@@ -1,4 +1,4 @@
-"""The wire of the Qwen2-VL service: jobs in, replies out, between LitServe's hooks and the engine."""
+"""The worker of the Qwen2-VL service: jobs in, replies out, between LitServe's hooks and the engine."""
 
 import time
 from collections.abc import Iterable
@@ -12,19 +12,16 @@ from services.common.worker.continuous_batching import ContinuousBatchingLoop
 from services.common.worker.messages import End, Job, Reply
 from services.qwen_vl.settings import QwenVLSettings
 from services.qwen_vl.types import Piece
-from services.wire.answer import ModelCard, QwenVLRequest
-from services.wire.chat import QwenVLChat
 from services.wire.errors import DeadlineError, ServiceError
 
 if TYPE_CHECKING:
     from services.qwen_vl.engine import Started
-
-Asked = QwenVLRequest | QwenVLChat
+    from services.qwen_vl.translate import Asked
 
 
 @dataclass(slots=True)
 class _Active:
-    job: Job[Asked]
+    job: "Job[Asked]"
     started: "Started"
     queue_ms: float
 
@@ -32,10 +29,9 @@ class _Active:
 class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     """Runs in the worker process; weights are loaded in ``setup``, so that the object itself travels light."""
 
-    def __init__(self, settings: QwenVLSettings, card: ModelCard) -> None:
+    def __init__(self, settings: QwenVLSettings) -> None:
         super().__init__(spec=QueueSpec(), loop=ContinuousBatchingLoop(), max_batch_size=settings.max_batch_size)
         self._settings = settings
-        self._card = card
         self._active: dict[str, _Active] = {}
 
     def setup(self, device: str) -> None:  # noqa: ARG002 LitServe names a device; a setting chooses ours
@@ -49,21 +45,21 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         limits = Limits(
             settings.max_pixels, settings.max_prompt_tokens, settings.max_grid_readings, settings.cache_bytes
         )
-        self._engine = VisionQA(settings.model_dir, settings.variant, settings.device, settings.threads, limits)
-        self._wire = Translator(self._engine.prompts, self._engine.num_layers, settings.max_new_tokens, self._card)
+        self._engine = VisionQA.load(settings.model_dir, settings.variant, settings.device, settings.threads, limits)
+        self._translator = Translator(self._engine.prompts, self._engine.num_layers, settings.max_new_tokens)
 
-    def predict(self, job: Job[Asked]) -> None:
+    def predict(self, job: "Job[Asked]") -> None:
         """Not called: ``ContinuousBatchingLoop`` begins jobs and steps through them."""
         raise NotImplementedError
 
-    def begin(self, job: Job[Asked]) -> Iterable[Reply]:
+    def begin(self, job: "Job[Asked]") -> Iterable[Reply]:
         """Read a job's prompt."""
         queue_ms = (time.monotonic() - job.enqueued_s) * 1000
         if time.monotonic() > job.deadline_s:  # whoever asked was told so already
             message = "the deadline passed while the request waited"
             return [DeadlineError(message)]
         try:
-            started = self._engine.begin(self._wire.question(job.request))
+            started = self._engine.begin(self._translator.question(job.request))
         except ServiceError as error:
             return [error]
         active = _Active(job, started, queue_ms)
@@ -91,7 +87,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     def _replies(self, active: _Active, piece: Piece) -> list[Reply]:
         replies: list[Reply] = []
         if active.job.in_pieces and (piece.text or piece.scores):
-            replies.append(self._wire.delta(piece))
+            replies.append(self._translator.delta(piece))
         if active.started.ended:
             del self._active[active.job.id]
             replies.append(self._end(active))
@@ -99,4 +95,4 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
 
     def _end(self, active: _Active) -> End:
         answer = self._engine.finish(active.started)
-        return self._wire.response(active.job, answer, active.queue_ms)
+        return self._translator.answer(active.job.request, answer, active.queue_ms)

@@ -1,9 +1,9 @@
 """Image question answering: a conversation in, an answer and its lens out. No HTTP, no environment."""
 
 import time
-from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import torch
 
@@ -12,11 +12,12 @@ from services.qwen_vl.lens.trace import Trace
 from services.qwen_vl.model.check import check_lens
 from services.qwen_vl.model.detokenizer import Detokenizer
 from services.qwen_vl.model.generation import Generation
-from services.qwen_vl.model.network import Network, keys_and_values, load
-from services.qwen_vl.model.prefix_cache import PrefixCache, give_back
+from services.qwen_vl.model.network import Network, load
+from services.qwen_vl.model.prefill import Prefill
+from services.qwen_vl.model.prefix_cache import PrefixCache
 from services.qwen_vl.model.prompt import Prompt, PromptBuilder
 from services.qwen_vl.settings import Device, Variant
-from services.qwen_vl.types import Answer, CacheUse, ImageSpan, LensOptions, Piece, Question
+from services.qwen_vl.types import Answer, CacheUse, LensOptions, Piece, Question
 from services.wire.errors import InvalidRequestError, PromptTooLongError
 
 
@@ -50,17 +51,26 @@ class Started:
 class VisionQA:
     """Qwen2-VL in one variant, ready to answer; several answers may be on their way at once."""
 
-    def __init__(
-        self, folder: Path, variant: Variant, device: Device, threads: int, limits: Limits | None = None
-    ) -> None:
-        torch.set_num_threads(threads)
+    def __init__(self, network: Network, prompts: PromptBuilder, limits: Limits | None = None) -> None:
         self._limits = limits or Limits()
-        self.prompts = PromptBuilder(folder, self._limits.max_pixels)
-        self.network = Network(load(folder, variant, device))
+        self.prompts = prompts
+        self.network = network
         self.cache = PrefixCache(self._limits.cache_bytes)
-        self.lens = LogitLens(self.network.text.norm, self.network.model.lm_head)
-        self._eos_ids = _as_list(self.network.model.generation_config.eos_token_id)
-        check_lens(self.network, self.lens, self.prompts, variant)
+        self.lens = LogitLens(network.text.norm, network.model.lm_head)
+        self._eos_ids = _as_list(network.model.generation_config.eos_token_id)
+
+    @classmethod
+    def load(cls, folder: Path, variant: Variant, device: Device, threads: int, limits: Limits | None = None) -> Self:
+        """The engine of a model folder.
+
+        Raises:
+            LensMismatchError: the last layer's lens is not the model's own distribution.
+        """
+        torch.set_num_threads(threads)
+        limits = limits or Limits()
+        engine = cls(Network(load(folder, variant, device)), PromptBuilder(folder, limits.max_pixels), limits)
+        check_lens(engine.network, engine.lens, engine.prompts, variant)
+        return engine
 
     @property
     def num_layers(self) -> int:
@@ -91,28 +101,19 @@ class VisionQA:
         prompt = self.prompts.build(question)
         self._check_length(prompt, question)
         trace = self._trace(question.lens, prompt) if question.lens else None
-        reads_images = question.lens is not None and question.lens.image_tokens
-        prefix = None if reads_images else self._longest_prefix(prompt)
-        start = 0 if prefix is None else prefix.shape[3]
-        behind = [span for span in prompt.spans if span.start >= start]
-        known = {span.key: self.cache.get(span.key) for span in behind}  # held, for a new one may drive it out
-        pixels = {span.key: self.prompts.pixels(span) for span in behind if known[span.key] is None}
+        reads_images = trace is not None and trace.options.image_tokens
+        prefill = Prefill(prompt, self.prompts, self.cache, whole=reads_images)
         prepared_s = time.perf_counter()
-        features = [self._features(span, known, pixels) for span in behind]
-        tapped = _tapped(prompt, trace, reads_images=reads_images)
-        row, logits, states = self.network.prefill(prompt, features, prefix, tapped and [at - start for at in tapped])
-        if behind and self.cache.enabled:
-            self.cache.put(prompt.prefix_key(behind[-1]), keys_and_values(row.cache, behind[-1].end))
-            give_back()
+        sequence, logits, states = prefill.run(self.network, _tapped(prompt, trace, reads_images=reads_images))
         text = Detokenizer(self.prompts.decode, question.stop)
-        generation = Generation(question, prompt, row, text, self._eos_ids, trace)
+        generation = Generation(question, prompt, sequence, text, self._eos_ids, trace)
         if trace is not None and reads_images:
             _add_images(trace, prompt, states)
         piece = generation.advance(logits, [layer[0, -1] for layer in states])
         return Started(
             generation=generation,
-            cached_tokens=start,
-            cache=self._use(prompt, behind),
+            cached_tokens=prefill.start,
+            cache=prefill.cache_use,
             preprocess_ms=(prepared_s - started_s) * 1000,
             prepared_s=prepared_s,
             pieces=[piece],
@@ -123,7 +124,7 @@ class VisionQA:
         """One more token for each of some answers that have not ended, side by side; what it adds to each."""
         generations = [one.generation for one in started]
         tap = any(generation.wants_states for generation in generations)
-        logits, states = self.network.decode([generation.row for generation in generations], tap=tap)
+        logits, states = self.network.decode([generation.sequence for generation in generations], tap=tap)
         return [
             generation.advance(logits[index], [layer[index, -1] for layer in states])
             for index, generation in enumerate(generations)
@@ -172,24 +173,6 @@ class VisionQA:
             raise InvalidRequestError(message, "lens.image_tokens")
         track = [self.prompts.single_token(text) for text in options.track]
         return Trace(self.lens, options, layers, last, track)
-
-    def _longest_prefix(self, prompt: Prompt) -> torch.Tensor | None:
-        found = (self.cache.get(prompt.prefix_key(span)) for span in reversed(prompt.spans))
-        return next((prefix for prefix in found if prefix is not None), None)
-
-    def _features(
-        self, span: ImageSpan, known: dict[Hashable, torch.Tensor | None], pixels: dict[Hashable, torch.Tensor]
-    ) -> torch.Tensor:
-        features = known[span.key]
-        if features is None:
-            features = known[span.key] = self.network.encode(pixels[span.key], span.grid)
-            self.cache.put(span.key, features)
-        return features
-
-    def _use(self, prompt: Prompt, behind: list[ImageSpan]) -> CacheUse | None:
-        if not prompt.spans or not self.cache.enabled:
-            return None
-        return "miss" if behind else "hit"
 
 
 def _tapped(prompt: Prompt, trace: Trace | None, *, reads_images: bool) -> list[int] | None:

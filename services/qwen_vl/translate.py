@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from services.common.worker.messages import Delta, Job
+from services.common.worker.messages import Delta, WorkerAnswer
 from services.qwen_vl.model.prompt import PromptBuilder
 from services.qwen_vl.types import (
     Answer,
@@ -17,7 +17,7 @@ from services.qwen_vl.types import (
     Sampling,
     Turn,
 )
-from services.wire.answer import AnswerResponse, ModelCard, QwenVLRequest, Timing, TokenLogprob, TokenScore, Usage
+from services.wire.answer import QwenVLRequest, TokenLogprob, TokenScore, Usage
 from services.wire.chat import ImagePart, Message, QwenVLChat
 from services.wire.lens import (
     GridLayer,
@@ -31,19 +31,20 @@ from services.wire.lens import (
     TrackedProb,
 )
 
+Asked = QwenVLRequest | QwenVLChat
+
 _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
 class Translator:
     """Both directions, for one model."""
 
-    def __init__(self, prompts: PromptBuilder, num_layers: int, max_new_tokens: int, card: ModelCard) -> None:
+    def __init__(self, prompts: PromptBuilder, num_layers: int, max_new_tokens: int) -> None:
         self._prompts = prompts
         self._num_layers = num_layers
         self._max_new_tokens = max_new_tokens
-        self._card = card
 
-    def question(self, asked: QwenVLRequest | QwenVLChat) -> Question:
+    def question(self, asked: Asked) -> Question:
         """What the engine is asked; ``/v1/answer`` is a conversation of one turn, answered greedily."""
         if isinstance(asked, QwenVLRequest):
             return Question(
@@ -71,13 +72,10 @@ class Translator:
         top = [self._score(*pair) for pair in piece.scores.top]
         return Delta(piece.text, [TokenLogprob(**dict(self._score(*piece.scores.token)), top_logprobs=top)])
 
-    def response(self, job: Job[QwenVLRequest | QwenVLChat], answer: Answer, queue_ms: float) -> AnswerResponse:
+    def answer(self, asked: Asked, answer: Answer, queue_ms: float) -> WorkerAnswer:
         """A whole answer; spaces around it belong to a conversation, not to the answer of a question."""
-        return AnswerResponse(
-            id=job.id,
-            model=self._card.id,
-            variant=self._card.variant,
-            answer=answer.text.strip() if isinstance(job.request, QwenVLRequest) else answer.text,
+        return WorkerAnswer(
+            text=answer.text.strip() if isinstance(asked, QwenVLRequest) else answer.text,
             finish_reason=answer.finish_reason,
             usage=Usage(
                 image_tokens=answer.image_tokens,
@@ -85,12 +83,9 @@ class Translator:
                 completion_tokens=len(answer.token_ids),
                 cached_tokens=answer.cached_tokens,
             ),
-            timing=Timing(
-                queue_ms=queue_ms,
-                preprocess_ms=answer.preprocess_ms,
-                inference_ms=answer.inference_ms,
-                total_ms=0.0,
-            ),
+            queue_ms=queue_ms,
+            preprocess_ms=answer.preprocess_ms,
+            inference_ms=answer.inference_ms,
             cache=answer.cache,
             lens=self._lens_trace(answer.lens) if answer.lens else None,
         )

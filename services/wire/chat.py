@@ -158,10 +158,6 @@ class ChatRequest(WireRequest):
         """Every image of the conversation, undecoded."""
         return [image for message in self.messages for image in message.images]
 
-    def for_worker(self) -> WireRequest:
-        """What the worker gets of it."""
-        return self
-
     @property
     def wants_scores(self) -> bool:
         """Whether each token's log probability is asked for."""
@@ -218,7 +214,7 @@ class MatchaChat(ChatRequest):
             raise ValueError(message)
         return self
 
-    def for_worker(self) -> MatchaRequest:
+    def last_question(self) -> MatchaRequest:
         """The last user message as a question of ``/v1/answer``."""
         last = self._last_user_message()
         assert last is not None  # noqa: S101 checked when it was read

@@ -13,7 +13,8 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from clients.demo.services import STOP_WITHIN_S, Service
-from services.matcha.settings import VARIANTS, MatchaSettings
+from services.matcha.settings import MatchaSettings
+from services.matcha.variants import VARIANTS
 from services.qwen_vl.settings import QwenVLSettings
 from tests.deploy.manifests import Manifest, Manifests, containers
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from clients.demo.services import running
 from services.common.artifact.manifest import read_manifest
-from services.matcha.backends import onnx_backend
+from services.matcha.backends import Hardware, onnx_backend
 from services.matcha.backends.torch_backend import TorchBackend
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
@@ -41,7 +41,7 @@ def patches_of(path: Path, question: str) -> Floats:
 @pytest.fixture(scope="module")
 def expected() -> list[list[int]]:
     """Tokens that the torch variant gives."""
-    backend = TorchBackend(MODEL, threads=1, form="fp32")
+    backend = TorchBackend(MODEL, Hardware(threads=1), "fp32")
     return [backend.generate([patches_of(*pair)], [16])[0] for pair in asked()]
 
 
@@ -60,7 +60,7 @@ def sums(folder: Path) -> dict[str, str]:
 
 
 def test_optimums_export_gives_the_same_tokens(exported: Path, expected: list[list[int]]) -> None:
-    backend = onnx_backend.load(exported, threads=1)
+    backend = onnx_backend.load(exported, Hardware(threads=1), "onnx-fp32")
     assert backend.fixed_patches == read_manifest(MODEL).max_patches
     images = [patches_of(*pair) for pair in asked()]
     assert [backend.generate([image], [16])[0] for image in images] == expected

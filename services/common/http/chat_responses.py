@@ -22,11 +22,6 @@ from services.wire.errors import ServiceError, envelope
 DONE = b"data: [DONE]\n\n"
 
 
-def cut_at_stop(text: str, stops: list[str] | None) -> str:
-    """The text before the first of the stop strings."""
-    return text[: min((at for at in map(text.find, stops or []) if at >= 0), default=None)]
-
-
 def completion(response: AnswerResponse, logprobs: list[TokenLogprob] | None) -> ChatCompletion:
     """The whole answer."""
     choice = Choice(

@@ -12,7 +12,8 @@ from starlette.responses import StreamingResponse
 
 from services.common.http.error_handlers import problem
 from services.common.http.metrics import Metrics
-from services.wire.answer import AnswerResponse
+from services.common.worker.messages import WorkerAnswer
+from services.wire.answer import AnswerResponse, ModelCard, Timing
 from services.wire.errors import ServiceError
 
 _log = logging.getLogger(__name__)
@@ -24,10 +25,11 @@ _DEFECT = 500
 class RequestScope:
     """Counts a request in flight from enter to exit, and its status once it has one."""
 
-    def __init__(self, metrics: Metrics, route: str, prefix: str) -> None:
+    def __init__(self, metrics: Metrics, card: ModelCard, route: str, prefix: str) -> None:
         self.id = f"{prefix}-{uuid.uuid4().hex}"
         self.started_s = time.monotonic()
         self._metrics = metrics
+        self._card = card
         self._route = route
         self._status: int | None = None
 
@@ -37,7 +39,7 @@ class RequestScope:
         return {"X-Request-Id": self.id}
 
     def __enter__(self) -> Self:
-        """Itself, counted as in flight."""
+        """Count the request as in flight."""
         self._metrics.in_flight.inc()
         return self
 
@@ -49,13 +51,27 @@ class RequestScope:
         self._metrics.requests.labels(self._route, status).inc()
         _log.info("request", extra={"id": self.id, "status": status, "total_ms": round(self._total_ms(), 1)})
 
-    def answered(self, response: AnswerResponse) -> AnswerResponse:
-        """The answer with its whole time filled in."""
+    def answered(self, answer: WorkerAnswer) -> AnswerResponse:
+        """The worker's answer with what is known here: its id, who answered, and the whole time."""
         self._status = 200
-        timing = response.timing.model_copy(update={"total_ms": self._total_ms()})
-        timed = response.model_copy(update={"timing": timing})
-        self._metrics.answered(timed)
-        return timed
+        response = AnswerResponse(
+            id=self.id,
+            model=self._card.id,
+            variant=self._card.variant,
+            answer=answer.text,
+            finish_reason=answer.finish_reason,
+            usage=answer.usage,
+            timing=Timing(
+                queue_ms=answer.queue_ms,
+                preprocess_ms=answer.preprocess_ms,
+                inference_ms=answer.inference_ms,
+                total_ms=self._total_ms(),
+            ),
+            cache=answer.cache,
+            lens=answer.lens,
+        )
+        self._metrics.answered(response)
+        return response
 
     def refused(self, error: ServiceError) -> Response:
         """The error as an answer."""

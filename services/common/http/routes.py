@@ -12,19 +12,22 @@ from fastapi.responses import JSONResponse
 from services.common import images
 from services.common.http import error_handlers
 from services.common.http.body import read_request
-from services.common.http.chat_responses import Chunks, completion, cut_at_stop, error_event
+from services.common.http.chat_responses import Chunks, completion, error_event
 from services.common.http.error_handlers import problem
 from services.common.http.metrics import Metrics
 from services.common.http.openapi import body_schema, nested_schemas
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
-from services.common.worker.messages import Delta, Job, Reply
+from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
 from services.common.worker.transport import Queue, replies
 from services.wire.answer import AnswerRequest, AnswerResponse, ModelCard, ModelList, TokenLogprob
 from services.wire.chat import ChatRequest
 from services.wire.completion import ChatCompletion
 from services.wire.contract import WireRequest
 from services.wire.errors import ErrorEnvelope, NotReadyError, ServiceError
+
+Piece = Delta | WorkerAnswer
+"""What comes of a job that does not fail: pieces of its answer, then the whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +87,7 @@ class Routes:
 
     async def answer(self, request: Request) -> Response:
         """Answer a question about the image that comes with it, as JSON or as a multipart form."""
-        with RequestScope(self.metrics, "/v1/answer", "ans") as scope:
+        with RequestScope(self.metrics, self.card, "/v1/answer", "ans") as scope:
             try:
                 asked = await read_request(request, self.wire.answer, self.settings.max_body_bytes)
                 self._probe([asked.image])
@@ -92,19 +95,19 @@ class Routes:
                     end = [_checked(reply) async for reply in coming][-1]
             except ServiceError as error:
                 return scope.refused(error)
-            assert isinstance(end, AnswerResponse)  # noqa: S101 replies end with an answer
+            assert isinstance(end, WorkerAnswer)  # noqa: S101 replies end with an answer
             body = scope.answered(end).model_dump_json()
             return Response(body, media_type="application/json", headers=scope.headers)
 
     async def chat(self, request: Request) -> Response:
         """Answer the last turn of a conversation, whole or as a stream of events."""
         async with AsyncExitStack() as stack:
-            scope = stack.enter_context(RequestScope(self.metrics, "/v1/chat/completions", "chatcmpl"))
+            scope = stack.enter_context(RequestScope(self.metrics, self.card, "/v1/chat/completions", "chatcmpl"))
             try:
                 asked = await read_request(request, self.wire.chat, self.settings.max_body_bytes)
                 self._probe(asked.images)
                 coming = await stack.enter_async_context(
-                    aclosing(self._replies(scope, asked.for_worker(), in_pieces=asked.wants_pieces))
+                    aclosing(self._replies(scope, asked, in_pieces=asked.wants_pieces))
                 )
                 first = _checked(await anext(coming))  # an error before the first piece has a status of its own
                 if asked.stream:
@@ -117,7 +120,7 @@ class Routes:
                     end = _checked(await anext(coming))
             except ServiceError as error:
                 return scope.refused(error)
-            response = scope.answered(_cut(end, asked))
+            response = scope.answered(end)
             body = completion(response, scores if asked.wants_scores else None).model_dump_json()
             return Response(body, media_type="application/json", headers=scope.headers)
 
@@ -152,7 +155,7 @@ class Routes:
         return replies(self.queue, job)
 
     async def _events(
-        self, scope: RequestScope, asked: ChatRequest, first: Reply, coming: AsyncIterator[Reply]
+        self, scope: RequestScope, asked: ChatRequest, first: Piece, coming: AsyncIterator[Reply]
     ) -> AsyncIterator[bytes]:
         chunks = Chunks(scope.id, self.card.id, self.card.variant)
         yield chunks.first()
@@ -165,19 +168,10 @@ class Routes:
             scope.refused(error)
             yield error_event(error)
             return
-        yield chunks.last(scope.answered(_cut(reply, asked)), usage=asked.wants_usage)
+        yield chunks.last(scope.answered(reply), usage=asked.wants_usage)
 
 
-def _checked(reply: Reply) -> Delta | AnswerResponse:
+def _checked(reply: Reply) -> Piece:
     if isinstance(reply, ServiceError):
         raise reply
     return reply
-
-
-def _cut(response: Reply, asked: ChatRequest) -> AnswerResponse:
-    """The answer up to a stop string, for a worker that does not know them; one that does has cut it already."""
-    assert isinstance(response, AnswerResponse)  # noqa: S101 pieces and errors were taken out before
-    text = cut_at_stop(response.answer, asked.stop)
-    if len(text) == len(response.answer):
-        return response
-    return response.model_copy(update={"answer": text, "finish_reason": "stop"})

@@ -6,9 +6,10 @@ An error is a value here, so that its status and message survive the way back an
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from services.wire.answer import AnswerResponse, TokenLogprob
+from services.wire.answer import Cache, FinishReason, TokenLogprob, Usage
 from services.wire.contract import WireRequest
 from services.wire.errors import ServiceError
+from services.wire.lens import LensTrace
 
 Request = TypeVar("Request", bound=WireRequest)
 
@@ -37,7 +38,21 @@ class Delta:
     logprobs: list[TokenLogprob] = field(default_factory=list)
 
 
-End = AnswerResponse | ServiceError
+@dataclass(frozen=True, slots=True)
+class WorkerAnswer:
+    """What only the worker knows of a whole answer; times in milliseconds. The HTTP process adds the rest."""
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+    queue_ms: float
+    preprocess_ms: float
+    inference_ms: float
+    cache: Cache | None = None
+    lens: LensTrace | None = None
+
+
+End = WorkerAnswer | ServiceError
 """The last that comes of a job."""
 
 Reply = Delta | End

@@ -1,12 +1,14 @@
-"""How a variant computes: patches in, token ids out. A new variant is one module here and one row of the table."""
+"""How a variant computes: patches in, token ids out. A new runtime is one module here, named by a row of variants."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from services.matcha.patches import Floats
-from services.matcha.settings import Device, Variant
+from services.matcha.settings import Device
+from services.matcha.variants import VARIANTS, VariantName
 
 
 class Backend(Protocol):
@@ -35,34 +37,15 @@ class Hardware:
     device: Device = "cpu"
 
 
-def _torch(form: Literal["fp32", "bf16", "int8"]) -> Callable[[Path, Hardware], Backend]:
-    def load(folder: Path, hardware: Hardware) -> Backend:
-        from services.matcha.backends.torch_backend import TorchBackend  # noqa: PLC0415 other variants run without torch
+class Loader(Protocol):
+    """``load`` of a backend's module."""
 
-        return TorchBackend(folder, hardware.threads, form, hardware.device)
-
-    return load
-
-
-def _onnx(folder: Path, hardware: Hardware) -> Backend:
-    from services.matcha.backends import onnx_backend  # noqa: PLC0415 other variants run without ONNX Runtime
-
-    return onnx_backend.load(folder, hardware.threads)
+    def __call__(self, folder: Path, hardware: Hardware, variant: VariantName) -> Backend:
+        """The model of an artifact folder, in that variant."""
+        ...
 
 
-def _openvino(folder: Path, hardware: Hardware) -> Backend:
-    from services.matcha.backends import openvino_backend  # noqa: PLC0415 other variants run without OpenVINO
-
-    return openvino_backend.load(folder, hardware.threads)
-
-
-LOADERS: dict[Variant, Callable[[Path, Hardware], Backend]] = {
-    "fp32": _torch("fp32"),
-    "bf16": _torch("bf16"),
-    "int8": _torch("int8"),
-    "onnx-fp32": _onnx,
-    "onnx-int8": _onnx,
-    "openvino": _openvino,
-    "openvino-int8": _openvino,
-}
-"""Variant to loader; a loader takes the model folder and what to compute on."""
+def load_backend(variant: VariantName, folder: Path, hardware: Hardware) -> Backend:
+    """The model of an artifact folder, in a variant. Only that variant's runtime is imported: others may be missing."""
+    load: Loader = import_module(f"services.matcha.backends.{VARIANTS[variant].runtime}_backend").load
+    return load(folder, hardware, variant)

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime as ort
 
 from services.matcha.attention import Int8Attention
+from services.matcha.backends import Hardware
 from services.matcha.decoding import Arrays, Graph, GraphModel, ModelShape
 from services.matcha.onnx_names import ENCODER, ENCODER_PIECES
 
@@ -57,8 +58,9 @@ class EncoderInPieces:
         return {"last_hidden_state": outputs[0]}
 
 
-def load(folder: Path, threads: int) -> GraphModel:
+def load(folder: Path, hardware: Hardware, _variant: str) -> GraphModel:
     """The model in an artifact folder, or in one that ``optimum-cli export onnx`` wrote."""
+    threads = hardware.threads
     pieces = sorted(folder.glob(ENCODER_PIECES))
     shape = ModelShape.read(folder)
 

@@ -9,6 +9,7 @@ import openvino.opset13 as opset
 from numpy.typing import NDArray
 
 from services.matcha.attention import Int8Attention
+from services.matcha.backends import Hardware
 from services.matcha.backends.openvino_attention import attend_in_int8
 from services.matcha.decoding import Arrays, Graph, GraphModel, ModelShape
 from services.matcha.onnx_names import ENCODER, ONNX, OPENVINO
@@ -51,7 +52,7 @@ class OpenVinoGraph:
         return ov.Tensor(bits, ov.Shape(bits.shape), ov.Type.bf16)
 
 
-def load(folder: Path, threads: int) -> GraphModel:
+def load(folder: Path, hardware: Hardware, _variant: str) -> GraphModel:
     """The model in an ``onnx-fp32`` or ``openvino-int8`` artifact folder."""
     core = ov.Core()
     precision: Precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
@@ -62,10 +63,10 @@ def load(folder: Path, threads: int) -> GraphModel:
     def graph(path: Path) -> Graph:
         model = read(core, path)
         if own_format and _PATCHES_INPUT in _names(model):
-            attention = Int8Attention.find(shape.encoder_heads, shape.encoder_head_width, threads)
+            attention = Int8Attention.find(shape.encoder_heads, shape.encoder_head_width, hardware.threads)
             if attention:
                 attend_in_int8(model, attention)
-        return OpenVinoGraph(core, model, threads, precision)
+        return OpenVinoGraph(core, model, hardware.threads, precision)
 
     return GraphModel(folder, graph, OPENVINO if own_format else ONNX)
 

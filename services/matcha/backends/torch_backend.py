@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from transformers import BitsAndBytesConfig, Pix2StructForConditionalGeneration
@@ -12,11 +12,13 @@ from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils.logging import disable_progress_bar
 
+from services.matcha.backends import Hardware
 from services.matcha.patches import Floats
 from services.torch_cpu.attention import BLOCKED
 from services.torch_cpu.linear import can_pack, pack_linears
 
 Form = Literal["fp32", "bf16", "int8"]
+FORMS: dict[str, Form] = {form: form for form in get_args(Form)}
 _DTYPES: dict[Form, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "int8": torch.bfloat16}
 
 
@@ -29,11 +31,11 @@ class TorchBackend:
 
     fixed_patches: int | None = None
 
-    def __init__(self, folder: Path, threads: int, form: Form, device: str = "cpu") -> None:
-        torch.set_num_threads(threads)
+    def __init__(self, folder: Path, hardware: Hardware, form: Form) -> None:
+        torch.set_num_threads(hardware.threads)
         disable_progress_bar()
-        self._model = load_model(folder, form, device)
-        if form != "fp32" and device == "cpu" and can_pack():
+        self._model = load_model(folder, form, hardware.device)
+        if form != "fp32" and hardware.device == "cpu" and can_pack():
             self._model.set_attn_implementation(BLOCKED)
             pack_linears(self._model)
         for module in self._model.modules():
@@ -72,6 +74,11 @@ class TorchBackend:
         """One row of a batch up to its own end: past it, the row is padding or more than was asked for."""
         end = ids.index(self.eos_token_id) + 1 if self.eos_token_id in ids else len(ids)
         return ids[: min(end, limit)]
+
+
+def load(folder: Path, hardware: Hardware, variant: str) -> TorchBackend:
+    """The model in an artifact folder, in the form that the variant names."""
+    return TorchBackend(folder, hardware, FORMS[variant])
 
 
 def load_model(folder: Path, form: Form, device: str = "cpu", **options: Any) -> Pix2StructForConditionalGeneration:

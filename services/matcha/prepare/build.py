@@ -9,20 +9,21 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from safetensors import SafetensorError
 
 from services.common.artifact.manifest import MANIFEST_NAME, Manifest, ManifestError, Source, file_sha256, verify
 from services.common.artifact.writer import seal, whole_folder
-from services.matcha.backends.torch_backend import Form, load_model
+from services.matcha.backends.torch_backend import FORMS, load_model
 from services.matcha.header import load_font
+from services.matcha.patches import DEFAULT_MAX_PATCHES, Floats
 from services.matcha.prepare.calibrate import calibration_images, calibration_patches
 from services.matcha.prepare.export import WeightsFile, export, graphs
-from services.matcha.prepare.quantize import quantize
 from services.matcha.prepare.source import (
     TOKENIZER_FILES,
     Checkpoint,
@@ -30,6 +31,7 @@ from services.matcha.prepare.source import (
     processor_files,
     training_font,
 )
+from services.matcha.variants import VARIANTS
 
 ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
 _CONFIGS: Final = ("config.json", "generation_config.json")
@@ -44,11 +46,7 @@ _TOOLS: Final = (
     "torch",
     "transformers",
 )
-_DEFAULT_PATCHES: Final = 2048
-"""Of Pix2Struct's own processor, where a model says nothing."""
 _LIBERATION: Final = Path("/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
-_ROOM: Final = {"fp32": 1.1, "bf16": 0.6, "int8": 0.7, "onnx-fp32": 1.2, "onnx-int8": 2.0, "openvino-int8": 2.0}
-"""Disk space needed, as a multiple of the fp32 weights; int8 graphs are made of fp32 ones, which stand beside them."""
 
 _NO_SPACE: Final = os.strerror(errno.ENOSPC)
 """What both Python and safetensors, each in an error of its own, say of a full disk."""
@@ -100,7 +98,7 @@ def inputs_sum(checkpoint: Checkpoint, variant: str, extras: Extras) -> str:
     folders = [checkpoint.folder, *([] if own or not elsewhere.is_dir() else [elsewhere])]
     files = [folder / name for folder in folders for name in (MANIFEST_NAME, *_CONFIGS, *TOKENIZER_FILES)]
     files += [extras.font] if extras.font else []
-    files += calibration_images(extras.calibration) if extras.calibration and variant == "openvino-int8" else []
+    files += calibration_images(extras.calibration) if extras.calibration and VARIANTS[variant].calibrated else []
     sums = [file_sha256(path) if path.is_file() else "" for path in files]
     named = [] if own or elsewhere.is_dir() else [extras.processor]
     return hashlib.sha256(json.dumps([sums, named]).encode()).hexdigest()
@@ -113,8 +111,8 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
         PrepareError: there is not enough room, or files are missing.
     """
     _require_room(checkpoint, variant, out)
-    if variant == "openvino-int8":
-        _require_calibration(extras)
+    if VARIANTS[variant].calibrated:
+        _require_calibration(variant, extras)
     inputs = inputs_sum(checkpoint, variant, extras)
     try:
         with whole_folder(out) as folder:
@@ -151,25 +149,23 @@ def _tools() -> dict[str, str]:
 
 def steps(variant: str) -> int:
     """How many steps ``build`` reports."""
-    return {"onnx-fp32": 4, "onnx-int8": 5, "openvino-int8": 5}.get(variant, 3)
+    row = VARIANTS[variant]
+    return 3 if row.needs_torch else 5 if row.quantizer else 4
 
 
 def _write_weights(
     checkpoint: Checkpoint, manifest: Manifest, folder: Path, calibration: Path | None, report: Report
 ) -> None:
     report("reading the weights")
-    variant = manifest.variant
+    row = VARIANTS[manifest.variant]
     safe = bool(list(checkpoint.folder.glob("*.safetensors")))
     options: dict[str, Any] = {"use_safetensors": safe} | ({} if safe else {"weights_only": True})
-    if variant in {"fp32", "bf16", "int8"}:
-        load_model(checkpoint.folder, cast("Form", variant), **options).save_pretrained(folder, max_shard_size="100GB")
+    if row.needs_torch:
+        load_model(checkpoint.folder, FORMS[row.name], **options).save_pretrained(folder, max_shard_size="100GB")
         return
-    images = []
-    if calibration and variant == "openvino-int8":
-        font = folder / manifest.header_font if manifest.header_font else None
-        images = calibration_patches(calibration, font, manifest.max_patches or _DEFAULT_PATCHES)
+    images = _calibration(manifest, folder, calibration) if row.calibrated else []
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        exported = folder if variant == "onnx-fp32" else Path(scratch)
+        exported = Path(scratch) if row.quantizer else folder
         report("exporting the graphs")
         model = load_model(checkpoint.folder, "fp32", **options)
         weights = WeightsFile(exported / "model.onnx.data")
@@ -178,22 +174,23 @@ def _write_weights(
         model.config.save_pretrained(folder)
         model.generation_config.save_pretrained(folder)
         del model
-        if variant == "onnx-int8":
+        if row.quantizer:
             report("quantizing")
-            quantize(exported, folder)
-        if variant == "openvino-int8":
-            report("quantizing")
-            from services.matcha.prepare.quantize_openvino import quantize_openvino  # noqa: PLC0415 slow to import
-
-            quantize_openvino(exported, folder, images)
+            # imported only now: NNCF takes seconds, and need not be installed for another form
+            import_module(f"services.matcha.prepare.{row.quantizer}").quantize(exported, folder, images)
 
 
-def _require_calibration(extras: Extras) -> None:
+def _calibration(manifest: Manifest, folder: Path, charts: Path | None) -> list[Floats]:
+    font = folder / manifest.header_font if manifest.header_font else None
+    return calibration_patches(charts, font, manifest.max_patches or DEFAULT_MAX_PATCHES) if charts else []
+
+
+def _require_calibration(variant: str, extras: Extras) -> None:
     if not find_spec("nncf"):
-        message = "openvino-int8 is made by NNCF: install the extra matcha-prepare-openvino"
+        message = f"{variant} is made by NNCF: install the extra matcha-prepare-openvino"
         raise PrepareError(message)
     if not extras.calibration:
-        message = "openvino-int8 measures activations on images: name a folder of charts like yours, --calibration"
+        message = f"{variant} measures activations on images: name a folder of charts like yours, --calibration"
         raise PrepareError(message)
 
 
@@ -241,7 +238,7 @@ def _max_patches(checkpoint: Checkpoint, folder: Path) -> int | None:
 
 
 def _require_room(checkpoint: Checkpoint, variant: str, out: Path) -> None:
-    needed = int(checkpoint.weights_bytes * _ROOM[variant])
+    needed = int(checkpoint.weights_bytes * (VARIANTS[variant].room or 1))
     existing = next(parent for parent in out.absolute().parents if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:

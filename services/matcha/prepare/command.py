@@ -4,7 +4,6 @@ import logging
 import sys
 import warnings
 from pathlib import Path
-from typing import Literal
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import CliApp, CliPositionalArg, SettingsConfigDict
@@ -15,10 +14,9 @@ from transformers.utils import logging as transformers_logging
 from services.common.artifact.manifest import ManifestError, verify
 from services.matcha.prepare.build import ARCHITECTURE, Extras, already_prepared, build, steps
 from services.matcha.prepare.source import PrepareError, find
+from services.matcha.variants import FormName
 
 INTERRUPTED = 130  # as shells report a command that Ctrl-C ended
-
-Form = Literal["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino-int8"]
 
 
 class Prepare(BaseModel):
@@ -31,7 +29,7 @@ class Prepare(BaseModel):
 
     model: CliPositionalArg[str] = Field(description="A folder, or a Hugging Face id such as google/matcha-chartqa.")
     out: Path = Field(description="Folder to make.")
-    variant: Form = Field(description="Numeric form.")
+    variant: FormName = Field(description="Numeric form.")
     revision: str | None = Field(default=None, description="Branch or commit on the hub.")
     processor: str = Field(
         default="google/matcha-base", description="Whose tokenizer to take for a model that has none."

@@ -1,12 +1,13 @@
 """``onnx-int8``: what is computed once per image in whole int8, what is computed per token with int8 weights.
 
 The encoder and the cross-attention's keys and values are large products: weights per output channel and activations
-per tensor in int8 (``MatMulInteger``). Attention is computed in int8 between the encoder's pieces (``split``), or in
-fp32 by ONNX Runtime's tiled kernel, which never holds the whole score matrix. A decoding step reads every weight for
-one row: 8-bit weights in blocks (``MatMulNBits``), activations quantized row by row, so that an answer does not depend
-on what it shares a batch with. Figures: services/matcha/README.
+per tensor in int8 (``MatMulInteger``). Attention is computed in int8 between the encoder's pieces
+(``encoder_pieces``), or in fp32 by ONNX Runtime's tiled kernel, which never holds the whole score matrix. A decoding
+step reads every weight for one row: 8-bit weights in blocks (``MatMulNBits``), activations quantized row by row, so
+that an answer does not depend on what it shares a batch with. Measurements: docs/measurements.md.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnx
@@ -15,6 +16,7 @@ from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from services.matcha.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER
+from services.matcha.patches import Floats
 from services.matcha.prepare.encoder_pieces import prune, split
 
 _BLOCK = 128
@@ -22,8 +24,8 @@ _INT8_ACCUMULATION = 4
 """``accuracy_level`` of MatMulNBits: activations in int8."""
 
 
-def quantize(source: Path, target: Path) -> None:
-    """Write the graphs of an ``onnx-fp32`` folder in int8; the first step needs none of its own."""
+def quantize(source: Path, target: Path, _images: Sequence[Floats]) -> None:
+    """Write the graphs of an ``onnx-fp32`` folder in int8, which needs no images; the first step has no graph."""
     encoder = onnx.load(str(source / ENCODER))
     fuse_attention(encoder)
     plain = target / "encoder.fp32.onnx"

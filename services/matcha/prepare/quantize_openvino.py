@@ -4,7 +4,7 @@ The encoder and the cross-attention's keys and values multiply int8 by int8, the
 images beforehand (and smoothed: SmoothQuant, arXiv 2211.10438); so does each attention's query by its keys, where
 the kernel of ``services.matcha.attention`` does not do all of it. All else is left to the backend's bf16. A decoding
 step reads every weight for one row: 8-bit weights suffice, and an answer does not depend on what it shares a batch
-with. Figures: services/matcha/README.
+with. Measurements: docs/measurements.md.
 """
 
 import logging
@@ -25,7 +25,7 @@ os.environ.setdefault("NNCF_CI", "1")  # otherwise NNCF reports its use to its m
 import nncf
 
 
-def quantize_openvino(source: Path, target: Path, images: Sequence[Floats]) -> None:
+def quantize(source: Path, target: Path, images: Sequence[Floats]) -> None:
     """Write the graphs of an ``onnx-fp32`` folder in int8; ``images`` (rows, 770) tell how far activations reach."""
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # NNCF draws bars of its own, over ours
         _quantize(source, target, images)

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from services.common.stops import stop_position
+
 _INCOMPLETE = "\ufffd"
 
 
@@ -25,9 +27,9 @@ class Detokenizer:
         """Add a token; the text that is settled now and was not before."""
         self._token_ids.append(token_id)
         self._text = self._decode(self._token_ids)
-        found = [(at + len(stop), at) for stop in self._stops if (at := self._text.find(stop)) >= 0]
-        if found:  # the one that ends first, in whatever pieces the text came
-            self._text, self.stopped = self._text[: min(found)[1]], True
+        stopped_at = stop_position(self._text, self._stops)
+        if stopped_at is not None:
+            self._text, self.stopped = self._text[:stopped_at], True
         return self._settle(0 if self.stopped else self._held_back())
 
     def rest(self) -> str:

@@ -11,25 +11,25 @@ from services.qwen_vl.types import FinishReason, Piece, Question, TokenScores
 
 
 class Generation:
-    """State between two steps. ``row`` is where the network goes on, ``trace`` the lens if one was asked for."""
+    """State between two steps. ``sequence`` is where the network goes on, ``trace`` the lens if one was asked for."""
 
     def __init__(
         self,
         question: Question,
         prompt: Prompt,
-        row: Sequence,
+        sequence: Sequence,
         text: Detokenizer,
         eos_ids: list[int],
         trace: Trace | None,
     ) -> None:
         self.question = question
         self.prompt = prompt
-        self.row = row
+        self.sequence = sequence
         self.text = text
         self.trace = trace
         self.token_ids: list[int] = []
         self.finish_reason: FinishReason | None = None
-        self._picker = Sampler(question.sampling)
+        self._sampler = Sampler(question.sampling)
         self._eos_ids = eos_ids
 
     @property
@@ -39,11 +39,11 @@ class Generation:
 
     def advance(self, logits: torch.Tensor, states: list[torch.Tensor]) -> Piece:
         """Pick the next token from float32 logits (vocabulary), given raw states (hidden) per layer if wanted."""
-        token_id = self._picker.pick(logits)
+        token_id = self._sampler.pick(logits)
         if self.trace is not None and self.trace.wants_step:
             self.trace.add_step(states, logits, token_id)
         self.token_ids.append(token_id)
-        self.row.token_id = token_id
+        self.sequence.token_id = token_id
         ended = token_id in self._eos_ids
         piece = "" if ended else self.text.push(token_id)
         self.finish_reason = self._finish(ended=ended)

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from benchmarks.matcha.parity import Measured, add
 from benchmarks.matcha.roofline import encoder_flops, roofline_figures
 from benchmarks.measurements import Measurement
-from services.matcha.settings import VARIANTS, Variant
+from services.matcha.variants import VARIANTS, VariantName
 
 
 def _measured(right: list[int], answers: str) -> Measured:
@@ -18,7 +18,9 @@ def _measured(right: list[int], answers: str) -> Measured:
 FP32 = _measured([1, 1, 0, 0, 1], "abcde")
 
 
-def _told(variant: Variant, measured: Measured, reference: Measured = FP32) -> tuple[list[str], dict[str, Measurement]]:
+def _told(
+    variant: VariantName, measured: Measured, reference: Measured = FP32
+) -> tuple[list[str], dict[str, Measurement]]:
     table = Table()
     for _ in range(9):
         table.add_column()

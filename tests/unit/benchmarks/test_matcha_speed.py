@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.matcha.speed import OPTIMUM, STUDY, speed_figures
 from benchmarks.matcha.subject import Subject
-from services.matcha.settings import VARIANTS
+from services.matcha.variants import VARIANTS
 
 
 @pytest.mark.parametrize("fastest", ["onnx-int8", "openvino-int8"])

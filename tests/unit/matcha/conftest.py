@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image, ImageFont
 
-from services.matcha.engine import ChartQuestion
+from services.matcha.types import ChartQuestion
 
 if TYPE_CHECKING:
     from tests.unit.matcha.making import Weights
@@ -31,10 +31,9 @@ def bundled_questions() -> list[tuple[ChartQuestion, str]]:
     for number, path in enumerate(sorted((SAMPLE / "qa").glob("*.json"))[:24]):
         blocks = json.loads(path.read_bytes())
         block = blocks[number % len(blocks)]
-        with Image.open(SAMPLE / "images" / f"{path.stem}.jpg") as image:
-            chart = image.convert("RGB")
+        chart = (SAMPLE / "images" / f"{path.stem}.jpg").read_bytes()
         gold = ", ".join(block["answer"]) if isinstance(block["answer"], list) else str(block["answer"])
-        pairs.append((ChartQuestion(chart, block["question"], (90, 60, 75)[number % 3], max_new_tokens=16), gold))
+        pairs.append((ChartQuestion(chart, block["question"], 16, (90, 60, 75)[number % 3]), gold))
     return pairs
 
 
@@ -48,9 +47,10 @@ def weights(monkeypatch: pytest.MonkeyPatch) -> "Weights":
     monkeypatch.setattr(build, "load_model", stand_in.load)
     monkeypatch.setattr(build, "graphs", lambda _: ["a.onnx", "b.onnx"])
     monkeypatch.setattr(build, "export", stand_in.export)
-    monkeypatch.setattr(build, "quantize", stand_in.quantize)
-    openvino = "services.matcha.prepare.quantize_openvino"  # which takes seconds to import
-    monkeypatch.setitem(sys.modules, openvino, SimpleNamespace(quantize_openvino=stand_in.quantize))
+    for quantizer in ("quantize_onnx", "quantize_openvino"):  # which take seconds to import
+        monkeypatch.setitem(
+            sys.modules, f"services.matcha.prepare.{quantizer}", SimpleNamespace(quantize=stand_in.quantize)
+        )
     monkeypatch.setattr(build, "training_font", lambda: None)
     monkeypatch.setattr(build, "_LIBERATION", Path("/nowhere"))
     return stand_in

@@ -46,10 +46,10 @@ class Weights:
     def export(self, graph: str, folder: Path, _: object) -> None:
         (folder / graph).write_text("fp32")
 
-    def quantize(self, exported: Path, folder: Path, images: list[Any] | None = None) -> None:
+    def quantize(self, exported: Path, folder: Path, images: list[Any]) -> None:
         for path in exported.glob("*.onnx"):
             (folder / path.name).write_text("int8")
-        self.calibrated = None if images is None else len(images)
+        self.calibrated = len(images)
 
 
 def made(model: Path, out: Path, variant: str = "fp32", **extras: Any) -> Manifest:

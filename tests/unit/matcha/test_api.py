@@ -6,44 +6,44 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from PIL import Image
 
 from services.common.artifact.manifest import Manifest, Source
-from services.common.worker.messages import Job, Reply
-from services.matcha import api as wire
+from services.common.worker.messages import Job, Reply, WorkerAnswer
+from services.matcha import api
 from services.matcha.api import MatchaAPI
 from services.matcha.backends import Hardware
-from services.matcha.engine import ChartAnswer, ChartQuestion
-from services.matcha.settings import MatchaSettings, Variant
-from services.wire.answer import AnswerResponse, MatchaRequest, ModelCard
-from services.wire.errors import InvalidRequestError, UnsupportedImageError
-from tests.images import encode
+from services.matcha.engine import ChartQA, Limits
+from services.matcha.settings import MatchaSettings
+from services.matcha.translate import Asked
+from services.matcha.types import ChartAnswer, ChartQuestion
+from services.wire.answer import MatchaRequest
+from services.wire.chat import MatchaChat
+from services.wire.errors import InvalidRequestError
 
-CARD = ModelCard(id="the-model", variant="onnx-int8", revision="r", manifest_sha256="")
 REFUSED = InvalidRequestError("too many", "max_patches")
 
 
 class Engine:
-    """Answers with the width of the chart; refuses charts that are 13 wide."""
+    """Answers with the size of the image's file; refuses one of 13 bytes."""
 
-    def __init__(self, folder: Path, header_font: str | None, variant: Variant, hardware: Hardware) -> None:
-        self.made_of = (folder, header_font, variant, hardware)
+    def __init__(self, *made_of: object) -> None:
+        self.made_of = made_of
         self.asked: list[ChartQuestion] = []
 
     def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | InvalidRequestError]:
         self.asked += questions
         return [
             REFUSED
-            if question.chart.width == 13
-            else ChartAnswer(str(question.chart.width), "length", 40 + question.chart.width, 7, 20.0, 300.0)
+            if len(question.image) == 13
+            else ChartAnswer(f"{len(question.image)} bytes", "length", 40 + len(question.image), 7, 20.0, 300.0)
             for question in questions
         ]
 
 
 @pytest.fixture(autouse=True)
 def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(wire, "ChartQA", Engine)
-    monkeypatch.setattr(wire, "prepare_worker", lambda _: None)
+    monkeypatch.setattr(ChartQA, "load", Engine)
+    monkeypatch.setattr(api, "prepare_worker", lambda _: None)
 
 
 def service(max_patches: int | None = 700, **told: object) -> MatchaAPI:
@@ -56,7 +56,7 @@ def service(max_patches: int | None = 700, **told: object) -> MatchaAPI:
         tools={},
         sha256={},
     )
-    made = MatchaAPI(MatchaSettings(**told), "onnx-int8", manifest, CARD)  # type: ignore[arg-type]
+    made = MatchaAPI(MatchaSettings(**told), "onnx-int8", manifest)  # type: ignore[arg-type]
     made.setup("cpu")
     return made
 
@@ -65,11 +65,24 @@ def engine_of(made: MatchaAPI) -> Engine:
     return cast("Engine", made._engine)  # noqa: SLF001 the stand-in
 
 
-def job(width: int, name: str = "a", *, content: bytes | None = None, **fields: Any) -> Job[MatchaRequest]:
-    image = encode(Image.new("RGB", (width, 9))) if content is None else content
+def job(size: int, name: str = "a", **fields: Any) -> Job[Asked]:
+    return job_of(MatchaRequest(image=b"x" * size, question=f"How large is {name}?", **fields), name)
+
+
+def job_of(request: Asked, name: str = "a") -> Job[Asked]:
     now = time.monotonic()
-    request = MatchaRequest(image=image, question=f"How wide is {name}?", **fields)
     return Job(name, request, enqueued_s=now - 5, deadline_s=now + 60, timeout_s=60)
+
+
+def chat(*images: bytes, **fields: Any) -> MatchaChat:
+    messages = [
+        {
+            "role": "user",
+            "content": [{"type": "image_url", "image_url": {"url": image}}, {"type": "text", "text": "How large?"}],
+        }
+        for image in images
+    ]
+    return MatchaChat.model_validate({"messages": messages, **fields})
 
 
 def asked(made: MatchaAPI, **fields: Any) -> ChartQuestion:
@@ -78,9 +91,11 @@ def asked(made: MatchaAPI, **fields: Any) -> ChartQuestion:
     return question
 
 
-def test_the_engine_is_made_of_what_was_told(tmp_path: Path) -> None:
-    made = service(model_dir=tmp_path, threads=3, device="cuda")
-    assert engine_of(made).made_of == (tmp_path, "header.ttf", "onnx-int8", Hardware(3, "cuda"))
+@pytest.mark.parametrize(("models_own", "default"), [(700, 700), (None, 2048)])
+def test_the_engine_is_made_of_what_was_told(tmp_path: Path, models_own: int | None, default: int) -> None:
+    made = service(models_own, model_dir=tmp_path, threads=3, device="cuda", max_patches_limit=900)
+    limits = Limits(max_patches=900, default_patches=default)
+    assert engine_of(made).made_of == (tmp_path, "header.ttf", "onnx-int8", Hardware(3, "cuda"), limits)
 
 
 def test_batches_are_as_large_and_wait_as_long_as_told() -> None:
@@ -90,75 +105,51 @@ def test_batches_are_as_large_and_wait_as_long_as_told() -> None:
 
 def test_an_answer_tells_what_it_took() -> None:
     reply = service().predict(job(20, "one"))
-    assert isinstance(reply, AnswerResponse)
-    assert (reply.id, reply.model, reply.variant) == ("one", "the-model", "onnx-int8")
-    assert (reply.answer, reply.finish_reason, reply.cache, reply.lens) == ("20", "length", None, None)
+    assert isinstance(reply, WorkerAnswer)
+    assert (reply.text, reply.finish_reason, reply.cache, reply.lens) == ("20 bytes", "length", None, None)
     usage = reply.usage
     assert (usage.image_tokens, usage.prompt_tokens, usage.completion_tokens) == (60, 60, 7)
-    assert 5000 <= reply.timing.queue_ms < 15_000
-    assert 20 < reply.timing.preprocess_ms < 2000  # decoding the image, and what the engine says
-    assert reply.timing.inference_ms == 300
+    assert 5000 <= reply.queue_ms < 15_000
+    assert (reply.preprocess_ms, reply.inference_ms) == (20, 300)
 
 
 def test_bad_items_of_a_batch_get_their_errors_in_their_places() -> None:
     made = service()
-    jobs = [job(30, "a"), job(1, "b", content=b"none"), job(13, "c"), job(50, "d"), job(1, "e", max_patches=9999)]
-    replies: list[Reply] = made.predict(jobs)  # type: ignore[assignment]
-    first, broken, refused, last, greedy = replies
-    assert isinstance(first, AnswerResponse)
-    assert isinstance(last, AnswerResponse)
-    assert [(each.id, each.answer, each.usage.image_tokens) for each in (first, last)] == [
-        ("a", "30", 70),
-        ("d", "50", 90),
-    ]
-    assert isinstance(broken, UnsupportedImageError)
+    replies: list[Reply] = made.predict([job(30, "a"), job(13, "b"), job(50, "c")])  # type: ignore[assignment]
+    first, refused, last = replies
+    assert isinstance(first, WorkerAnswer)
+    assert isinstance(last, WorkerAnswer)
+    assert [(each.text, each.usage.image_tokens) for each in (first, last)] == [("30 bytes", 70), ("50 bytes", 90)]
     assert refused is REFUSED
-    assert isinstance(greedy, InvalidRequestError)
-    assert [each.text for each in engine_of(made).asked] == [f"How wide is {name}?" for name in "acd"]
+    assert [each.text for each in engine_of(made).asked] == [f"How large is {name}?" for name in "abc"]
 
 
-def test_a_batch_of_nothing_but_bad_items_is_all_errors() -> None:
-    replies: list[Reply] = service().predict([job(1, content=b"none"), job(1, max_patches=9999)])  # type: ignore[assignment]
-    assert [type(each) for each in replies] == [UnsupportedImageError, InvalidRequestError]
+@pytest.mark.parametrize(("fields", "patches"), [({}, None), ({"max_patches": 1}, 1), ({"max_patches": 9999}, 9999)])
+def test_patches_are_the_requests(fields: dict[str, int], patches: int | None) -> None:
+    assert asked(service(), **fields).max_patches == patches
+
+
+def test_of_a_conversation_the_last_question_is_asked() -> None:
+    made = service()
+    made.predict(job_of(chat(b"old", b"of twenty characters", max_tokens=3, max_patches=9)))
+    assert engine_of(made).asked == [ChartQuestion(b"of twenty characters", "How large?", 3, 9)]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "models_own", "limit", "given"),
+    ("stop", "text", "reason"),
     [
-        (None, 700, 4096, 700),  # the model's default
-        (None, None, 4096, 2048),  # Pix2Struct's
-        (None, 700, 500, 500),  # the server takes less than the model's default
-        (None, None, 2000, 2000),
-        (None, 700, 700, 700),
-        (1, 700, 500, 1),
-        (499, 300, 500, 499),
-        (500, 300, 500, 500),
+        (None, "20 bytes", "length"),
+        (["bits"], "20 bytes", "length"),
+        (["yte", " b"], "20", "stop"),
+        (["0"], "2", "stop"),
     ],
 )
-def test_patches_are_the_requests_or_the_models_within_the_servers_limit(
-    wanted: int | None, models_own: int | None, limit: int, given: int
-) -> None:
-    fields = {"max_patches": wanted} if wanted else {}
-    assert asked(service(models_own, max_patches_limit=limit), **fields).max_patches == given
-
-
-@pytest.mark.parametrize("wanted", [501, 4096])
-def test_more_patches_than_the_limit_are_refused(wanted: int) -> None:
-    reply = service(max_patches_limit=500).predict(job(20, max_patches=wanted))
-    assert isinstance(reply, InvalidRequestError)
-    assert (reply.message, reply.param) == (
-        f"'max_patches' is {wanted}, this server allows 500",
-        "max_patches",
-    )
+def test_an_answer_ends_before_its_stop_string(stop: list[str] | None, text: str, reason: str) -> None:
+    reply = service().predict(job_of(chat(b"of twenty characters", stop=stop)))
+    assert isinstance(reply, WorkerAnswer)
+    assert (reply.text, reply.finish_reason) == (text, reason)
 
 
 @pytest.mark.parametrize(("fields", "tokens"), [({}, 33), ({"max_new_tokens": 1}, 1), ({"max_new_tokens": 90}, 90)])
 def test_tokens_are_the_requests_or_the_servers(fields: dict[str, int], tokens: int) -> None:
     assert asked(service(max_new_tokens=33), **fields).max_new_tokens == tokens
-
-
-def test_the_chart_is_decoded_in_rgb() -> None:
-    made = service()
-    made.predict(job(20, content=encode(Image.new("L", (21, 9), 77))))
-    (question,) = engine_of(made).asked
-    assert (question.chart.mode, question.chart.size, question.chart.getpixel((20, 8))) == ("RGB", (21, 9), (77,) * 3)

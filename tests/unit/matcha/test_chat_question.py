@@ -26,7 +26,7 @@ def turn(role: str, *content: dict[str, Any]) -> dict[str, Any]:
 
 
 def asked(*messages: dict[str, Any], **fields: Any) -> MatchaRequest:
-    return MatchaChat.model_validate({"messages": list(messages), **fields}).for_worker()
+    return MatchaChat.model_validate({"messages": list(messages), **fields}).last_question()
 
 
 FIRST = turn("user", image("first"), text("What is the first?"))

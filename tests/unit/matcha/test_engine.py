@@ -7,14 +7,18 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFont
+from tokenizers import Tokenizer
 from transformers import AutoTokenizer, Pix2StructForConditionalGeneration
 from transformers.image_utils import SizeDict
 from transformers.models.pix2struct.image_processing_pil_pix2struct import Pix2StructImageProcessorPil
 
 from services.common.artifact.manifest import read_manifest
-from services.matcha.backends import Hardware
-from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
+from services.matcha.backends import Hardware, load_backend
+from services.matcha.engine import ChartQA
+from services.matcha.header import load_font
+from services.matcha.types import ChartAnswer, ChartQuestion
 from services.wire.errors import InvalidRequestError
+from tests.images import encode
 
 ROOT = Path(__file__).parents[3]
 FOLDER = ROOT / "models/tiny-matcha"
@@ -23,7 +27,7 @@ SAMPLE = ROOT / "clients/samples/realcqa"
 
 @pytest.fixture(scope="module")
 def engine() -> ChartQA:
-    return ChartQA(FOLDER, None, "fp32", Hardware(threads=1))
+    return ChartQA.load(FOLDER, None, "fp32", Hardware(threads=1))
 
 
 def sampled_questions(count: int) -> list[tuple[Image.Image, str]]:
@@ -58,19 +62,19 @@ def test_answers_are_those_of_transformers(engine: ChartQA) -> None:
         )
         with torch.inference_mode():
             ids = model.generate(**inputs, max_new_tokens=32, do_sample=False, num_beams=1)
-        (answer,) = engine.answer([ChartQuestion(image, question, max_patches, max_new_tokens=32)])
+        (answer,) = engine.answer([ChartQuestion(encode(image), question, 32, max_patches)])
         assert isinstance(answer, ChartAnswer)
         assert answer.text == tokenizer.decode(ids[0], skip_special_tokens=True).strip()
         assert answer.finish_reason == "stop"
 
 
-def test_a_question_that_cannot_be_answered_leaves_its_neighbours_alone(
-    engine: ChartQA, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(engine._backend, "positions", 20)  # noqa: SLF001 a model with fewer positions
+def test_a_question_that_cannot_be_answered_leaves_its_neighbours_alone() -> None:
+    backend = load_backend("fp32", FOLDER, Hardware(threads=1))
+    backend.positions = 20  # a model with fewer positions
+    engine = ChartQA(backend, Tokenizer.from_file(str(FOLDER / "tokenizer.json")), load_font(None))
     ((image, question),) = sampled_questions(1)
-    good = ChartQuestion(image, question, 90, 16)
-    bad = ChartQuestion(Image.new("RGB", (400, 20)), "What?", max_patches=400, max_new_tokens=4)
+    good = ChartQuestion(encode(image), question, 16, 90)
+    bad = ChartQuestion(encode(Image.new("RGB", (400, 20))), "What?", max_patches=400, max_new_tokens=4)
     first, refused, last = engine.answer([good, bad, good])
     assert isinstance(refused, InvalidRequestError)
     assert isinstance(first, ChartAnswer)

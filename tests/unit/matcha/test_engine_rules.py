@@ -10,11 +10,14 @@ import pytest
 from PIL import Image
 from tokenizers import Tokenizer
 
-from services.matcha.backends import LOADERS, Backend, Hardware
-from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
+from services.common.images import decode
+from services.matcha.backends import Hardware
+from services.matcha.engine import ChartQA, Limits
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
-from services.wire.errors import InvalidRequestError
+from services.matcha.types import ChartAnswer, ChartQuestion
+from services.wire.errors import InvalidRequestError, UnsupportedImageError
+from tests.images import encode
 
 FOLDER = Path(__file__).parents[3] / "models/tiny-matcha"
 FONTS = Path(mpl.__file__).parent / "mpl-data/fonts/ttf"
@@ -37,20 +40,15 @@ class Told:
         return self.answers[: len(patches)]
 
 
-def engine(told: Told, monkeypatch: pytest.MonkeyPatch, folder: Path = FOLDER, font: str | None = None) -> ChartQA:
-    def load(given: Path, hardware: Hardware) -> Backend:
-        assert (given, hardware) == (folder, Hardware(threads=5, device="cuda"))
-        return told
-
-    monkeypatch.setitem(LOADERS, "bf16", load)
-    return ChartQA(folder, font, "bf16", Hardware(threads=5, device="cuda"))
+def engine(told: Told, font: Path | None = None, **limits: int) -> ChartQA:
+    return ChartQA(told, Tokenizer.from_file(str(FOLDER / "tokenizer.json")), load_font(font), Limits(**limits))
 
 
 def question(
-    width: int = 90, height: int = 60, text: str = "What?", patches: int = 50, tokens: int = 9
+    width: int = 90, height: int = 60, text: str = "What?", patches: int | None = 50, tokens: int = 9
 ) -> ChartQuestion:
     chart = Image.linear_gradient("L").resize((width, height)).convert("RGB")
-    return ChartQuestion(chart, text, patches, tokens)
+    return ChartQuestion(encode(chart), text, tokens, patches)
 
 
 def ids(text: str) -> list[int]:
@@ -58,10 +56,10 @@ def ids(text: str) -> list[int]:
     return encoded
 
 
-def test_answers_come_in_order_each_with_its_own_end_and_size(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_come_in_order_each_with_its_own_end_and_size() -> None:
     told = Told([[*ids("Scatter plot"), EOS], ids(" chart, 25"), [EOS], [*ids("Yes"), EOS]])
     asked = [question(patches=n, tokens=t) for n, t in ((50, 9), (20, 3), (80, 8), (35, 7))]
-    given = engine(told, monkeypatch).answer(asked)
+    given = engine(told).answer(asked)
     assert all(isinstance(each, ChartAnswer) for each in given)
     answers = [each for each in given if isinstance(each, ChartAnswer)]
     assert [(each.text, each.finish_reason) for each in answers] == [
@@ -76,24 +74,81 @@ def test_answers_come_in_order_each_with_its_own_end_and_size(monkeypatch: pytes
     assert len({each.patches for each in answers}) == len(asked)
 
 
-def test_the_backend_sees_the_question_above_the_chart_in_the_folders_font(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    (tmp_path / "tokenizer.json").write_bytes((FOLDER / "tokenizer.json").read_bytes())
-    (tmp_path / "header.ttf").write_bytes((FONTS / "DejaVuSansMono.ttf").read_bytes())
+def test_the_backend_sees_the_question_above_the_chart_in_the_font_given() -> None:
     seen = []
-    for font in (None, "header.ttf"):
+    for font in (None, FONTS / "DejaVuSansMono.ttf"):
         told = Told([[EOS]])
         asked = question(120, 70, "Which one of them?", patches=77)
-        engine(told, monkeypatch, tmp_path, font).answer([asked])
-        drawn = render_header(asked.chart, asked.text, load_font(FONTS / "DejaVuSansMono.ttf" if font else None))
+        engine(told, font).answer([asked])
+        drawn = render_header(decode(asked.image), asked.text, load_font(font))
         seen.append(told.asked[0][0])
         assert np.array_equal(seen[-1], flatten_patches(drawn, 77))
     assert not np.array_equal(seen[0], seen[1])
 
 
-def test_graphs_bound_to_a_number_of_patches_take_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = engine(Told([[EOS]] * 3, fixed_patches=60), monkeypatch)
+def test_an_engine_is_loaded_from_a_folder_with_its_tokenizer_and_font(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tokenizer.json").write_bytes((FOLDER / "tokenizer.json").read_bytes())
+    (tmp_path / "header.ttf").write_bytes((FONTS / "DejaVuSansMono.ttf").read_bytes())
+    told, given = Told([[*ids("Rice"), EOS]]), []
+
+    def load(*asked: object) -> Told:
+        given.append(asked)
+        return told
+
+    monkeypatch.setattr("services.matcha.engine.load_backend", load)
+    hardware = Hardware(threads=5, device="cuda")
+    made = ChartQA.load(tmp_path, "header.ttf", "bf16", hardware, Limits(max_patches=70, default_patches=60))
+    assert given == [("bf16", tmp_path, hardware)]
+    (answer,) = made.answer([question(120, 70, "Which one?", patches=None)])
+    assert isinstance(answer, ChartAnswer)
+    assert answer.text == "Rice"
+    drawn = render_header(decode(question(120, 70).image), "Which one?", load_font(FONTS / "DejaVuSansMono.ttf"))
+    assert np.array_equal(told.asked[0][0], flatten_patches(drawn, 60))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "default", "limit", "cut_to"),
+    [
+        (None, 70, 400, 70),  # the model's default
+        (None, 70, 50, 50),  # the server takes less than the model's default
+        (None, 70, 70, 70),
+        (1, 70, 50, 1),
+        (49, 30, 50, 49),
+        (50, 30, 50, 50),
+    ],
+)
+def test_patches_are_the_questions_or_the_models_within_the_limit(
+    wanted: int | None, default: int, limit: int, cut_to: int
+) -> None:
+    told = Told([[EOS]])
+    engine(told, max_patches=limit, default_patches=default).answer([question(90, 60, patches=wanted)])
+    expected = flatten_patches(render_header(decode(question(90, 60).image), "What?", load_font(None)), cut_to)
+    assert np.array_equal(told.asked[0][0], expected)
+
+
+def test_pix2structs_own_default_is_2048_patches_and_a_server_allows_4096() -> None:
+    assert (Limits().default_patches, Limits().max_patches) == (2048, 4096)
+
+
+@pytest.mark.parametrize("wanted", [51, 4096])
+def test_more_patches_than_the_limit_are_refused(wanted: int) -> None:
+    (refused,) = engine(Told(), max_patches=50).answer([question(patches=wanted)])
+    assert isinstance(refused, InvalidRequestError)
+    assert (refused.message, refused.param) == (f"'max_patches' is {wanted}, this server allows 50", "max_patches")
+
+
+def test_a_broken_image_is_refused_in_its_place() -> None:
+    broken = ChartQuestion(b"none", "What?", 9, 50)
+    refused, answer = engine(Told([[*ids("Rice"), EOS]])).answer([broken, question()])
+    assert isinstance(refused, UnsupportedImageError)
+    assert isinstance(answer, ChartAnswer)
+    assert answer.text == "Rice"
+
+
+def test_graphs_bound_to_a_number_of_patches_take_no_more() -> None:
+    made = engine(Told([[EOS]] * 3, fixed_patches=60))
     *taken, refused = made.answer([question(patches=patches) for patches in (1, 59, 60, 61)])
     assert [type(each) for each in taken] == [ChartAnswer] * 3
     assert isinstance(refused, InvalidRequestError)
@@ -102,19 +157,17 @@ def test_graphs_bound_to_a_number_of_patches_take_no_more(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(("size", "longer"), [((60, 1900), 0), ((2600, 20), 1)], ids=["rows", "columns"])
-def test_a_side_as_long_as_the_model_knows_is_taken_and_no_longer_one(
-    size: tuple[int, int], longer: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_side_as_long_as_the_model_knows_is_taken_and_no_longer_one(size: tuple[int, int], longer: int) -> None:
     """Ids begin at 1, and the table of positions at 0: 30 positions are ids up to 29."""
     asked = question(*size, patches=80)
     told = Told([[EOS]])
-    engine(told, monkeypatch).answer([asked])
+    engine(told).answer([asked])
     sides = told.asked[0][0][:, :2].max(axis=0).astype(int)
     assert sides.argmax() == longer
     longest = sides.max()
-    (given,) = engine(Told([[EOS]], positions=longest + 1), monkeypatch).answer([asked])
+    (given,) = engine(Told([[EOS]], positions=longest + 1)).answer([asked])
     assert isinstance(given, ChartAnswer)
-    (given,) = engine(Told([[EOS]], positions=longest), monkeypatch).answer([asked])
+    (given,) = engine(Told([[EOS]], positions=longest)).answer([asked])
     assert isinstance(given, InvalidRequestError)
     assert given.message.startswith(
         f"the image needs {longest} patches along one side, this model knows {longest - 1}: "
@@ -122,10 +175,10 @@ def test_a_side_as_long_as_the_model_knows_is_taken_and_no_longer_one(
     assert given.param == "max_patches"
 
 
-def test_bad_questions_get_their_errors_in_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_questions_get_their_errors_in_their_places() -> None:
     told = Told([[*ids("Rice"), EOS], [*ids("Wool"), EOS]], fixed_patches=60)
     asked = [question(patches=61), question(tokens=4), question(1, 20_000), question(patches=30, tokens=2)]
-    greedy, first, thin, last = engine(told, monkeypatch).answer(asked)
+    greedy, first, thin, last = engine(told).answer(asked)
     assert isinstance(greedy, InvalidRequestError)
     assert isinstance(thin, InvalidRequestError)
     assert (greedy.param, thin.param) == ("max_patches", "image")
@@ -137,14 +190,14 @@ def test_bad_questions_get_their_errors_in_their_places(monkeypatch: pytest.Monk
     assert first.patches > 40 > last.patches
 
 
-def test_nothing_but_bad_questions_need_no_backend(monkeypatch: pytest.MonkeyPatch) -> None:
-    (refused,) = engine(Told(fixed_patches=60), monkeypatch).answer([question(patches=61)])
+def test_nothing_but_bad_questions_need_no_backend() -> None:
+    (refused,) = engine(Told(fixed_patches=60)).answer([question(patches=61)])
     assert isinstance(refused, InvalidRequestError)
 
 
 def test_times_are_milliseconds_of_each_part(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = iter([100.0, 100.25, 102.0])
-    made = engine(Told([[EOS]]), monkeypatch)
+    made = engine(Told([[EOS]]))
     monkeypatch.setattr("services.matcha.engine.time.perf_counter", lambda: next(clock))
     (given,) = made.answer([question()])
     assert isinstance(given, ChartAnswer)

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from services.matcha.settings import VARIANTS, MatchaSettings, Variant, VariantError, chosen_variant
+from services.matcha.settings import MatchaSettings, VariantError, chosen_variant
+from services.matcha.variants import VARIANTS, VariantName
 
 HELD = ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino-int8"]
 SERVED = {
@@ -35,7 +36,7 @@ def bf16_is_fast(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("bf16_is_fast")
 @pytest.mark.parametrize("held", HELD)
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_a_variant_is_served_from_its_own_folders_alone(variant: Variant, held: str) -> None:
+def test_a_variant_is_served_from_its_own_folders_alone(variant: VariantName, held: str) -> None:
     settings = MatchaSettings(variant=variant)
     if (variant, held) in SERVED:
         assert chosen_variant(settings, held) == variant
@@ -63,7 +64,7 @@ def test_a_folder_of_an_unknown_kind_is_refused() -> None:
 @pytest.mark.usefixtures("bf16_is_slow")
 class TestAProcessorWithoutBf16:
     @pytest.mark.parametrize(("variant", "held"), [("bf16", "fp32"), ("bf16", "bf16"), (None, "bf16")])
-    def test_bf16_is_refused_unless_forced(self, variant: Variant | None, held: str) -> None:
+    def test_bf16_is_refused_unless_forced(self, variant: VariantName | None, held: str) -> None:
         with pytest.raises(VariantError, match="--force-bf16"):
             chosen_variant(MatchaSettings(variant=variant), held)
         assert chosen_variant(MatchaSettings(variant=variant, force_bf16=True), held) == "bf16"
@@ -72,7 +73,7 @@ class TestAProcessorWithoutBf16:
         assert chosen_variant(MatchaSettings(variant="bf16", device="cuda"), "fp32") == "bf16"
 
     @pytest.mark.parametrize(("variant", "held"), sorted(SERVED - {("bf16", "bf16"), ("bf16", "fp32")}))
-    def test_other_variants_are_served(self, variant: Variant, held: str) -> None:
+    def test_other_variants_are_served(self, variant: VariantName, held: str) -> None:
         assert chosen_variant(MatchaSettings(variant=variant), held) == variant
 
 

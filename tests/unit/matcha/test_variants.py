@@ -11,36 +11,38 @@ from numpy.typing import NDArray
 from transformers import Pix2StructForConditionalGeneration
 from transformers.models.pix2struct.modeling_pix2struct import Pix2StructTextModel
 
+from services.common.images import decode
 from services.matcha.backends import Hardware
 from services.matcha.backends.onnx_backend import OnnxGraph
 from services.matcha.backends.openvino_backend import OpenVinoGraph
 from services.matcha.backends.torch_backend import TorchBackend
-from services.matcha.engine import ChartAnswer, ChartQA, ChartQuestion
+from services.matcha.engine import ChartQA
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import flatten_patches, pad_patches
-from services.matcha.settings import VARIANTS, Variant
+from services.matcha.types import ChartAnswer, ChartQuestion
+from services.matcha.variants import VARIANTS, VariantName
 
 Artifact = Callable[[str], Path]
 Questions = list[tuple[ChartQuestion, str]]
 
-FOLDERS: dict[Variant, str] = {"openvino": "onnx-fp32"}
+FOLDERS: dict[VariantName, str] = {"openvino": "onnx-fp32"}
 """From which artifact a variant is served here, if not from one of its own name."""
 
-ROUNDING: dict[Variant, float] = {"fp32": 1e-3, "onnx-fp32": 1e-3}
+ROUNDING: dict[VariantName, float] = {"fp32": 1e-3, "onnx-fp32": 1e-3}
 """Of a log probability; elsewhere logits may come in bfloat16, whose steps are 1/16 where most of them lie."""
-CLOSE: dict[Variant, float] = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.05, "onnx-fp32": 1e-4, "openvino": 0.05}
+CLOSE: dict[VariantName, float] = {"fp32": 1e-4, "bf16": 0.05, "int8": 0.05, "onnx-fp32": 1e-4, "openvino": 0.05}
 """How far a probability may be from that of transformers in fp32, for the variants of which that can be said."""
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
-def variant(request: pytest.FixtureRequest) -> Variant:
-    each: Variant = request.param
+def variant(request: pytest.FixtureRequest) -> VariantName:
+    each: VariantName = request.param
     return each
 
 
 @pytest.fixture(scope="module")
-def engine(variant: Variant, artifact: Artifact) -> ChartQA:
-    return ChartQA(artifact(FOLDERS.get(variant, variant)), None, variant, Hardware(threads=1))
+def engine(variant: VariantName, artifact: Artifact) -> ChartQA:
+    return ChartQA.load(artifact(FOLDERS.get(variant, variant)), None, variant, Hardware(threads=1))
 
 
 def answers(engine: ChartQA, questions: list[ChartQuestion]) -> list[ChartAnswer]:
@@ -85,7 +87,7 @@ def logits(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float64]]:
 
 
 def test_a_batch_never_changes_a_probability(
-    engine: ChartQA, variant: Variant, bundled_questions: Questions, logits: list[NDArray[np.float64]]
+    engine: ChartQA, variant: VariantName, bundled_questions: Questions, logits: list[NDArray[np.float64]]
 ) -> None:
     """Texts can agree where numbers do not; the images differ so much that padding would show in any."""
 
@@ -96,7 +98,7 @@ def test_a_batch_never_changes_a_probability(
         return given, rows - np.log(np.exp(rows).sum(axis=2, keepdims=True))
 
     asked = [
-        ChartQuestion(question.chart, question.text, patches, max_new_tokens=5)
+        ChartQuestion(question.image, question.text, 5, patches)
         for (question, _), patches in zip(bundled_questions, (60, 6, 90, 24), strict=False)
     ]
     together, batched = log_probabilities(asked)
@@ -116,7 +118,7 @@ def reference() -> Pix2StructForConditionalGeneration:
 @pytest.mark.parametrize("variant", CLOSE, indirect=True, scope="module")
 def test_its_probabilities_are_those_of_transformers(
     engine: ChartQA,
-    variant: Variant,
+    variant: VariantName,
     bundled_questions: Questions,
     logits: list[NDArray[np.float64]],
     reference: Pix2StructForConditionalGeneration,
@@ -126,7 +128,9 @@ def test_its_probabilities_are_those_of_transformers(
     for question in drawn[:4]:
         answers(engine, [question])
         given = np.stack(logits)
-        rows = flatten_patches(render_header(question.chart, question.text, load_font(None)), question.max_patches)
+        assert question.max_patches
+        drawn_above = render_header(decode(question.image), question.text, load_font(None))
+        rows = flatten_patches(drawn_above, question.max_patches)
         patches, mask = pad_patches([rows, np.ones((90, 770), dtype=np.float32)])
         written = [0, *given.argmax(axis=1)[:-1].tolist()]
         with torch.inference_mode():
@@ -142,7 +146,7 @@ def test_its_probabilities_are_those_of_transformers(
 
 def test_each_answer_of_a_batch_has_its_own_limit(engine: ChartQA, bundled_questions: Questions) -> None:
     question = max((question for question, _ in bundled_questions), key=lambda each: len(each.text))
-    short = ChartQuestion(question.chart, question.text, question.max_patches, max_new_tokens=1)
+    short = ChartQuestion(question.image, question.text, 1, question.max_patches)
     cut, whole = answers(engine, [short, question])
     assert (cut.completion_tokens, cut.finish_reason) == (1, "length")
     assert whole.text == answers(engine, [question])[0].text
@@ -151,7 +155,7 @@ def test_each_answer_of_a_batch_has_its_own_limit(engine: ChartQA, bundled_quest
 
 def test_it_answers_as_fp32_does(engine: ChartQA, artifact: Artifact, bundled_questions: Questions) -> None:
     asked = [question for question, _ in bundled_questions if question.max_patches == 90]
-    reference = ChartQA(artifact("fp32"), None, "fp32", Hardware(threads=1))
+    reference = ChartQA.load(artifact("fp32"), None, "fp32", Hardware(threads=1))
     given = [answers(engine, [question])[0].text for question in asked]
     expected = [answers(reference, [question])[0].text for question in asked]
     golds = [gold for question, gold in bundled_questions if question.max_patches == 90]
@@ -161,7 +165,7 @@ def test_it_answers_as_fp32_does(engine: ChartQA, artifact: Artifact, bundled_qu
 
 def test_rows_beyond_256_are_not_rounded_in_bf16(artifact: Artifact) -> None:
     """bfloat16 has eight bits: as such a number, row 257 would be row 256."""
-    backend = TorchBackend(artifact("bf16"), threads=1, form="bf16")
+    backend = TorchBackend(artifact("bf16"), Hardware(threads=1), "bf16")
     rows = np.zeros((1, 770), dtype=np.float32)
     rows[0, 1] = 1
     states = []

@@ -56,7 +56,7 @@ def make_engine() -> Callable[..., VisionQA]:
     """The embedded model with limits of the test's own."""
 
     def make(**limits: int) -> VisionQA:
-        return VisionQA(FOLDER, "fp32", "cpu", 1, Limits(**limits))
+        return VisionQA.load(FOLDER, "fp32", "cpu", 1, Limits(**limits))
 
     return make
 

@@ -7,17 +7,16 @@ from typing import Any
 
 import pytest
 
-from services.common.worker.messages import Delta, Job, Reply
-from services.qwen_vl.api import Asked, QwenVLAPI
+from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
+from services.qwen_vl.api import QwenVLAPI
 from services.qwen_vl.engine import Limits, VisionQA
 from services.qwen_vl.settings import QwenVLSettings
-from services.wire.answer import AnswerResponse, ModelCard, QwenVLRequest
+from services.qwen_vl.translate import Asked
+from services.wire.answer import QwenVLRequest
 from services.wire.chat import QwenVLChat
 from services.wire.errors import DeadlineError, InvalidRequestError, UnsupportedImageError
 from services.wire.lens import LensRequest
 from tests.unit.qwen_vl.conftest import asked, scene
-
-CARD = ModelCard(id="m", variant="fp32", revision="r", manifest_sha256="")
 
 
 def job(name: str, request: Asked, *, left_s: float = 60, in_pieces: bool = False) -> Job[Asked]:
@@ -34,8 +33,8 @@ def api(monkeypatch: pytest.MonkeyPatch, engine: VisionQA) -> QwenVLAPI:
     """One that has the tests' engine, in this process."""
     monkeypatch.setattr("sys.argv", ["test"])
     monkeypatch.setattr("services.qwen_vl.api.prepare_worker", lambda _: None)
-    monkeypatch.setattr("services.qwen_vl.engine.VisionQA", lambda *_: engine)
-    made = QwenVLAPI(QwenVLSettings(max_new_tokens=4), CARD)
+    monkeypatch.setattr("services.qwen_vl.engine.VisionQA.load", lambda *_: engine)
+    made = QwenVLAPI(QwenVLSettings(max_new_tokens=4))
     made.setup("cpu")
     return made
 
@@ -57,7 +56,7 @@ def test_the_settings_reach_the_engine(monkeypatch: pytest.MonkeyPatch, engine: 
 
     monkeypatch.setattr("sys.argv", ["test"])
     monkeypatch.setattr("services.qwen_vl.api.prepare_worker", lambda settings: given.append(settings.port))
-    monkeypatch.setattr("services.qwen_vl.engine.VisionQA", made)
+    monkeypatch.setattr("services.qwen_vl.engine.VisionQA.load", made)
     settings = QwenVLSettings(
         model_dir=Path("a"),
         variant="nf4",
@@ -71,12 +70,12 @@ def test_the_settings_reach_the_engine(monkeypatch: pytest.MonkeyPatch, engine: 
         max_new_tokens=1,
         max_batch_size=5,
     )
-    api = QwenVLAPI(settings, CARD)
+    api = QwenVLAPI(settings)
     api.setup("cpu")
     assert given == [8123, Path("a"), "nf4", "cuda", 3, Limits(4000, 500, 60, 7)]
     assert api.max_batch_size == 5
     (reply,) = api.begin(job("short", about(3)))
-    assert isinstance(reply, AnswerResponse)
+    assert isinstance(reply, WorkerAnswer)
     assert (reply.finish_reason, reply.usage.completion_tokens) == ("length", 1)
 
 
@@ -91,9 +90,9 @@ def test_jobs_side_by_side_get_their_own_answers_and_a_bad_one_its_error(api: Qw
     replies = to_the_end(api)
     for name, count in counts.items():
         (reply,) = replies.pop(name)
-        assert isinstance(reply, AnswerResponse)
-        assert (reply.id, reply.answer) == (name, engine.answer(asked(scene(count))).text.strip())
-        assert 250 <= reply.timing.queue_ms < 5000
+        assert isinstance(reply, WorkerAnswer)
+        assert reply.text == engine.answer(asked(scene(count))).text.strip()
+        assert 250 <= reply.queue_ms < 5000
     assert replies == {}
 
 
@@ -105,11 +104,11 @@ def test_pieces_come_as_they_are_written_if_they_are_wanted(api: QwenVLAPI, *, i
     chat = QwenVLChat(**fields, logprobs=logprobs)
     first = list(api.begin(job("j", chat, in_pieces=in_pieces)))
     *pieces, end = first + to_the_end(api).get("j", [])
-    assert isinstance(end, AnswerResponse)
+    assert isinstance(end, WorkerAnswer)
     assert all(isinstance(piece, Delta) for piece in pieces)
     if in_pieces:
         deltas = [piece for piece in pieces if isinstance(piece, Delta)]
-        assert "".join(delta.text for delta in deltas) == end.answer
+        assert "".join(delta.text for delta in deltas) == end.text
         assert len(deltas) > 1
         scored = end.usage.completion_tokens - (end.finish_reason == "stop")
         assert sum(len(delta.logprobs) for delta in deltas) == (scored if logprobs else 0)
@@ -128,7 +127,7 @@ def test_a_job_whose_deadline_passes_while_it_is_written_is_let_go_alone(
     replies = to_the_end(api)
     (late,) = replies["late"]
     assert isinstance(late, DeadlineError)
-    assert isinstance(replies["quick"][-1], AnswerResponse)
+    assert isinstance(replies["quick"][-1], WorkerAnswer)
 
 
 def test_after_a_defect_no_job_is_left(api: QwenVLAPI) -> None:
@@ -139,7 +138,7 @@ def test_after_a_defect_no_job_is_left(api: QwenVLAPI) -> None:
 
 def test_a_job_whose_deadline_passed_in_the_queue_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["test"])
-    api = QwenVLAPI(QwenVLSettings(), CARD)
+    api = QwenVLAPI(QwenVLSettings())
     (reply,) = api.begin(job("late", QwenVLRequest(image=b"", question="?"), left_s=-1))
     assert isinstance(reply, DeadlineError)
     assert list(api.step()) == []

@@ -20,7 +20,7 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 @pytest.mark.parametrize("variant", ["fp32", "bf16"])
 def test_answers_and_lens_are_those_of_plain_transformers(variant: Variant) -> None:
-    engine = VisionQA(FOLDER, variant, "cpu", 1, Limits(cache_bytes=0))
+    engine = VisionQA.load(FOLDER, variant, "cpu", 1, Limits(cache_bytes=0))
     model = Qwen2VLForConditionalGeneration.from_pretrained(FOLDER, dtype=DTYPES[variant], attn_implementation="eager")
     tolerance = 1e-4 if variant == "fp32" else 0.05  # eager and fused attention round differently
     for count, text in enumerate(TEXTS):
@@ -198,7 +198,7 @@ def test_scores_are_the_models_own(engine: VisionQA) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["int8", "nf4"])
 def test_quantized_variants_answer_as_the_model_does(variant: Variant, engine: VisionQA) -> None:
-    quantized = VisionQA(FOLDER, variant, "cpu", 1, Limits())
+    quantized = VisionQA.load(FOLDER, variant, "cpu", 1, Limits())
     layers = {type(block.self_attn.q_proj).__name__ for block in quantized.network.text.layers}
     assert layers == {{"int8": "Linear8bitLt", "nf4": "Linear4bit"}[variant]}
     unquantized = {
@@ -224,4 +224,4 @@ def test_the_lens_is_checked_when_the_model_loads(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(LogitLens, "logits", normed_twice)
     with pytest.raises(LensMismatchError, match="the last layer"):
-        VisionQA(FOLDER, "fp32", "cpu", 1, Limits())
+        VisionQA.load(FOLDER, "fp32", "cpu", 1, Limits())

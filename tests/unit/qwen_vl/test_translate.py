@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from services.common.worker.messages import Delta, Job
+from services.common.worker.messages import Delta
 from services.qwen_vl.model.prompt import PromptBuilder
 from services.qwen_vl.translate import Translator
 from services.qwen_vl.types import (
@@ -21,7 +21,7 @@ from services.qwen_vl.types import (
     TokenScores,
     Turn,
 )
-from services.wire.answer import ModelCard, QwenVLRequest
+from services.wire.answer import QwenVLRequest
 from services.wire.chat import QwenVLChat
 from services.wire.lens import LensRequest
 
@@ -31,8 +31,8 @@ OPTIONS = LensOptions(7, (8, 0, 3), every_token=True, track=("4", "3"), image_to
 
 
 @pytest.fixture(scope="module")
-def wire(prompts: PromptBuilder) -> Translator:
-    return Translator(prompts, 8, 33, ModelCard(id="the-model", variant="bf16", revision="r", manifest_sha256=""))
+def translator(prompts: PromptBuilder) -> Translator:
+    return Translator(prompts, 8, 33)
 
 
 def reading(at: int, *, answer: int = 0) -> Reading:
@@ -46,19 +46,19 @@ def chat(**fields: Any) -> QwenVLChat:
     return QwenVLChat(**{"messages": [{"role": "user", "content": "How many?"}], **fields})
 
 
-def test_a_question_about_an_image_is_one_greedy_turn(wire: Translator) -> None:
+def test_a_question_about_an_image_is_one_greedy_turn(translator: Translator) -> None:
     asked = QwenVLRequest(
         image=b"bytes", question="How?", max_new_tokens=5, lens=LENS, min_pixels=1000, max_pixels=2000
     )
-    assert wire.question(asked) == Question(
+    assert translator.question(asked) == Question(
         (Turn("user", (ImageFile(b"bytes"), "How?")),), 5, Sampling(), (), None, OPTIONS, 1000, 2000
     )
-    assert wire.question(QwenVLRequest(image=b"bytes", question="How?")) == Question(
+    assert translator.question(QwenVLRequest(image=b"bytes", question="How?")) == Question(
         (Turn("user", (ImageFile(b"bytes"), "How?")),), 33, Sampling(temperature=0.0, top_p=1.0, seed=None)
     )
 
 
-def test_every_field_of_a_chat_reaches_the_engine(wire: Translator) -> None:
+def test_every_field_of_a_chat_reaches_the_engine(translator: Translator) -> None:
     url = {"url": "data:image/png;base64,Ynl0ZXM="}
     asked = chat(
         messages=[
@@ -80,7 +80,7 @@ def test_every_field_of_a_chat_reaches_the_engine(wire: Translator) -> None:
         min_pixels=1000,
         max_pixels=2000,
     )
-    assert wire.question(asked) == Question(
+    assert translator.question(asked) == Question(
         turns=(
             Turn("system", ("Be brief.",)),
             Turn("user", ("a", ImageFile(b"bytes"))),
@@ -98,12 +98,14 @@ def test_every_field_of_a_chat_reaches_the_engine(wire: Translator) -> None:
     )
 
 
-def test_what_a_chat_leaves_out(wire: Translator) -> None:
+def test_what_a_chat_leaves_out(translator: Translator) -> None:
     turns = (Turn("user", ("How many?",)),)
-    assert wire.question(chat()) == Question(turns, 33, Sampling(0.0, 1.0, None), (), None, None, None, None)
-    assert wire.question(chat(temperature=0, seed=0)).sampling == Sampling(0.0, 1.0, 0)
-    assert wire.question(chat(lens={})).lens == LensOptions(5, None, every_token=False, track=(), image_tokens=False)
-    assert wire.question(chat(lens={"layers": [0]})).lens == LensOptions(layers=(0,))
+    assert translator.question(chat()) == Question(turns, 33, Sampling(0.0, 1.0, None), (), None, None, None, None)
+    assert translator.question(chat(temperature=0, seed=0)).sampling == Sampling(0.0, 1.0, 0)
+    assert translator.question(chat(lens={})).lens == LensOptions(
+        5, None, every_token=False, track=(), image_tokens=False
+    )
+    assert translator.question(chat(lens={"layers": [0]})).lens == LensOptions(layers=(0,))
 
 
 @pytest.mark.parametrize(
@@ -111,13 +113,13 @@ def test_what_a_chat_leaves_out(wire: Translator) -> None:
     [({"logprobs": False}, None), ({"logprobs": True}, 0), ({"logprobs": True, "top_logprobs": 0}, 0)],
     ids=str,
 )
-def test_scores_are_given_if_asked_for(wire: Translator, fields: dict[str, Any], wanted: int | None) -> None:
-    assert wire.question(chat(**fields)).top_logprobs == wanted
+def test_scores_are_given_if_asked_for(translator: Translator, fields: dict[str, Any], wanted: int | None) -> None:
+    assert translator.question(chat(**fields)).top_logprobs == wanted
 
 
-def test_a_piece_carries_the_scores_of_its_token(wire: Translator) -> None:
-    assert wire.delta(Piece("3", None)) == Delta("3", [])
-    delta = wire.delta(Piece("x", TokenScores((THREE, -2.5), [(FOUR, -0.5), (FIVE, -1.5)])))
+def test_a_piece_carries_the_scores_of_its_token(translator: Translator) -> None:
+    assert translator.delta(Piece("3", None)) == Delta("3", [])
+    delta = translator.delta(Piece("x", TokenScores((THREE, -2.5), [(FOUR, -0.5), (FIVE, -1.5)])))
     (scores,) = delta.logprobs
     assert delta.text == "x"
     assert scores.model_dump() == {
@@ -135,32 +137,26 @@ def answer(text: str = " 3 ", lens: LensReading | None = None) -> Answer:
     return Answer(text, [THREE, FOUR, FIVE], "length", 16, 40, 31, "hit", 1.5, 2.5, lens)
 
 
-def job(request: QwenVLRequest | QwenVLChat) -> Job[QwenVLRequest | QwenVLChat]:
-    return Job("the-id", request, 0.0, 0.0, 0.0)
-
-
-def test_an_answer_has_its_sizes_times_and_names(wire: Translator) -> None:
-    response = wire.response(job(QwenVLRequest(image=b"", question="?")), answer(), queue_ms=0.5)
-    assert (response.id, response.model, response.variant) == ("the-id", "the-model", "bf16")
-    assert (response.finish_reason, response.cache, response.lens) == ("length", "hit", None)
-    assert response.usage.model_dump() == {
+def test_an_answer_has_its_sizes_and_times(translator: Translator) -> None:
+    given = translator.answer(QwenVLRequest(image=b"", question="?"), answer(), queue_ms=0.5)
+    assert (given.text, given.finish_reason, given.cache, given.lens) == ("3", "length", "hit", None)
+    assert given.usage.model_dump() == {
         "image_tokens": 16,
         "prompt_tokens": 40,
         "completion_tokens": 3,
         "cached_tokens": 31,
     }
-    timing = response.timing
-    assert (timing.queue_ms, timing.preprocess_ms, timing.inference_ms, timing.total_ms) == (0.5, 1.5, 2.5, 0.0)
+    assert (given.queue_ms, given.preprocess_ms, given.inference_ms) == (0.5, 1.5, 2.5)
 
 
-def test_only_the_answer_of_a_question_is_trimmed(wire: Translator) -> None:
-    assert wire.response(job(QwenVLRequest(image=b"", question="?")), answer(" 3 \n"), 0).answer == "3"
-    assert wire.response(job(chat()), answer(" 3 \n"), 0).answer == " 3 \n"
+def test_only_the_answer_of_a_question_is_trimmed(translator: Translator) -> None:
+    assert translator.answer(QwenVLRequest(image=b"", question="?"), answer(" 3 \n"), 0).text == "3"
+    assert translator.answer(chat(), answer(" 3 \n"), 0).text == " 3 \n"
 
 
-def test_a_lens_trace_names_its_layers_tokens_and_tracked_strings(wire: Translator) -> None:
+def test_a_lens_trace_names_its_layers_tokens_and_tracked_strings(translator: Translator) -> None:
     steps = [StepReading(FOUR, [reading(1, answer=5), reading(2)]), StepReading(FIVE, [reading(3), reading(4)])]
-    trace = wire.response(job(chat()), answer(lens=LensReading((2, 8), ("a", "b"), steps, None)), 0).lens
+    trace = translator.answer(chat(), answer(lens=LensReading((2, 8), ("a", "b"), steps, None)), 0).lens
     assert trace is not None
     assert (trace.num_layers, trace.image_tokens) == (8, None)
     assert [(step.token, step.token_id) for step in trace.steps] == [("4", FOUR), ("5", FIVE)]
@@ -176,11 +172,11 @@ def test_a_lens_trace_names_its_layers_tokens_and_tracked_strings(wire: Translat
     assert [layer.entropy for step in trace.steps for layer in step.layers] == [0.1, 0.2, 0.3, 0.4]
 
 
-def test_a_grid_has_rows_of_cells_and_the_box_of_one_in_pixels_of_the_image(wire: Translator) -> None:
+def test_a_grid_has_rows_of_cells_and_the_box_of_one_in_pixels_of_the_image(translator: Translator) -> None:
     cells = [[reading(10 * layer + cell) for cell in range(6)] for layer in (1, 2)]
     grids = [GridReading(90, 50, 2, 3, cells), GridReading(30, 60, 6, 1, cells)]
     lens = LensReading((4, 8), ("a", "b"), [], grids)
-    trace = wire.response(job(chat()), answer(lens=lens), 0).lens
+    trace = translator.answer(chat(), answer(lens=lens), 0).lens
     assert trace is not None
     wide, tall = trace.image_tokens or []
     assert (wide.width_px, wide.height_px, wide.rows, wide.columns) == (90, 50, 2, 3)

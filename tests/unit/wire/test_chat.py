@@ -1,7 +1,7 @@
 """The fields of OpenAI's request: what is taken, up to which bound, and what is refused by name."""
 
 import base64
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from pydantic import ValidationError
@@ -20,8 +20,10 @@ from tests.unit.common.http.serving import turn
 
 ASKED = {"messages": [turn(b"chart", "How many?")]}
 
+Chat = TypeVar("Chat", bound=ChatRequest)
 
-def read(model: type[ChatRequest], /, **fields: Any) -> ChatRequest:
+
+def read(model: type[Chat], /, **fields: Any) -> Chat:
     return model.model_validate({**ASKED, **fields}, strict=True)
 
 
@@ -264,10 +266,8 @@ def test_matcha_is_asked_the_last_user_message() -> None:
     ]
     asked = read(MatchaChat, messages=messages, max_tokens=7, max_patches=9)
     expected = MatchaRequest(image=b"chart", question="How\nmany?", max_new_tokens=7, max_patches=9)
-    assert asked.for_worker() == expected
+    assert asked.last_question() == expected
     assert asked.images == [b"old", b"chart"]
-    other = read(QwenVLChat, messages=messages)
-    assert other.for_worker() is other
 
 
 @pytest.mark.parametrize(
@@ -287,7 +287,7 @@ def test_matcha_needs_one_image_and_a_question(messages: list[Any]) -> None:
 
 
 def test_matchas_question_is_as_long_as_of_its_other_route() -> None:
-    longest = read(MatchaChat, messages=[turn(b"chart", "q" * 2000)]).for_worker()
+    longest = read(MatchaChat, messages=[turn(b"chart", "q" * 2000)]).last_question()
     assert longest.model_dump()["question"] == "q" * 2000
     assert refusal(MatchaChat, messages=[turn(b"chart", "q" * 2001)])[1].endswith(
         "2001 characters, at most 2000 are taken"

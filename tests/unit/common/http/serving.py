@@ -3,7 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pydantic_settings import SettingsConfigDict
 from services.common.http.metrics import Metrics
 from services.common.http.routes import RequestTypes, Routes
 from services.common.settings import ServerSettings
-from services.common.worker.messages import Job, Reply
+from services.common.worker.messages import Job, Reply, WorkerAnswer
 from services.wire.answer import AnswerResponse, MatchaRequest, ModelCard, QwenVLRequest, Timing, Usage
 from services.wire.chat import MatchaChat, QwenVLChat
 from services.wire.contract import WireRequest
@@ -32,26 +32,41 @@ class Settings(ServerSettings):
     model_dir: Path = Path("unused")
 
 
-def response(text: str = "three apples", **changes: Any) -> AnswerResponse:
+def answer(text: str = "three apples", **changes: Any) -> WorkerAnswer:
     """An answer of which no two figures are alike, and no two times fall into one bucket."""
-    answer = AnswerResponse(
-        id="of-the-worker",
-        model=CARD.id,
-        variant=CARD.variant,
-        answer=text,
+    given = WorkerAnswer(
+        text=text,
         finish_reason="length",
         usage=Usage(image_tokens=11, prompt_tokens=17, completion_tokens=5, cached_tokens=3),
-        timing=Timing(queue_ms=40, preprocess_ms=300, inference_ms=2000, total_ms=0),
+        queue_ms=40,
+        preprocess_ms=300,
+        inference_ms=2000,
         cache="hit",
     )
-    return answer.model_copy(update=changes)
+    return replace(given, **changes)
+
+
+def response(**changes: Any) -> AnswerResponse:
+    """That answer as it leaves the service, after a time of its own."""
+    given = answer()
+    whole = AnswerResponse(
+        id="the-request",
+        model=CARD.id,
+        variant=CARD.variant,
+        answer=given.text,
+        finish_reason=given.finish_reason,
+        usage=given.usage,
+        timing=Timing(queue_ms=40, preprocess_ms=300, inference_ms=2000, total_ms=0),
+        cache=given.cache,
+    )
+    return whole.model_copy(update=changes)
 
 
 @dataclass
 class Worker:
     """LitServe's queue and what is behind it: keeps each job, and answers it with what ``replies`` gives."""
 
-    replies: Callable[[], list[Reply]] = lambda: [response()]
+    replies: Callable[[], list[Reply]] = lambda: [answer()]
     status: str = LitAPIStatus.OK
     jobs: list[Job[Any]] = field(default_factory=list)
     response_buffer: dict[str, Any] = field(default_factory=dict)

@@ -3,10 +3,8 @@ import time
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from services.common.http.chat_responses import DONE, Chunks, completion, cut_at_stop, error_event
+from services.common.http.chat_responses import DONE, Chunks, completion, error_event
 from services.common.worker.messages import Delta
 from services.wire.answer import Timing, TokenLogprob, TokenScore
 from services.wire.errors import TooLargeError
@@ -14,7 +12,7 @@ from services.wire.lens import LensTrace
 from tests.unit.common.http.serving import response
 
 LENS = LensTrace(num_layers=3, steps=[])
-ANSWER = response("three apples", lens=LENS, timing=Timing(queue_ms=1, preprocess_ms=2, inference_ms=3, total_ms=6))
+ANSWER = response(lens=LENS, timing=Timing(queue_ms=1, preprocess_ms=2, inference_ms=3, total_ms=6))
 USAGE = {
     "prompt_tokens": 17,
     "completion_tokens": 5,
@@ -36,39 +34,6 @@ def events(data: bytes) -> list[Any]:
     return [json.loads(part.removeprefix(b"data: ")) for part in parts if part != b"data: [DONE]"]
 
 
-@pytest.mark.parametrize(
-    ("stops", "expected"),
-    [
-        (None, "one, two, three"),
-        ([], "one, two, three"),
-        (["four"], "one, two, three"),
-        (["two"], "one, "),
-        (["three", "two"], "one, "),
-        (["two", "three"], "one, "),
-        ([", t", "one"], ""),
-        (["e, two"], "on"),
-        (["three"], "one, two, "),
-        (["three!"], "one, two, three"),
-    ],
-)
-def test_an_answer_is_cut_before_the_first_stop_string(stops: list[str] | None, expected: str) -> None:
-    assert cut_at_stop("one, two, three", stops) == expected
-
-
-@given(st.text("ab", max_size=12), st.lists(st.text("ab", min_size=1, max_size=3), max_size=4))
-@settings(max_examples=80, deadline=None, derandomize=True)
-def test_a_cut_answer_is_the_longest_start_that_holds_no_stop_string(text: str, stops: list[str]) -> None:
-    def clean(start: str) -> bool:
-        return not any(stop in start for stop in stops)
-
-    cut = cut_at_stop(text, stops)
-    assert text.startswith(cut)
-    assert clean(cut)
-    if cut != text:
-        assert any(text.startswith(stop, len(cut)) for stop in stops)
-        assert not any(text.startswith(stop, at) for at in range(len(cut)) for stop in stops)
-
-
 @pytest.mark.parametrize("scores", [None, [], [SCORE]])
 def test_a_completion_is_openais_with_our_own_beside_it(scores: list[TokenLogprob] | None) -> None:
     before = int(time.time())
@@ -78,7 +43,7 @@ def test_a_completion_is_openais_with_our_own_beside_it(scores: list[TokenLogpro
     top = [{"token": "3", "logprob": -0.5, "bytes": None}]
     content = [{**score, "top_logprobs": top}] if scores else []
     assert told == {
-        "id": "of-the-worker",
+        "id": "the-request",
         "object": "chat.completion",
         "model": "some/model",
         "choices": [

@@ -12,7 +12,7 @@ from services.wire.answer import QwenVLRequest, Timing
 from services.wire.chat import QwenVLChat
 from services.wire.errors import DeadlineError
 from tests.images import encode
-from tests.unit.common.http.serving import CARD, Desk, Settings, Worker, b64, reading, response, turn
+from tests.unit.common.http.serving import CARD, Desk, Settings, Worker, answer, b64, reading, response, turn
 
 ROUTES: dict[str, dict[str, Any]] = {
     "/v1/answer": {"image": b64(encode(Image.new("RGB", (7, 5)))), "question": "How many?"},
@@ -108,7 +108,7 @@ def test_a_request_is_in_flight_until_it_is_answered() -> None:
 
     def replies() -> list[Any]:
         seen.append(reading(desk.routes.metrics.render().decode(), "tallyglass_requests_in_flight"))
-        return [response()]
+        return [answer()]
 
     desk.worker.replies = replies
     for path, fields in ROUTES.items():

@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from services.common.http.metrics import Metrics
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.wire.errors import NotReadyError
-from tests.unit.common.http.serving import reading, response
+from tests.unit.common.http.serving import CARD, answer, reading
 
 
 def told(metrics: Metrics, name: str, **labels: str) -> float:
@@ -22,9 +22,9 @@ def told(metrics: Metrics, name: str, **labels: str) -> float:
 
 def test_a_request_is_in_flight_from_enter_to_exit() -> None:
     metrics = Metrics()
-    with RequestScope(metrics, "/v1/answer", "ans"):
+    with RequestScope(metrics, CARD, "/v1/answer", "ans"):
         assert told(metrics, "requests_in_flight") == 1
-        with RequestScope(metrics, "/v1/chat/completions", "chatcmpl"):
+        with RequestScope(metrics, CARD, "/v1/chat/completions", "chatcmpl"):
             assert told(metrics, "requests_in_flight") == 2
         assert told(metrics, "requests_in_flight") == 1
     assert told(metrics, "requests_in_flight") == 0
@@ -42,7 +42,7 @@ def test_a_request_is_in_flight_from_enter_to_exit() -> None:
 )
 def test_without_an_answer_the_ending_decides(ending: BaseException | None, status: str) -> None:
     metrics = Metrics()
-    with suppress(BaseException), RequestScope(metrics, "/v1/answer", "ans"):
+    with suppress(BaseException), RequestScope(metrics, CARD, "/v1/answer", "ans"):
         if ending:
             raise ending
     assert told(metrics, "requests_total", route="/v1/answer", status=status) == 1
@@ -50,11 +50,20 @@ def test_without_an_answer_the_ending_decides(ending: BaseException | None, stat
     assert told(metrics, "requests_in_flight") == 0
 
 
+def test_an_answer_says_who_gave_it_to_which_request() -> None:
+    given = answer(cache="hit")
+    with RequestScope(Metrics(), CARD, "/v1/answer", "ans") as scope:
+        response = scope.answered(given)
+    assert (response.id, response.model, response.variant) == (scope.id, CARD.id, CARD.variant)
+    assert (response.answer, response.finish_reason, response.usage) == (given.text, given.finish_reason, given.usage)
+    assert (response.cache, response.lens) == ("hit", None)
+
+
 def test_an_answer_has_the_time_since_the_arrival_and_is_counted_once() -> None:
     metrics = Metrics()
-    with RequestScope(metrics, "/v1/answer", "ans") as scope:
+    with RequestScope(metrics, CARD, "/v1/answer", "ans") as scope:
         scope.started_s -= 3.5
-        timing = scope.answered(response()).timing
+        timing = scope.answered(answer()).timing
     assert 3500 <= timing.total_ms < 4500
     assert (timing.queue_ms, timing.preprocess_ms, timing.inference_ms) == (40, 300, 2000)
     assert told(metrics, "requests_total", route="/v1/answer", status="200") == 1
@@ -64,24 +73,24 @@ def test_an_answer_has_the_time_since_the_arrival_and_is_counted_once() -> None:
 
 def test_an_answer_that_breaks_off_while_it_is_sent_was_an_answer() -> None:
     metrics = Metrics()
-    with suppress(ClientDisconnect), RequestScope(metrics, "/v1/answer", "ans") as scope:
-        scope.answered(response())
+    with suppress(ClientDisconnect), RequestScope(metrics, CARD, "/v1/answer", "ans") as scope:
+        scope.answered(answer())
         raise ClientDisconnect
     assert told(metrics, "requests_total", route="/v1/answer", status="200") == 1
 
 
 def test_a_refusal_is_the_error_with_the_id_and_adds_no_times() -> None:
     metrics = Metrics()
-    with RequestScope(metrics, "/v1/answer", "ans") as scope:
-        answer = scope.refused(NotReadyError("ask again", "model"))
-    assert (answer.status_code, answer.headers["x-request-id"]) == (503, scope.id)
-    assert b'"message":"ask again"' in bytes(answer.body)
+    with RequestScope(metrics, CARD, "/v1/answer", "ans") as scope:
+        refusal = scope.refused(NotReadyError("ask again", "model"))
+    assert (refusal.status_code, refusal.headers["x-request-id"]) == (503, scope.id)
+    assert b'"message":"ask again"' in bytes(refusal.body)
     assert told(metrics, "requests_total", route="/v1/answer", status="503") == 1
     assert told(metrics, "request_seconds_count") == 0
 
 
 def test_ids_begin_with_their_prefix_and_differ() -> None:
-    scopes = [RequestScope(Metrics(), "/v1/answer", prefix) for prefix in ("ans", "ans", "chatcmpl")]
+    scopes = [RequestScope(Metrics(), CARD, "/v1/answer", prefix) for prefix in ("ans", "ans", "chatcmpl")]
     assert [re.sub("[0-9a-f]{32}$", "", scope.id) for scope in scopes] == ["ans-", "ans-", "chatcmpl-"]
     assert len({scope.id[-32:] for scope in scopes}) == 3
     assert scopes[0].headers == {"X-Request-Id": scopes[0].id}
@@ -89,7 +98,7 @@ def test_ids_begin_with_their_prefix_and_differ() -> None:
 
 def test_the_end_is_logged_with_the_id_the_status_and_milliseconds(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    with RequestScope(Metrics(), "/v1/answer", "ans") as scope:
+    with RequestScope(Metrics(), CARD, "/v1/answer", "ans") as scope:
         scope.started_s -= 3.5
         scope.refused(NotReadyError(""))
     (record,) = caplog.records

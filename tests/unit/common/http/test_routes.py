@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from services.common.worker.messages import Delta
-from services.wire.answer import MatchaRequest, QwenVLRequest, TokenLogprob
+from services.wire.answer import QwenVLRequest, TokenLogprob
 from services.wire.errors import (
     DeadlineError,
     InternalError,
@@ -21,7 +21,7 @@ from services.wire.errors import (
     ServiceError,
 )
 from tests.images import encode, png_header
-from tests.unit.common.http.serving import Desk, b64, response, turn
+from tests.unit.common.http.serving import Desk, answer, b64, response, turn
 
 SMALL = encode(Image.new("RGB", (7, 5)))
 LARGE = png_header(11, 5)
@@ -46,7 +46,7 @@ def test_a_question_reaches_the_worker_as_it_was_asked(desk: Desk) -> None:
     assert answer.status_code == 200
     sent = answer.json()
     assert 0 < sent["timing"].pop("total_ms") < 10_000
-    whole = response().model_dump(mode="json")
+    whole = response(id=job.id).model_dump(mode="json")
     del whole["timing"]["total_ms"]
     assert sent == whole
 
@@ -206,44 +206,19 @@ def test_the_model_is_the_one_that_answers(desk: Desk) -> None:
     }
 
 
-def test_matcha_is_asked_the_last_user_message_of_a_conversation() -> None:
-    desk = Desk.of_matcha()
-    other = encode(Image.new("RGB", (3, 9)))
-    desk.chat(turn(other, "Which?"), turn("None.", role="assistant"), turn(SMALL, "How many?"), max_tokens=9)
-    assert desk.worker.jobs[0].request == MatchaRequest(image=SMALL, question="How many?", max_new_tokens=9)
-
-
 PIECES = [Delta("three", [logprob("three")]), Delta(" apples", [logprob(" app"), logprob("les")])]
 
 
 def test_the_pieces_of_an_answer_are_scored_in_order_and_only_if_asked(desk: Desk) -> None:
-    desk.worker.replies = lambda: [*PIECES, response()]
+    desk.worker.replies = lambda: [*PIECES, answer()]
     choice = desk.chat(turn("?"), logprobs=True).json()["choices"][0]
     assert [token["token"] for token in choice["logprobs"]["content"]] == ["three", " app", "les"]
     assert choice["message"] == {"role": "assistant", "content": "three apples", "refusal": None}
     assert desk.chat(turn("?")).json()["choices"][0]["logprobs"] is None
-    desk.worker.replies = lambda: [response()]
+    desk.worker.replies = lambda: [answer()]
     assert desk.chat(turn("?"), logprobs=True).json()["choices"][0]["logprobs"] == {"content": [], "refusal": None}
     desk.chat(turn("?"), stream=True)
     assert [job.in_pieces for job in desk.worker.jobs] == [True, False, True, True]
-
-
-@pytest.mark.parametrize(
-    ("stop", "content", "reason"),
-    [(None, "three apples", "length"), (["pear"], "three apples", "length"), (["ple", " a"], "three", "stop")],
-)
-@pytest.mark.parametrize("stream", [False, True])
-def test_an_answer_of_a_worker_that_knows_no_stop_strings_is_cut(
-    desk: Desk, stop: list[str] | None, content: str, reason: str, *, stream: bool
-) -> None:
-    answer = desk.chat(turn("?"), stop=stop, stream=stream)
-    if stream:
-        choices = [event["choices"][0] for event in events(answer.text)]
-        assert "".join(choice["delta"].get("content", "") for choice in choices) == content
-        assert choices[-1]["finish_reason"] == reason
-    else:
-        (choice,) = answer.json()["choices"]
-        assert (choice["message"]["content"], choice["finish_reason"]) == (content, reason)
 
 
 def events(stream: str) -> list[Any]:
@@ -253,13 +228,13 @@ def events(stream: str) -> list[Any]:
 
 
 def test_a_stream_brings_every_piece_once_and_ends_with_how_it_ended(desk: Desk) -> None:
-    desk.worker.replies = lambda: [*PIECES, response()]
-    answer = desk.chat(turn("?"), stream=True, stream_options={"include_usage": True})
-    assert answer.headers["content-type"].startswith("text/event-stream")
-    assert answer.headers["cache-control"] == "no-store"
-    assert answer.text.endswith("\n\ndata: [DONE]\n\n")
-    chunks = events(answer.text)
-    assert {chunk["id"] for chunk in chunks} == {answer.headers["x-request-id"]}
+    desk.worker.replies = lambda: [*PIECES, answer()]
+    sent = desk.chat(turn("?"), stream=True, stream_options={"include_usage": True})
+    assert sent.headers["content-type"].startswith("text/event-stream")
+    assert sent.headers["cache-control"] == "no-store"
+    assert sent.text.endswith("\n\ndata: [DONE]\n\n")
+    chunks = events(sent.text)
+    assert {chunk["id"] for chunk in chunks} == {sent.headers["x-request-id"]}
     assert [chunk["choices"][0]["delta"] for chunk in chunks[:-1]] == [
         {"role": "assistant", "content": ""},
         {"content": "three"},

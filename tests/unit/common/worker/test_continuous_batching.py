@@ -11,9 +11,9 @@ from services.common.worker.continuous_batching import ContinuousBatchingLoop
 from services.common.worker.messages import Delta, Job, Reply
 from services.wire.contract import WireRequest
 from services.wire.errors import InvalidRequestError
-from tests.unit.common.http.serving import response
+from tests.unit.common.http.serving import answer
 
-ANSWER = response()
+ANSWER = answer()
 
 
 def job(name: str) -> Job[WireRequest]:

@@ -12,9 +12,9 @@ from services.common.worker import transport
 from services.common.worker.messages import Delta, Job, Reply
 from services.wire.contract import WireRequest
 from services.wire.errors import DeadlineError, InternalError, ServiceError
-from tests.unit.common.http.serving import response
+from tests.unit.common.http.serving import answer
 
-ANSWER = response()
+ANSWER = answer()
 
 
 def job(timeout_s: float = 5.0) -> Job[WireRequest]:

@@ -14,7 +14,7 @@ from services.common import logs
 from services.common.server import QueueSpec, prepare_worker
 from services.common.worker.messages import Job
 from services.wire.contract import WireRequest
-from tests.unit.common.http.serving import Settings, response
+from tests.unit.common.http.serving import Settings, answer
 
 
 @pytest.fixture(autouse=True)
@@ -105,8 +105,8 @@ def test_jobs_and_replies_pass_the_queue_unchanged() -> None:
     spec = QueueSpec()
     job = Job("a", WireRequest(), 1.0, 2.0, 3.0)
     assert spec.decode_request(job) is job
-    answer = response()
-    assert spec.encode_response(answer) is answer
+    given = answer()
+    assert spec.encode_response(given) is given
     assert spec.api_path == "/v1/answer"
 
 

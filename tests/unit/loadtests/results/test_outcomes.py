@@ -103,7 +103,7 @@ def test_a_replays_outcomes_are_none_of_a_load_tests(tmp_path: Path) -> None:
     """They do not say when they were due."""
     path, outcomes = _written(tmp_path)
     path.write_text(outcomes[0].model_dump_json(exclude={"intended_at_s"}) + "\n")
-    with pytest.raises(LoadTestError, match="is no outcome of a run.* Give the folder of a load test"):
+    with pytest.raises(LoadTestError, match=r"is no outcome of a run.* Give the folder of a load test"):
         read(path)
 
 

@@ -13,7 +13,7 @@ from services.matcha.decoding import Arrays
 from services.matcha.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, encoder_piece
 from services.matcha.patches import Floats
 from services.matcha.prepare.encoder_pieces import split
-from services.matcha.prepare.quantize import fuse_attention, quantize
+from services.matcha.prepare.quantize_onnx import fuse_attention, quantize
 
 HIDDEN, HEADS, WIDTH, LAYERS, INPUT = 18, 3, 6, 2, 7
 """Wide enough for the products' weights to lie beside their graph, as those of a real one do."""
@@ -200,7 +200,7 @@ class TestQuantize:
         onnx.save(encoder(), str(source / ENCODER))
         onnx.save(product(HIDDEN, 20, "cross"), str(source / CROSS_ATTENTION))
         onnx.save(product(256, 30, "step"), str(source / DECODER_WITH_PAST))
-        quantize(source, target)
+        quantize(source, target, [])
         return source, target
 
     def test_nothing_is_left_but_the_graphs_and_their_weights(self, folders: tuple[Path, Path]) -> None:

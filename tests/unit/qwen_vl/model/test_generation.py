@@ -36,7 +36,7 @@ def test_each_step_adds_its_token_and_tells_the_network() -> None:
     pieces = []
     for token_id in (1, 3, 2):
         pieces += advance(made, token_id)
-        assert made.row.token_id == token_id
+        assert made.sequence.token_id == token_id
     assert [piece.text for piece in pieces] == ["a", "d", "bc"]
     assert (made.token_ids, made.text.text, made.finish_reason) == ([1, 3, 2], "adbc", None)
 
