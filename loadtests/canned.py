@@ -1,12 +1,12 @@
 """A server that does nothing but answer: what the generator is measured against, and what stalls in tests.
 
-``python -m loadtests.canned PORT [STALL_AT_S STALL_S]``: from ``STALL_AT_S`` after its second question on, it
-answers nothing for ``STALL_S``, like a service in a long pause; what came in meanwhile is answered at the pause's end.
+``python -m loadtests.canned --port PORT [--stall-at-s S --stall-s S]``: from so long after its second question on, it
+answers nothing for ``stall-s``, like a service in a long pause; what came in meanwhile is answered at the pause's end.
 A load test asks one question by itself; Locust takes seconds to start, and the second question is its first.
 """
 
+import argparse
 import asyncio
-import sys
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -67,5 +67,11 @@ class Canned:
 
 
 if __name__ == "__main__":
-    port, *stall = sys.argv[1:]
-    uvicorn.run(Canned(*map(float, stall)), host="127.0.0.1", port=int(port), log_level="error", lifespan="off")
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--stall-at-s", type=float, default=0)
+    parser.add_argument("--stall-s", type=float, default=0)
+    asked = parser.parse_args()
+    uvicorn.run(
+        Canned(asked.stall_at_s, asked.stall_s), host="127.0.0.1", port=asked.port, log_level="error", lifespan="off"
+    )

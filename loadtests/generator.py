@@ -1,24 +1,18 @@
 """How late the generator is by itself: it loads a server that does nothing, from one core."""
 
 import os
-import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
-
-import httpx
 
 from benchmarks.measurements import Measurement, write
-from clients.demo.services import free_port
+from clients.launcher import StartupError, launched
 from loadtests.errors import LoadTestError
 from loadtests.profile import Profile
 from loadtests.results.summary import MAX_LAG_MS, Summary
 from loadtests.run import Plan, run
-
-_UP_WITHIN_S: Final = 20.0
 
 
 @contextmanager
@@ -28,16 +22,15 @@ def canned(stall_at_s: float = 0, stall_s: float = 0) -> Iterator[str]:
     Raises:
         LoadTestError: it did not come up.
     """
-    port = free_port()
-    command = [sys.executable, "-m", "loadtests.canned", str(port), str(stall_at_s), str(stall_s)]
-    process = subprocess.Popen(command)  # noqa: S603 our own module
-    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "loadtests.canned", "--stall-at-s", str(stall_at_s), "--stall-s", str(stall_s)]
     try:
-        _wait_until_up(url)
-        yield url
-    finally:
-        process.terminate()
-        process.wait()
+        with (
+            tempfile.TemporaryDirectory() as scratch,
+            launched("the canned server", command, Path(scratch) / "log", up="/v1/models") as server,
+        ):
+            yield server.url
+    except StartupError as error:
+        raise LoadTestError(str(error)) from error
 
 
 def measure_generator(rate_per_s: float, duration_s: float, out: Path) -> Summary:
@@ -74,16 +67,3 @@ def measure_generator(rate_per_s: float, duration_s: float, out: Path) -> Summar
     )
     write([late, fast], out)
     return summary
-
-
-def _wait_until_up(url: str) -> None:
-    deadline_s = time.monotonic() + _UP_WITHIN_S
-    while time.monotonic() < deadline_s:
-        try:
-            httpx.get(f"{url}/v1/models", trust_env=False).raise_for_status()
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    message = f"the canned server was not up within {_UP_WITHIN_S:g} s"
-    raise LoadTestError(message)

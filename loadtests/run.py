@@ -14,7 +14,7 @@ from typing import Final
 import httpx
 from pydantic import ValidationError
 
-from clients.demo.services import StartupError, running
+from clients.launcher import StartupError, running
 from clients.replay.errors import ReplayError
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.machine import Machine, client_versions

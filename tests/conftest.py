@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from clients.demo.services import Service, running
+from clients.launcher import Service, running
 from tests.images import encode
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it, and its children would

@@ -2,26 +2,26 @@
 
 import base64
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import httpx
 import psutil
 
+from clients.launcher import launched
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartQA
 from services.matcha.types import ChartQuestion
 from services.matcha.variants import VariantName
 
-_READY_WITHIN_S = 120.0
+_LOG: Final = Path(tempfile.gettempdir()) / "tallyglass-benchmark.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,24 +49,19 @@ class Served:
 
 @contextmanager
 def serving(folder: Path, variant: VariantName, threads: int, *options: str) -> Iterator[Served]:
-    """The MatCha service on a free loopback port, ended when the block ends."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "services.matcha", "--model-dir", str(folder), "--variant", variant]
-    command += ["--threads", str(threads), "--port", str(port), "--log-level", "error", *options]
+    """The MatCha service on a free loopback port, ended when the block ends.
+
+    Raises:
+        StartupError: it did not become ready.
+    """
+    told = ["--model-dir", str(folder), "--variant", variant, "--threads", str(threads), "--log-level", "error"]
+    command = [sys.executable, "-m", "services.matcha"]
     started_s = time.monotonic()
-    process = subprocess.Popen(command, env={**os.environ, "HF_HUB_OFFLINE": "1"})  # noqa: S603 our own service
-    try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=300, trust_env=False) as client:
-            while not _ready(client):
-                if process.poll() is not None or time.monotonic() - started_s > _READY_WITHIN_S:
-                    message = f"{variant} did not become ready"
-                    raise RuntimeError(message)
-                time.sleep(0.05)
-            yield Served(client, process, time.monotonic() - started_s)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
+    with (
+        launched(f"matcha-{variant}", command, _LOG, *told, *options, HF_HUB_OFFLINE="1") as service,
+        httpx.Client(base_url=service.url, timeout=300, trust_env=False) as client,
+    ):
+        yield Served(client, service.process, time.monotonic() - started_s)
 
 
 def post(
@@ -101,13 +96,6 @@ def added_ms(served: Served, engine: ChartQA, image: Path, question: ChartQuesti
 def engine_like(folder: Path, variant: VariantName, threads: int) -> ChartQA:
     """The engine in this process."""
     return ChartQA.load(folder, None, variant, Hardware(threads))
-
-
-def _ready(http: httpx.Client) -> bool:
-    try:
-        return http.get("/ready", timeout=1).is_success
-    except httpx.HTTPError:
-        return False
 
 
 def _peak_bytes(pid: int) -> int:

@@ -59,7 +59,8 @@ def run(  # noqa: PLR0913, PLR0917 options of a command line
 def _measure_engine(model: Path, parts: list[str], pairs: int, patience_s: float, out: Path) -> None:
     from benchmarks.qwen_vl import cache, lens  # noqa: PLC0415 torch
     from services.common.cpu import available_cores  # noqa: PLC0415 the same
-    from services.qwen_vl.engine import Limits, VisionQA  # noqa: PLC0415 the same
+    from services.qwen_vl.engine import VisionQA  # noqa: PLC0415 the same
+    from services.qwen_vl.types import Limits  # noqa: PLC0415 the same
 
     engine = VisionQA.load(model, "bf16", "cpu", available_cores(), Limits())
     measures: dict[str, Callable[[], Iterator[Measurement]]] = {

@@ -5,12 +5,8 @@ Only one of the two is up at a time, since both together need twice the memory: 
 
 import base64
 import itertools
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,10 +19,11 @@ import psutil
 from benchmarks.measurements import Measurement
 from benchmarks.quiet import Tries, calm_tries
 from benchmarks.qwen_vl.asking import ANSWER_TOKENS, TEXTS, noise, seconds, told
+from clients.launcher import launched
 from services.common.cpu import HUGE_PAGES
 from services.qwen_vl.types import ImageFile
 
-_START_S: Final = 180.0
+_LOG: Final = Path(tempfile.gettempdir()) / "tallyglass-benchmark.log"
 _ANSWER_S: Final = 300.0
 _numbers = itertools.count(1000)
 
@@ -112,35 +109,7 @@ def _ask(url: str, model: str, about: ImageFile, text: str) -> None:
 
 @contextmanager
 def _running(contender: Contender) -> Iterator[tuple[str, psutil.Process]]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
     # Each as it starts by itself; what this process was given for its own measurements is not passed on.
-    environment = {name: value for name, value in os.environ.items() if name not in HUGE_PAGES} | {
-        "HF_HUB_OFFLINE": "1"
-    }
-    process = subprocess.Popen(  # noqa: S603 our own commands
-        [*contender.command, "--port", str(port)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        start_new_session=True,
-    )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait(url + contender.up, process)
-        yield url, psutil.Process(process.pid)
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(60)
-
-
-def _wait(url: str, process: subprocess.Popen[bytes]) -> None:
-    until_s = time.monotonic() + _START_S
-    while time.monotonic() < until_s and process.poll() is None:
-        try:
-            if httpx.get(url, timeout=5, trust_env=False).is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.5)
-    message = f"no answer from {url} within {_START_S:g} s (exit code {process.poll()})"
-    raise RuntimeError(message)
+    environment: dict[str, str | None] = {"HF_HUB_OFFLINE": "1", **dict.fromkeys(HUGE_PAGES)}
+    with launched(contender.name, contender.command, _LOG, up=contender.up, **environment) as server:
+        yield server.url, psutil.Process(server.process.pid)

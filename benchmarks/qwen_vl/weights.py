@@ -12,7 +12,7 @@ import torch
 from transformers import AutoTokenizer, GenerationConfig, Qwen2VLConfig, Qwen2VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from services.common.artifact.manifest import Source
+from services.common.artifact.manifest import QWEN2_VL, Source
 from services.common.artifact.writer import whole_folder
 from services.common.settings import MODELS
 from services.training.folder import seal_trained
@@ -67,4 +67,4 @@ def write_model(folder: Path, seed: int = 0) -> None:
         model.save_pretrained(fresh)
         tokenizer.save_pretrained(fresh)
         Qwen2VLImageProcessorPil(min_pixels=_MIN_PIXELS, max_pixels=_MAX_PIXELS).save_pretrained(fresh)
-        seal_trained(fresh, "Qwen2VLForConditionalGeneration", SOURCE)
+        seal_trained(fresh, QWEN2_VL, SOURCE)

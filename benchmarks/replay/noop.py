@@ -2,13 +2,15 @@
 
 import http.server
 import json
-import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from benchmarks.replay.synthetic import LAYERS
+from clients.launcher import launched
 
 _LAYER: Final = {
     "top": [{"token": str(place), "token_id": place, "prob": 0.123456789} for place in range(5)],
@@ -69,15 +71,12 @@ class _Server(http.server.ThreadingHTTPServer):
 def serving() -> Iterator[str]:
     """The service's address, in a process of its own, while the block runs."""
     command = [sys.executable, "-m", "benchmarks.replay.noop"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own module
-        try:
-            port = int(process.stdout.readline()) if process.stdout else 0
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        launched("noop", command, Path(scratch) / "log", up="/v1/models") as server,
+    ):
+        yield server.url
 
 
 if __name__ == "__main__":
-    server = _Server(("127.0.0.1", 0), _Handler)
-    print(server.server_port, flush=True)  # noqa: T201 - how the parent learns it
-    server.serve_forever()
+    _Server(("127.0.0.1", int(sys.argv[sys.argv.index("--port") + 1])), _Handler).serve_forever()

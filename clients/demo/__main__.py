@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from clients.demo.services import StartupError, running
+from clients.launcher import StartupError, running
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

@@ -1,10 +1,9 @@
 """``python -m services.matcha [serve | prepare | inspect]``: serve a model folder, make one, or look at one."""
 
 import sys
-from typing import Final
 
 from services.common.artifact.inspect import inspect
-from services.common.artifact.manifest import Manifest
+from services.common.artifact.manifest import PIX2STRUCT, Manifest
 from services.common.http.routes import RequestTypes
 from services.common.server import serve
 from services.common.startup import read_settings, verified_card
@@ -15,7 +14,6 @@ from services.matcha.variants import VariantName
 from services.wire.answer import MatchaRequest, ModelCard
 from services.wire.chat import MatchaChat
 
-_ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
 _USAGE = """\
 python -m services.matcha [serve] [OPTIONS]     answer chart questions over HTTP
 python -m services.matcha prepare [OPTIONS]     make an artifact folder of a model and a variant
@@ -51,7 +49,7 @@ def serve_matcha(arguments: list[str]) -> None:
 def _checked(settings: MatchaSettings) -> tuple[Manifest, ModelCard, VariantName]:
     folder = settings.model_dir
     unverified = unverified_manifest(folder) if settings.allow_unverified and looks_exported(folder) else None
-    manifest, card = verified_card(folder, _ARCHITECTURE, unverified=unverified)
+    manifest, card = verified_card(folder, PIX2STRUCT, unverified=unverified)
     try:
         variant = chosen_variant(settings, manifest.variant)
     except VariantError as error:

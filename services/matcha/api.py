@@ -8,10 +8,10 @@ from services.common.artifact.manifest import Manifest
 from services.common.server import QueueSpec, prepare_worker
 from services.common.worker.messages import Job, Reply
 from services.matcha.backends import Hardware
-from services.matcha.engine import ChartQA, Limits
-from services.matcha.patches import DEFAULT_MAX_PATCHES
+from services.matcha.engine import ChartQA
 from services.matcha.settings import MatchaSettings
 from services.matcha.translate import Asked, Translator
+from services.matcha.types import LIMITS, Limits
 from services.matcha.variants import VariantName
 from services.wire.errors import ServiceError
 
@@ -32,7 +32,7 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         settings, manifest = self._settings, self._manifest
         prepare_worker(settings)
         hardware = Hardware(settings.threads, settings.device)
-        limits = Limits(settings.max_patches_limit, manifest.max_patches or DEFAULT_MAX_PATCHES)
+        limits = Limits(settings.max_patches_limit, manifest.max_patches or LIMITS.default_patches)
         self._engine = ChartQA.load(settings.model_dir, manifest.header_font, self._variant, hardware, limits)
         self._translator = Translator(settings.max_new_tokens)
 

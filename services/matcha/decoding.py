@@ -14,7 +14,17 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from services.matcha.onnx_names import CROSS_ATTENTION, DECODER, DECODER_WITH_PAST, ENCODER, ONNX, past_names
+from services.matcha.onnx_names import (
+    CROSS_ATTENTION,
+    DECODER,
+    DECODER_WITH_PAST,
+    ENCODER,
+    MASK,
+    ONNX,
+    PATCHES,
+    STATES,
+    past_names,
+)
 from services.matcha.patches import Floats
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -110,7 +120,7 @@ class GraphModel:
             outputs = self._next_step(
                 {
                     "input_ids": np.array([answer[-1:] for answer in answers], dtype=np.int64),
-                    "attention_mask": np.ones((len(answers), length + 1), dtype=np.int64),
+                    MASK: np.ones((len(answers), length + 1), dtype=np.int64),
                     "encoder_attention_mask": mask,
                     **own,
                     **seen,
@@ -130,10 +140,10 @@ class GraphModel:
         width = self.fixed_patches or len(rows)
         image = _stack([rows[None]], 1, width) if width > len(rows) else rows[None]
         mask = (np.arange(width) < len(rows)).astype(np.int64)[None]
-        states = self._encoder({"flattened_patches": image, "attention_mask": mask})["last_hidden_state"]
+        states = self._encoder({PATCHES: image, MASK: mask})[STATES]
         start = {
             "input_ids": np.array([[self._shape.start_token_id]], dtype=np.int64),
-            "attention_mask": np.ones((1, 1), dtype=np.int64),
+            MASK: np.ones((1, 1), dtype=np.int64),
             "encoder_attention_mask": mask,
         }
         if self._first_step:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -13,30 +12,20 @@ from tokenizers import Tokenizer
 from services.common import images
 from services.matcha.backends import Backend, Hardware, load_backend
 from services.matcha.header import HeaderTooLargeError, load_font, render_header
-from services.matcha.patches import DEFAULT_MAX_PATCHES, Floats, flatten_patches
-from services.matcha.types import ChartAnswer, ChartQuestion
+from services.matcha.patches import Floats, flatten_patches
+from services.matcha.types import LIMITS, ChartAnswer, ChartQuestion, Limits
 from services.matcha.variants import VariantName
 from services.wire.errors import InvalidRequestError, ServiceError
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may cost: the patches that it may ask for, and how many it gets if it does not ask."""
-
-    max_patches: int = 4096
-    default_patches: int = DEFAULT_MAX_PATCHES
 
 
 class ChartQA:
     """MatCha in one variant, ready to answer."""
 
-    def __init__(
-        self, backend: Backend, tokenizer: Tokenizer, font: FreeTypeFont, limits: Limits | None = None
-    ) -> None:
+    def __init__(self, backend: Backend, tokenizer: Tokenizer, font: FreeTypeFont, limits: Limits = LIMITS) -> None:
         self._backend = backend
         self._tokenizer = tokenizer
         self._font = font
-        self._limits = limits or Limits()
+        self._limits = limits
 
     @classmethod
     def load(
@@ -45,7 +34,7 @@ class ChartQA:
         header_font: str | None,
         variant: VariantName,
         hardware: Hardware,
-        limits: Limits | None = None,
+        limits: Limits = LIMITS,
     ) -> Self:
         """The engine of an artifact folder; ``header_font`` is a file in it, None for Pillow's own."""
         font = load_font(folder / header_font if header_font else None)

@@ -16,6 +16,11 @@ DECODER_WITH_PAST: Final = "decoder_with_past_model.onnx"
 CROSS_ATTENTION: Final = "cross_attention_model.onnx"
 """Ours: the encoder's states to the decoder's keys and values of them."""
 
+PATCHES: Final = "flattened_patches"
+MASK: Final = "attention_mask"
+STATES: Final = "last_hidden_state"
+"""The encoder's inputs and its output."""
+
 ENCODER_PIECES: Final = "encoder_piece_*.onnx"
 """Ours: the stretches of the encoder between its attentions, beside ``ENCODER`` and on its weights."""
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from services.common.artifact.manifest import MANIFEST_NAME, Manifest, Source
+from services.common.artifact.manifest import MANIFEST_NAME, PIX2STRUCT, Manifest, Source
 from services.matcha.onnx_names import DECODER, DECODER_WITH_PAST, ENCODER
 
 _NEEDED = (ENCODER, DECODER, DECODER_WITH_PAST, "config.json", "tokenizer.json")
@@ -19,7 +19,7 @@ def unverified_manifest(folder: Path) -> Manifest:
     processor = folder / "preprocessor_config.json"
     settings = json.loads(processor.read_text(encoding="utf-8")) if processor.is_file() else {}
     return Manifest(
-        architecture="Pix2StructForConditionalGeneration",
+        architecture=PIX2STRUCT,
         variant="onnx-fp32",
         source=Source(id=folder.resolve().name, revision="unverified"),
         max_patches=settings.get("max_patches"),

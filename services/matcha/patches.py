@@ -11,9 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-DEFAULT_MAX_PATCHES = 2048
-"""Of Pix2Struct's own processor, where a model says nothing."""
-
 PATCH_PIXELS = 16
 CHANNELS = 3
 ROW_LENGTH = 2 + PATCH_PIXELS * PATCH_PIXELS * CHANNELS

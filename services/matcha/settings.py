@@ -8,6 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from services.common.cpu import computes_in_bf16
 from services.common.settings import MODELS, ServerSettings
+from services.matcha.types import LIMITS
 from services.matcha.variants import VARIANTS, VariantName
 
 Device = Literal["cpu", "cuda"]
@@ -33,7 +34,9 @@ class MatchaSettings(ServerSettings):
     allow_unverified: bool = Field(
         default=False, description="Serve a folder without manifest, as optimum-cli writes it; no sum is checked."
     )
-    max_patches_limit: int = Field(default=4096, ge=1, le=16384, description="Most patches a request may ask for.")
+    max_patches_limit: int = Field(
+        default=LIMITS.max_patches, ge=1, le=16384, description="Most patches a request may ask for."
+    )
     max_batch_size: int = Field(
         default=1,
         ge=1,

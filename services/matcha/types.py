@@ -1,7 +1,7 @@
-"""What goes into the engine and what comes out: plain values."""
+"""What goes into the engine and what comes out, and what a request may cost: plain values."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 FinishReason = Literal["stop", "length"]
 
@@ -29,3 +29,15 @@ class ChartAnswer:
     completion_tokens: int
     preprocess_ms: float
     inference_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost: the patches that it may ask for, and how many it gets if it does not ask."""
+
+    max_patches: int = 4096
+    default_patches: int = 2048  # of Pix2Struct's own processor
+
+
+LIMITS: Final = Limits()
+"""Unless the settings say otherwise."""

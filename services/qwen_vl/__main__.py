@@ -1,5 +1,6 @@
 """``python -m services.qwen_vl``: read the settings, check the model folder, serve."""
 
+from services.common.artifact.manifest import QWEN2_VL
 from services.common.http.routes import RequestTypes
 from services.common.server import serve
 from services.common.startup import read_settings, verified_card
@@ -10,5 +11,5 @@ from services.wire.chat import QwenVLChat
 
 if __name__ == "__main__":
     settings = read_settings(QwenVLSettings)
-    _, card = verified_card(settings.model_dir, "Qwen2VLForConditionalGeneration", settings.variant)
+    _, card = verified_card(settings.model_dir, QWEN2_VL, settings.variant)
     serve(QwenVLAPI(settings), settings, card, RequestTypes(QwenVLRequest, QwenVLChat))

@@ -11,7 +11,7 @@ from services.common.server import QueueSpec, prepare_worker
 from services.common.worker.continuous_batching import ContinuousBatchingLoop
 from services.common.worker.messages import End, Job, Reply
 from services.qwen_vl.settings import QwenVLSettings
-from services.qwen_vl.types import Piece
+from services.qwen_vl.types import Limits, Piece
 from services.wire.errors import DeadlineError, ServiceError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     def setup(self, device: str) -> None:  # noqa: ARG002 LitServe names a device; a setting chooses ours
         """Load the model, and check its lens."""
         # torch, which only the worker needs
-        from services.qwen_vl.engine import Limits, VisionQA  # noqa: PLC0415
+        from services.qwen_vl.engine import VisionQA  # noqa: PLC0415
         from services.qwen_vl.translate import Translator  # noqa: PLC0415
 
         settings = self._settings

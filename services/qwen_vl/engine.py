@@ -17,18 +17,8 @@ from services.qwen_vl.model.prefill import Prefill
 from services.qwen_vl.model.prefix_cache import PrefixCache
 from services.qwen_vl.model.prompt import Prompt, PromptBuilder
 from services.qwen_vl.settings import Device, Variant
-from services.qwen_vl.types import Answer, CacheUse, LensOptions, Piece, Question
+from services.qwen_vl.types import LIMITS, Answer, CacheUse, LensOptions, Limits, Piece, Question
 from services.wire.errors import InvalidRequestError, PromptTooLongError
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may cost."""
-
-    max_pixels: int = 1_003_520
-    max_prompt_tokens: int = 8192
-    max_grid_readings: int = 4096
-    cache_bytes: int = 200_000_000
 
 
 @dataclass(slots=True)
@@ -51,8 +41,8 @@ class Started:
 class VisionQA:
     """Qwen2-VL in one variant, ready to answer; several answers may be on their way at once."""
 
-    def __init__(self, network: Network, prompts: PromptBuilder, limits: Limits | None = None) -> None:
-        self._limits = limits or Limits()
+    def __init__(self, network: Network, prompts: PromptBuilder, limits: Limits = LIMITS) -> None:
+        self._limits = limits
         self.prompts = prompts
         self.network = network
         self.cache = PrefixCache(self._limits.cache_bytes)
@@ -60,14 +50,13 @@ class VisionQA:
         self._eos_ids = _as_list(network.model.generation_config.eos_token_id)
 
     @classmethod
-    def load(cls, folder: Path, variant: Variant, device: Device, threads: int, limits: Limits | None = None) -> Self:
+    def load(cls, folder: Path, variant: Variant, device: Device, threads: int, limits: Limits = LIMITS) -> Self:
         """The engine of a model folder.
 
         Raises:
             LensMismatchError: the last layer's lens is not the model's own distribution.
         """
         torch.set_num_threads(threads)
-        limits = limits or Limits()
         engine = cls(Network(load(folder, variant, device)), PromptBuilder(folder, limits.max_pixels), limits)
         check_lens(engine.network, engine.lens, engine.prompts, variant)
         return engine

@@ -7,6 +7,7 @@ from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
 from services.common.settings import MODELS, ServerSettings
+from services.qwen_vl.types import LIMITS
 
 Variant = Literal["fp32", "bf16", "int8", "nf4"]
 Device = Literal["cpu", "cuda"]
@@ -26,13 +27,17 @@ class QwenVLSettings(ServerSettings):
     variant: Variant = Field(default="fp32", description="Numeric form to compute in.")
     device: Device = Field(default="cpu", description="Where to compute.")
     max_pixels: int = Field(
-        default=1_003_520, ge=3136, description="Most pixels an image is scaled to; 784 make one token."
+        default=LIMITS.max_pixels, ge=3136, description="Most pixels an image is scaled to; 784 make one token."
     )
-    max_prompt_tokens: int = Field(default=8192, ge=64, description="Longest prompt, its images included.")
+    max_prompt_tokens: int = Field(
+        default=LIMITS.max_prompt_tokens, ge=64, description="Longest prompt, its images included."
+    )
     max_grid_readings: int = Field(
-        default=4096, ge=1, description="Most readings of image tokens in one lens: layers times tokens."
+        default=LIMITS.max_grid_readings,
+        ge=1,
+        description="Most readings of image tokens in one lens: layers times tokens.",
     )
     max_batch_size: int = Field(default=4, ge=1, le=64, description="Most answers decoded side by side.")
     cache_bytes: int = Field(
-        default=200_000_000, ge=0, description="Bound of the prefix cache in bytes; 0 keeps nothing."
+        default=LIMITS.cache_bytes, ge=0, description="Bound of the prefix cache in bytes; 0 keeps nothing."
     )

@@ -5,7 +5,7 @@ The HTTP process handles them and must stay small; only the worker loads torch.
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
@@ -156,3 +156,17 @@ class ImageSpan:
     def key(self) -> Hashable:
         """What its features depend on."""
         return "features", self.digest, self.grid
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may cost."""
+
+    max_pixels: int = 1_003_520
+    max_prompt_tokens: int = 8192
+    max_grid_readings: int = 4096
+    cache_bytes: int = 200_000_000
+
+
+LIMITS: Final = Limits()
+"""Unless the settings say otherwise."""

@@ -13,7 +13,7 @@ from typing import NoReturn
 import httpx
 import pytest
 
-from clients.demo.services import free_port
+from clients.launcher import free_port
 
 BASE = "python:3.11-slim-bookworm"
 MIB = 1024 * 1024

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from clients.demo.services import STOP_WITHIN_S
+from clients.launcher import STOP_WITHIN_S
 from tests.deploy.manifests import Manifest
 from tests.deploy.test_jobs import parsed
 

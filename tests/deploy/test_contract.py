@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic_settings import BaseSettings
 
-from clients.demo.services import STOP_WITHIN_S, Service
+from clients.launcher import STOP_WITHIN_S, Service
 from services.matcha.settings import MatchaSettings
 from services.matcha.variants import VARIANTS
 from services.qwen_vl.settings import QwenVLSettings

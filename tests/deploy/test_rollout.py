@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from clients.demo.services import STOP_WITHIN_S
+from clients.launcher import STOP_WITHIN_S
 from services.qwen_vl.settings import QwenVLSettings
 from tests.deploy.manifests import Manifest, Manifests, containers
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 import yaml
 
-from clients.demo.services import free_port
+from clients.launcher import free_port
 from tests.deploy.containers import QWEN_VL, TORCH, Image, docker, running
 from tests.deploy.manifests import Manifest, Manifests, containers
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clients.demo.services import running
+from clients.launcher import running
 from services.common.artifact.manifest import read_manifest
 from services.matcha.backends import Hardware, onnx_backend
 from services.matcha.backends.torch_backend import TorchBackend

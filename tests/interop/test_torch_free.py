@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from clients.demo.services import running
+from clients.launcher import running
 from tests.interop.conftest import ROOT, output_of
 
 QUESTION = {"question": "What type of chart is it?"}

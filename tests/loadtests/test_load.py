@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from clients.demo.services import Service
+from clients.launcher import Service
 from clients.replay.report import report_runs
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.record import RunStatus

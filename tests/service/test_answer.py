@@ -8,7 +8,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from clients.demo.services import Service
+from clients.launcher import Service
 from services.wire.answer import AnswerResponse, ModelList
 from services.wire.errors import ErrorEnvelope
 from tests.images import encode, png_header

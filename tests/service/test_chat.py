@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from pydantic import BaseModel
 
-from clients.demo.services import Service
+from clients.launcher import Service
 from services.wire.answer import AnswerResponse
 from services.wire.errors import ErrorEnvelope
 from tests.images import encode, png_header

@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from clients.demo.services import Service, free_port, running
+from clients.launcher import Service, free_port, running
 from services.common.artifact.manifest import Manifest, sums_of, write_manifest
 
 MODELS = Path(__file__).parents[2] / "models"

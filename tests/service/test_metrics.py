@@ -9,7 +9,7 @@ import httpx
 import psutil
 import pytest
 
-from clients.demo.services import Service
+from clients.launcher import Service
 
 Figures = dict[str, float]
 PARTS = ("queue", "preprocess", "inference")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from clients.demo.services import Service
+from clients.launcher import Service
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

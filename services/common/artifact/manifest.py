@@ -1,7 +1,7 @@
 """The manifest of a model folder: what it holds, where that came from, and the sum of every file.
 
 A service loads a folder only if its manifest matches, so that a half-copied or altered one is refused with a sentence
-instead of answering nonsense. Written by whatever makes a folder (``services.training``, later ``prepare``).
+instead of answering nonsense. Written by whatever makes a folder: ``services.training``, and MatCha's ``prepare``.
 """
 
 import hashlib
@@ -13,7 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 MANIFEST_NAME: Final = "manifest.json"
 FORMAT: Final = 1
 
+PIX2STRUCT: Final = "Pix2StructForConditionalGeneration"
+QWEN2_VL: Final = "Qwen2VLForConditionalGeneration"
 Architecture = Literal["Pix2StructForConditionalGeneration", "Qwen2VLForConditionalGeneration"]
+"""What transformers calls the two, in a manifest and in a model's ``config.json``."""
 
 FileName = Annotated[str, StringConstraints(pattern=r"^[^/\\]+$")]
 """Of a file in the folder itself: nothing outside it is read because a manifest says so."""

@@ -12,9 +12,8 @@ import onnxruntime as ort
 from services.matcha.attention import Int8Attention
 from services.matcha.backends import Hardware
 from services.matcha.decoding import Arrays, Graph, GraphModel, ModelShape
-from services.matcha.onnx_names import ENCODER, ENCODER_PIECES
+from services.matcha.onnx_names import ENCODER, ENCODER_PIECES, PATCHES, STATES
 
-_PATCHES_INPUT: Final = "flattened_patches"
 _MMAP_THRESHOLD: Final = -3
 _TRIM_THRESHOLD: Final = -1
 """Names of settings in glibc's malloc.h."""
@@ -28,7 +27,7 @@ class OnnxGraph:
         shapes = {each.name: each.shape for each in self._session.get_inputs()}
         self._inputs = frozenset(shapes)
         self._outputs = [each.name for each in self._session.get_outputs()]
-        patches = shapes.get(_PATCHES_INPUT, [None, None])[1]
+        patches = shapes.get(PATCHES, [None, None])[1]
         self.fixed_patches = patches if isinstance(patches, int) else None
 
     def __call__(self, inputs: Arrays) -> Arrays:
@@ -49,13 +48,13 @@ class EncoderInPieces:
 
     def __call__(self, inputs: Arrays) -> Arrays:
         """See ``Graph``. The patches are one image's, none of them padding."""
-        outputs = self._first.run(None, {_PATCHES_INPUT: inputs[_PATCHES_INPUT]})
+        outputs = self._first.run(None, {PATCHES: inputs[PATCHES]})
         for piece, names in self._others:
             query, key, value, residual = outputs
             attended = np.empty_like(query)
             self._attention(query, key, value, attended)
             outputs = piece.run(None, dict(zip(names, (residual, attended), strict=True)))
-        return {"last_hidden_state": outputs[0]}
+        return {STATES: outputs[0]}
 
 
 def load(folder: Path, hardware: Hardware, _variant: str) -> GraphModel:

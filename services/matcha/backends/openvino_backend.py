@@ -12,10 +12,9 @@ from services.matcha.attention import Int8Attention
 from services.matcha.backends import Hardware
 from services.matcha.backends.openvino_attention import attend_in_int8
 from services.matcha.decoding import Arrays, Graph, GraphModel, ModelShape
-from services.matcha.onnx_names import ENCODER, ONNX, OPENVINO
+from services.matcha.onnx_names import ENCODER, ONNX, OPENVINO, PATCHES
 
 Precision = Literal["bf16", "f32"]
-_PATCHES_INPUT = "flattened_patches"
 _KEPT = ("present.", "past_key_values.")
 """Keys and values, which come out of one graph to go into the next."""
 
@@ -62,7 +61,7 @@ def load(folder: Path, hardware: Hardware, _variant: str) -> GraphModel:
 
     def graph(path: Path) -> Graph:
         model = read(core, path)
-        if own_format and _PATCHES_INPUT in _names(model):
+        if own_format and PATCHES in _names(model):
             attention = Int8Attention.find(shape.encoder_heads, shape.encoder_head_width, hardware.threads)
             if attention:
                 attend_in_int8(model, attention)
@@ -77,7 +76,7 @@ def read(core: ov.Core, path: Path) -> ov.Model:
     Images are encoded one by one, without padding: there is nothing to mask, and attention is faster without.
     """
     model = core.read_model(path)
-    if _PATCHES_INPUT in _names(model) and not _bound(model):
+    if PATCHES in _names(model) and not _bound(model):
         _unmask(model)
     return model
 
@@ -96,9 +95,9 @@ def _names(model: ov.Model) -> list[str]:
 
 def _bound(model: ov.Model) -> int | None:
     """How many patches the graph is made for; None for any number, and for a graph that takes no patches."""
-    if _PATCHES_INPUT not in _names(model):
+    if PATCHES not in _names(model):
         return None
-    axis = model.input(_PATCHES_INPUT).get_partial_shape()[1]
+    axis = model.input(PATCHES).get_partial_shape()[1]
     return None if axis.is_dynamic else axis.get_length()
 
 

@@ -17,11 +17,19 @@ from typing import Any, Final
 
 from safetensors import SafetensorError
 
-from services.common.artifact.manifest import MANIFEST_NAME, Manifest, ManifestError, Source, file_sha256, verify
+from services.common.artifact.manifest import (
+    MANIFEST_NAME,
+    PIX2STRUCT,
+    Manifest,
+    ManifestError,
+    Source,
+    file_sha256,
+    verify,
+)
 from services.common.artifact.writer import seal, whole_folder
 from services.matcha.backends.torch_backend import FORMS, load_model
 from services.matcha.header import load_font
-from services.matcha.patches import DEFAULT_MAX_PATCHES, Floats
+from services.matcha.patches import Floats
 from services.matcha.prepare.calibrate import calibration_images, calibration_patches
 from services.matcha.prepare.export import WeightsFile, export, graphs
 from services.matcha.prepare.source import (
@@ -31,9 +39,9 @@ from services.matcha.prepare.source import (
     processor_files,
     training_font,
 )
+from services.matcha.types import LIMITS
 from services.matcha.variants import VARIANTS
 
-ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
 _CONFIGS: Final = ("config.json", "generation_config.json")
 _TOOLS: Final = (
     "nncf",
@@ -75,7 +83,7 @@ def already_prepared(out: Path, checkpoint: Checkpoint, variant: str, extras: Ex
     if not out.is_dir() or not any(out.iterdir()):
         return False
     try:
-        manifest = verify(out, ARCHITECTURE)
+        manifest = verify(out, PIX2STRUCT)
     except ManifestError as error:
         message = f"{out} exists and is no artifact of this model ({error}): name another folder, or pass --force"
         raise PrepareError(message) from error
@@ -118,7 +126,7 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
         with whole_folder(out) as folder:
             report("tokenizer and header font")
             manifest = Manifest(
-                architecture=ARCHITECTURE,
+                architecture=PIX2STRUCT,
                 variant=variant,
                 source=checkpoint.source,
                 processor=_copy_processor(checkpoint, extras.processor, folder),
@@ -182,7 +190,7 @@ def _write_weights(
 
 def _calibration(manifest: Manifest, folder: Path, charts: Path | None) -> list[Floats]:
     font = folder / manifest.header_font if manifest.header_font else None
-    return calibration_patches(charts, font, manifest.max_patches or DEFAULT_MAX_PATCHES) if charts else []
+    return calibration_patches(charts, font, manifest.max_patches or LIMITS.default_patches) if charts else []
 
 
 def _require_calibration(variant: str, extras: Extras) -> None:

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from transformers.utils import logging as transformers_logging
 
-from services.common.artifact.manifest import ManifestError, verify
-from services.matcha.prepare.build import ARCHITECTURE, Extras, already_prepared, build, steps
+from services.common.artifact.manifest import PIX2STRUCT, ManifestError, verify
+from services.matcha.prepare.build import Extras, already_prepared, build, steps
 from services.matcha.prepare.source import PrepareError, find
 from services.matcha.variants import FormName
 
@@ -63,7 +63,7 @@ class Prepare(BaseModel):
             )
             raise PrepareError(message)
         if checkpoint.manifest:
-            verify(checkpoint.folder, ARCHITECTURE)  # what is made of altered weights would carry an unaltered name
+            verify(checkpoint.folder, PIX2STRUCT)  # what is made of altered weights would carry an unaltered name
         extras = Extras(self.processor, self.font, self.calibration)
         if not self.force and already_prepared(self.out, checkpoint, self.variant, extras):
             console.print(f"{self.out} is prepared already: nothing to do", highlight=False, soft_wrap=True)

@@ -19,7 +19,16 @@ from torch import nn
 from transformers import Pix2StructForConditionalGeneration
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from services.matcha.onnx_names import CROSS_ATTENTION, DECODER, DECODER_WITH_PAST, ENCODER, past_names
+from services.matcha.onnx_names import (
+    CROSS_ATTENTION,
+    DECODER,
+    DECODER_WITH_PAST,
+    ENCODER,
+    MASK,
+    PATCHES,
+    STATES,
+    past_names,
+)
 from services.matcha.patches import ROW_LENGTH
 
 OPSET = 23
@@ -74,16 +83,16 @@ def graphs(model: Pix2StructForConditionalGeneration) -> Iterator[GraphExport]:
     yield GraphExport(
         ENCODER,
         Encoder(model),
-        {"flattened_patches": torch.ones(_BATCH, _PATCHES, ROW_LENGTH), "attention_mask": mask},
+        {PATCHES: torch.ones(_BATCH, _PATCHES, ROW_LENGTH), MASK: mask},
         [masked, masked],
-        ["last_hidden_state"],
+        [STATES],
     )
     cross = past_names("present", layers, "encoder")
     yield GraphExport(CROSS_ATTENTION, CrossAttention(model), {"encoder_hidden_states": seen}, [masked], cross)
     yield GraphExport(
         DECODER,
         FirstStep(model),
-        {"encoder_attention_mask": mask, "input_ids": ids, "attention_mask": ids, "encoder_hidden_states": seen},
+        {"encoder_attention_mask": mask, "input_ids": ids, MASK: ids, "encoder_hidden_states": seen},
         [masked, written, written, masked],
         ["logits", *past_names("present", layers, "decoder", "encoder")],
     )
@@ -96,7 +105,7 @@ def graphs(model: Pix2StructForConditionalGeneration) -> Iterator[GraphExport]:
         {
             "encoder_attention_mask": mask,
             "input_ids": ids[:, :1],
-            "attention_mask": torch.ones(_BATCH, _PAST + 1, dtype=torch.long),
+            MASK: torch.ones(_BATCH, _PAST + 1, dtype=torch.long),
             **states,
         },
         [masked, batch, {**batch, 1: "total_length"}]

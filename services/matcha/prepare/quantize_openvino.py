@@ -18,7 +18,7 @@ import openvino as ov
 
 from services.matcha.backends.openvino_backend import read
 from services.matcha.decoding import Arrays
-from services.matcha.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, OPENVINO
+from services.matcha.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, MASK, OPENVINO, PATCHES
 from services.matcha.patches import Floats
 
 os.environ.setdefault("NNCF_CI", "1")  # otherwise NNCF reports its use to its makers
@@ -35,9 +35,7 @@ def _quantize(source: Path, target: Path, images: Sequence[Floats]) -> None:
     nncf.set_log_level(logging.ERROR)
     core = ov.Core()
     encoder = read(core, source / ENCODER)
-    patches: list[Arrays] = [
-        {"flattened_patches": rows[None], "attention_mask": np.ones((1, len(rows)), dtype=np.int64)} for rows in images
-    ]
+    patches: list[Arrays] = [{PATCHES: rows[None], MASK: np.ones((1, len(rows)), dtype=np.int64)} for rows in images]
     compiled = core.compile_model(encoder, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     states: list[Arrays] = [{"encoder_hidden_states": compiled(each)[0]} for each in patches]
     del compiled

@@ -13,7 +13,7 @@ import typer
 from typer.testing import CliRunner
 
 from clients.demo import __main__ as demo
-from clients.demo.services import StartupError
+from clients.launcher import StartupError
 
 APP = typer.Typer()
 APP.command()(demo.main)

@@ -33,8 +33,8 @@ def test_a_canned_server_answers_while_the_block_lasts() -> None:
 
 @pytest.mark.slow
 def test_a_canned_server_that_does_not_come_up_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(generator, "_UP_WITHIN_S", 0.0)
-    with pytest.raises(LoadTestError, match="not up within 0 s"), canned():
+    monkeypatch.setattr("clients.launcher.READY_WITHIN_S", 0.0)
+    with pytest.raises(LoadTestError, match="the canned server was not ready within 0 s"), canned():
         pass
 
 

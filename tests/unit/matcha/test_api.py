@@ -12,10 +12,10 @@ from services.common.worker.messages import Job, Reply, WorkerAnswer
 from services.matcha import api
 from services.matcha.api import MatchaAPI
 from services.matcha.backends import Hardware
-from services.matcha.engine import ChartQA, Limits
+from services.matcha.engine import ChartQA
 from services.matcha.settings import MatchaSettings
 from services.matcha.translate import Asked
-from services.matcha.types import ChartAnswer, ChartQuestion
+from services.matcha.types import ChartAnswer, ChartQuestion, Limits
 from services.wire.answer import MatchaRequest
 from services.wire.chat import MatchaChat
 from services.wire.errors import InvalidRequestError

@@ -12,10 +12,10 @@ from tokenizers import Tokenizer
 
 from services.common.images import decode
 from services.matcha.backends import Hardware
-from services.matcha.engine import ChartQA, Limits
+from services.matcha.engine import ChartQA
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
-from services.matcha.types import ChartAnswer, ChartQuestion
+from services.matcha.types import ChartAnswer, ChartQuestion, Limits
 from services.wire.errors import InvalidRequestError, UnsupportedImageError
 from tests.images import encode
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image, ImageDraw
 
-from services.qwen_vl.engine import Limits, VisionQA
+from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.model.prompt import Prompt, PromptBuilder
-from services.qwen_vl.types import ImageFile, Question, Turn
+from services.qwen_vl.types import ImageFile, Limits, Question, Turn
 from tests.images import encode
 
 FOLDER = Path(__file__).parents[3] / "models/tiny-qwen2-vl"

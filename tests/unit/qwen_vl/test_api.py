@@ -9,9 +9,10 @@ import pytest
 
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
 from services.qwen_vl.api import QwenVLAPI
-from services.qwen_vl.engine import Limits, VisionQA
+from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.settings import QwenVLSettings
 from services.qwen_vl.translate import Asked
+from services.qwen_vl.types import Limits
 from services.wire.answer import QwenVLRequest
 from services.wire.chat import QwenVLChat
 from services.wire.errors import DeadlineError, InvalidRequestError, UnsupportedImageError

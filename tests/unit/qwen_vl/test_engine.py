@@ -5,11 +5,11 @@ import torch
 from torch import nn
 from transformers import Qwen2VLForConditionalGeneration
 
-from services.qwen_vl.engine import Limits, VisionQA
+from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.lens.readout import LogitLens
 from services.qwen_vl.model.check import LensMismatchError
 from services.qwen_vl.settings import Variant
-from services.qwen_vl.types import LensOptions, Question, Sampling, Turn
+from services.qwen_vl.types import LensOptions, Limits, Question, Sampling, Turn
 from services.torch_cpu.linear import PackedLinear
 from tests.unit.qwen_vl.conftest import FOLDER, asked, marked, scene
 from tests.unit.qwen_vl.reading import plain_forward, plain_lens

@@ -10,8 +10,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from clients.demo import services
-from clients.demo.services import StartupError, free_port, running
+from clients import launcher
+from clients.launcher import StartupError, free_port, running
 
 SCRIPT = """#!{python}
 import http.server, json, os, signal, sys
@@ -84,7 +84,7 @@ def test_what_ends_before_it_is_ready_is_named_with_its_log(python: Make, tmp_pa
 def test_what_is_not_ready_in_time_is_stopped(
     python: Make, then: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "READY_WITHIN_S", 0.6)
+    monkeypatch.setattr(launcher, "READY_WITHIN_S", 0.6)
     with (
         pytest.raises(StartupError, match=f"matcha was not ready within 0.6 s: see {tmp_path / 'log'}"),
         running("matcha", tmp_path / "log", python=python(busy=10**9, then=then)),
@@ -97,7 +97,7 @@ def test_what_is_not_ready_in_time_is_stopped(
 def test_what_does_not_end_when_told_to_is_killed(
     python: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(services, "STOP_WITHIN_S", 0.3)
+    monkeypatch.setattr(launcher, "STOP_WITHIN_S", 0.3)
     with running("matcha", tmp_path / "log", python=python(on_term="signal.SIG_IGN")) as service:
         began_s = time.monotonic()
     assert 0.3 <= time.monotonic() - began_s < 10
@@ -105,7 +105,7 @@ def test_what_does_not_end_when_told_to_is_killed(
 
 
 def test_a_service_has_the_time_to_answer_what_it_has_begun() -> None:
-    assert services.STOP_WITHIN_S > 30, "what a service gives itself"
+    assert launcher.STOP_WITHIN_S > 30, "what a service gives itself"
 
 
 def test_two_free_ports_are_two() -> None:
