@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 RESAMPLES: Final = 1000
 LEVEL: Final = 0.95
 _BATCH: Final = 50
+_ALL: Final = slice(None)
 
 Interval = tuple[float, float]
 
@@ -38,9 +39,15 @@ class ClusterBootstrap:
             row[:] = np.bincount(draw.integers(self.count, size=self.count), minlength=self.count)
         return weights
 
-    def totals(self, columns: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
-        """The sum of each column (n,) in each resample, (resamples, columns)."""
-        sums = [np.bincount(self.clusters, weights=column, minlength=self.count) for column in columns]
+    def totals(
+        self, columns: Iterable[NDArray[np.float64]], rows: NDArray[np.int64] | slice = _ALL
+    ) -> NDArray[np.float64]:
+        """The sum of each column (n,), or where ``rows`` are given of each column over those, in each resample.
+
+        (resamples, columns)
+        """
+        clusters = self.clusters[rows]
+        sums = [np.bincount(clusters, weights=column, minlength=self.count) for column in columns]
         per_cluster = np.stack(sums, axis=1)
         batches = (self._weights[start : start + _BATCH] for start in range(0, self._resamples, _BATCH))
         return np.concatenate([batch.astype(np.float64) @ per_cluster for batch in batches])
@@ -55,9 +62,9 @@ class ClusterBootstrap:
             found[place] = ordered[np.searchsorted(below, levels * below[-1])]
         return found
 
-    def clusters_of(self, mask: NDArray[np.bool_]) -> int:
-        """How many clusters the masked outcomes are in."""
-        return int(np.unique(self.clusters[mask]).size)
+    def clusters_of(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> int:
+        """How many clusters these outcomes, by a mask or by their rows, are in."""
+        return int(np.unique(self.clusters[rows]).size)
 
 
 def interval(statistics: NDArray[np.float64], level: float = LEVEL) -> Interval:

@@ -7,7 +7,7 @@ gigabytes. What a report shows of single outcomes it reads again, by ``offsets``
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,21 +26,21 @@ from clients.replay.tasks.task import Task
 
 NO_COUNT: Final = -1
 
-# what is kept of each scored outcome as a number, and where it stands
-_NUMBERS: Final[Mapping[str, str]] = {
-    "queue": "timing.queue_ms",
-    "preprocess": "timing.preprocess_ms",
-    "inference": "timing.inference_ms",
-    "total": "timing.total_ms",
-    "client": "latency_ms",
-    "waited": "waited_ms",
-    "attempts": "attempts",
-    "sent_at_s": "sent_at_s",
-    "intended_at_s": "intended_at_s",
-    "turn": "turn",
-    "image_tokens": "usage.image_tokens",
-    "completion_tokens": "usage.completion_tokens",
+_NUMBERS: Final[Mapping[str, Callable[[Scored], float | None]]] = {
+    "queue": lambda outcome: outcome.timing.queue_ms,
+    "preprocess": lambda outcome: outcome.timing.preprocess_ms,
+    "inference": lambda outcome: outcome.timing.inference_ms,
+    "total": lambda outcome: outcome.timing.total_ms,
+    "client": lambda outcome: outcome.latency_ms,
+    "waited": lambda outcome: outcome.waited_ms,
+    "attempts": lambda outcome: outcome.attempts,
+    "sent_at_s": lambda outcome: outcome.sent_at_s,
+    "intended_at_s": lambda outcome: outcome.intended_at_s,
+    "turn": lambda outcome: outcome.turn,
+    "image_tokens": lambda outcome: outcome.usage.image_tokens,
+    "completion_tokens": lambda outcome: outcome.usage.completion_tokens,
 }
+"""What is kept of each scored outcome as a number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +193,8 @@ class _Gatherer:
                 self._examples.setdefault((key, group), outcome.question)
 
     def _add_numbers(self, outcome: Scored) -> None:
-        timing, usage = outcome.timing, outcome.usage
-        sources = {"timing": timing, "usage": usage}
-        for name, place in _NUMBERS.items():
-            owner, _, attribute = place.rpartition(".")
-            value = getattr(sources[owner] if owner else outcome, attribute)
+        for name, read in _NUMBERS.items():
+            value = read(outcome)
             self._numbers[name].append(float("nan") if value is None else value)
 
     def columns(self, torn: int) -> RunColumns:

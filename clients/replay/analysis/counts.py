@@ -13,7 +13,7 @@ LARGEST: Final = 15  # TallyQA's answers are 0 to 15
 
 
 @dataclass(frozen=True, slots=True)
-class CountFigures:
+class CountMeasurements:
     """Counts against gold counts.
 
     ``rmse`` is over the ``n`` answers that spell a number; ``unread`` do not, and have no distance. ``rmse_baseline``
@@ -29,22 +29,24 @@ class CountFigures:
     confusion: tuple[tuple[int, ...], ...]
 
 
-def count_figures(columns: RunColumns, seed: int) -> CountFigures | None:
-    """Figures over the counting questions; None if there are none, or no answer spells a number."""
+def measure_counts(columns: RunColumns, bootstrap: ClusterBootstrap) -> CountMeasurements | None:
+    """Measurements over the counting questions; None if there are none, or no answer spells a number."""
     counting = columns.wanted != NO_COUNT
     read = counting & (columns.count != NO_COUNT)
     if not read.any():
         return None
     wanted, given = columns.wanted[read], columns.count[read]
     squares = (given - wanted).astype(np.float64) ** 2
-    totals = ClusterBootstrap(columns.pictures.codes[read], seed).totals([squares, np.ones(len(squares))])
+    totals = bootstrap.totals([squares, np.ones(len(squares))], np.flatnonzero(read))
+    with np.errstate(invalid="ignore"):  # a resample may hold none of these questions
+        squared = totals[:, 0] / totals[:, 1]
     golds, counts = np.unique(columns.wanted[counting], return_counts=True)
     constant = golds[counts.argmax()]
-    return CountFigures(
+    return CountMeasurements(
         n=len(squares),
         unread=int(counting.sum() - read.sum()),
         rmse=float(np.sqrt(squares.mean())),
-        rmse_interval=interval(np.sqrt(totals[:, 0] / totals[:, 1])),
+        rmse_interval=interval(np.sqrt(squared)),
         rmse_baseline=float(np.sqrt(np.mean((columns.wanted[counting] - constant).astype(np.float64) ** 2))),
         confusion=_confusion(columns.wanted[counting], columns.count[counting]),
     )

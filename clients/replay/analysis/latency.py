@@ -39,7 +39,7 @@ class LatencyTable:
 
 
 @dataclass(frozen=True, slots=True)
-class LatencyFigures:
+class LatencyMeasurements:
     """Everything about how long answers took.
 
     ``p50_interval`` and ``p95_interval`` are of the client's latency. ``answers_per_s`` is over the time in which at
@@ -58,18 +58,20 @@ class LatencyFigures:
     goodput_per_s: float | None
 
 
-def latency_figures(columns: RunColumns, seed: int, deadline_ms: float | None = None) -> LatencyFigures | None:
-    """The figures of a run's answers; None without answers."""
+def measure_latency(
+    columns: RunColumns, bootstrap: ClusterBootstrap, deadline_ms: float | None = None
+) -> LatencyMeasurements | None:
+    """The measurements of a run's answers; None without answers."""
     if not columns.n:
         return None
     numbers = columns.numbers
     client, sent_at_s = numbers["client"], numbers["sent_at_s"]
-    resampled = ClusterBootstrap(columns.pictures.codes, seed).quantiles(client, np.array([0.50, 0.95]))
+    resampled = bootstrap.quantiles(client, np.array([0.50, 0.95]))
     busy_s = _busy_s(sent_at_s, client)
     late_ms = (sent_at_s - numbers["intended_at_s"]) * 1000
     intended = (client + late_ms)[np.isfinite(late_ms)]
     timely = int(((intended if intended.size else client) <= deadline_ms).sum()) if deadline_ms else None
-    return LatencyFigures(
+    return LatencyMeasurements(
         parts=tuple(percentiles(part, numbers[part]) for part in PARTS),
         p50_interval=interval(resampled[:, 0]),
         p95_interval=interval(resampled[:, 1]),

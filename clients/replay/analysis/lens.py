@@ -19,7 +19,7 @@ from clients.replay.scoring.han import holds_han
 
 
 @dataclass(frozen=True, slots=True)
-class LayerFigures:
+class LayerMeasurements:
     """One layer over ``n`` traces; layer 0 is the embedding, the last is the model's own distribution.
 
     ``han_share`` has one entry per k from 1 on: the share of traces in which one of the k best tokens holds a Han
@@ -40,7 +40,7 @@ class LayerFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerFigures:
+class AnswerMeasurements:
     """The traces of one gold count: accuracy per layer, in any script."""
 
     gold: int
@@ -49,7 +49,7 @@ class AnswerFigures:
 
 
 @dataclass(frozen=True, slots=True)
-class LensFigures:
+class LensMeasurements:
     """Every layer of a run's traces, and the majority baseline of the same questions.
 
     ``never_settled`` is the share of traces whose last layer is wrong; ``other`` counts traces of another depth, which
@@ -59,26 +59,25 @@ class LensFigures:
     n: int
     top_k: int
     baseline: float
-    layers: tuple[LayerFigures, ...]
-    answers: tuple[AnswerFigures, ...]
+    layers: tuple[LayerMeasurements, ...]
+    answers: tuple[AnswerMeasurements, ...]
     never_settled: float
     other: int
 
 
-def lens_figures(columns: RunColumns, seed: int) -> LensFigures | None:
-    """Figures over the counting questions that came with a trace; None if none did."""
+def measure_lens(columns: RunColumns, bootstrap: ClusterBootstrap) -> LensMeasurements | None:
+    """Measurements over the counting questions that came with a trace; None if none did."""
     lens = columns.lens
     if lens is None:
         return None
     wanted = columns.wanted[lens.rows]
     latin, any_script = _right(lens, wanted, read_latin), _right(lens, wanted, read_count)
-    bootstrap = ClusterBootstrap(columns.pictures.codes[lens.rows], seed)
-    intervals = _intervals(np.concatenate([latin, any_script], axis=1), bootstrap)
+    intervals = _intervals(np.concatenate([latin, any_script], axis=1), lens.rows, bootstrap)
     settled, han = _settled(any_script), _han_shares(lens)
     quartiles = np.quantile(lens.entropy, [0.25, 0.75], axis=0)
     depth = latin.shape[1]
     layers = tuple(
-        LayerFigures(
+        LayerMeasurements(
             layer=layer,
             n=len(wanted),
             accuracy_latin=float(latin[:, layer].mean()),
@@ -93,7 +92,7 @@ def lens_figures(columns: RunColumns, seed: int) -> LensFigures | None:
         for layer in range(depth)
     )
     _, counts = np.unique(wanted, return_counts=True)
-    return LensFigures(
+    return LensMeasurements(
         n=len(wanted),
         top_k=lens.tokens.shape[2],
         baseline=float(counts.max() / len(wanted)),
@@ -127,18 +126,20 @@ def _settled(right: NDArray[np.bool_]) -> NDArray[np.int64]:
     return settled
 
 
-def _by_answer(right: NDArray[np.bool_], wanted: NDArray[np.int64]) -> tuple[AnswerFigures, ...]:
+def _by_answer(right: NDArray[np.bool_], wanted: NDArray[np.int64]) -> tuple[AnswerMeasurements, ...]:
     golds, counts = np.unique(wanted[wanted != NO_COUNT], return_counts=True)
     return tuple(
-        AnswerFigures(int(gold), int(count), tuple(right[wanted == gold].mean(axis=0).tolist()))
+        AnswerMeasurements(int(gold), int(count), tuple(right[wanted == gold].mean(axis=0).tolist()))
         for gold, count in zip(golds, counts, strict=True)
     )
 
 
-def _intervals(right: NDArray[np.bool_], bootstrap: ClusterBootstrap) -> list[Interval]:
+def _intervals(right: NDArray[np.bool_], rows: NDArray[np.int64], bootstrap: ClusterBootstrap) -> list[Interval]:
     ones = np.ones(len(right))
-    totals = bootstrap.totals([ones, *right.T.astype(np.float64)])
+    totals = bootstrap.totals([ones, *right.T.astype(np.float64)], rows)
+    with np.errstate(invalid="ignore"):  # a resample may hold no trace
+        shares = totals[:, 1:] / totals[:, :1]
+    images = bootstrap.clusters_of(rows)
     return [
-        share_interval(totals[:, 1 + column] / totals[:, 0], float(right[:, column].mean()), bootstrap.count)
-        for column in range(right.shape[1])
+        share_interval(shares[:, column], float(right[:, column].mean()), images) for column in range(right.shape[1])
     ]

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from clients.replay.analysis.bootstrap import ClusterBootstrap, Interval, share_interval
 from clients.replay.analysis.columns import FailureCount, RunColumns, read_columns
-from clients.replay.analysis.counts import CountFigures, count_figures
-from clients.replay.analysis.latency import LatencyFigures, latency_figures
-from clients.replay.analysis.lens import LensFigures, lens_figures
+from clients.replay.analysis.counts import CountMeasurements, measure_counts
+from clients.replay.analysis.latency import LatencyMeasurements, measure_latency
+from clients.replay.analysis.lens import LensMeasurements, measure_lens
 from clients.replay.errors import ReplayError
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.record import RunRecord
@@ -81,9 +81,9 @@ class RunReport:
     macro: ScoreRow | None
     tables: tuple[Table, ...]
     failures: tuple[FailureCount, ...]
-    latency: LatencyFigures | None
-    lens: LensFigures | None
-    counts: CountFigures | None
+    latency: LatencyMeasurements | None
+    lens: LensMeasurements | None
+    counts: CountMeasurements | None
     pictures_sha256: str
 
     @property
@@ -113,7 +113,8 @@ def load_run(path: Path) -> tuple[RunRecord, RunColumns]:
 def compute(name: str, record: RunRecord, columns: RunColumns, seed: int) -> RunReport:
     """The figures of one run."""
     task = TASKS[record.task]
-    scorer = _Scorer(task, columns, seed)
+    bootstrap = ClusterBootstrap(columns.pictures.codes, seed)  # one set of resamples for every interval
+    scorer = _Scorer(task, columns, bootstrap)
     return RunReport(
         name=name,
         record=record,
@@ -125,9 +126,9 @@ def compute(name: str, record: RunRecord, columns: RunColumns, seed: int) -> Run
         macro=scorer.macro() if columns.n else None,
         tables=tuple(scorer.tables()),
         failures=columns.failures,
-        latency=latency_figures(columns, seed, record.load.deadline_ms if record.load else None),
-        lens=lens_figures(columns, seed),
-        counts=count_figures(columns, seed),
+        latency=measure_latency(columns, bootstrap, record.load.deadline_ms if record.load else None),
+        lens=measure_lens(columns, bootstrap),
+        counts=measure_counts(columns, bootstrap),
         pictures_sha256=columns.pictures_sha256,
     )
 
@@ -135,10 +136,10 @@ def compute(name: str, record: RunRecord, columns: RunColumns, seed: int) -> Run
 class _Scorer:
     """Scores of groups: means, and their intervals from one set of resamples."""
 
-    def __init__(self, task: Task, columns: RunColumns, seed: int) -> None:
+    def __init__(self, task: Task, columns: RunColumns, bootstrap: ClusterBootstrap) -> None:
         self._task = task
         self._columns = columns
-        self._bootstrap = ClusterBootstrap(columns.pictures.codes, seed)
+        self._bootstrap = bootstrap
         self._scores = tuple(columns.scores[metric.name] for metric in task.metrics)
 
     def overall(self) -> ScoreRow:

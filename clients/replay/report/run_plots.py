@@ -5,15 +5,15 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from clients.replay.analysis.columns import RunColumns
-from clients.replay.analysis.counts import LARGEST, CountFigures
-from clients.replay.analysis.lens import LensFigures
+from clients.replay.analysis.counts import LARGEST, CountMeasurements
+from clients.replay.analysis.lens import LensMeasurements
 from clients.replay.report.svg import MUTED, SERIES, cells, layer_axis, share_axis, svg
 
 _CURVES = (("client", SERIES[0], "-"), ("inference", SERIES[1], "--"), ("queue", SERIES[2], ":"))
 _CURVE_POINTS = 201  # a curve over two hundred thousand answers would weigh megabytes
 
 
-def lens_accuracy(figures: LensFigures, number: int) -> Markup:
+def lens_accuracy(figures: LensMeasurements, number: int) -> Markup:
     """Accuracy per layer in both readings, with 95 % intervals, over the majority baseline."""
 
     def draw(axes: Axes) -> None:
@@ -45,7 +45,7 @@ def lens_accuracy(figures: LensFigures, number: int) -> Markup:
     return svg(f"lens-accuracy-{number}", f"Accuracy per layer (n = {figures.n})", draw)
 
 
-def lens_han(figures: LensFigures, number: int) -> Markup:
+def lens_han(figures: LensMeasurements, number: int) -> Markup:
     """Share of traces per layer with a Han character among the k best tokens, for every k."""
 
     def draw(axes: Axes) -> None:
@@ -60,7 +60,7 @@ def lens_han(figures: LensFigures, number: int) -> Markup:
     return svg(f"lens-han-{number}", f"Han script in the top tokens (n = {figures.n})", draw)
 
 
-def lens_answers(figures: LensFigures, number: int) -> Markup:
+def lens_answers(figures: LensMeasurements, number: int) -> Markup:
     """Accuracy per layer and gold count, as a map."""
 
     def draw(axes: Axes) -> None:
@@ -72,7 +72,7 @@ def lens_answers(figures: LensFigures, number: int) -> Markup:
     return svg(f"lens-answers-{number}", f"Accuracy by count (n = {figures.n})", draw)
 
 
-def lens_settling(figures: LensFigures, number: int) -> Markup:
+def lens_settling(figures: LensMeasurements, number: int) -> Markup:
     """The layer from which the best token stays right, as a distribution; the last bar never is."""
 
     def draw(axes: Axes) -> None:
@@ -91,7 +91,7 @@ def lens_settling(figures: LensFigures, number: int) -> Markup:
     return svg(f"lens-settling-{number}", f"Where the answer settles (n = {figures.n})", draw)
 
 
-def lens_entropy(figures: LensFigures, number: int) -> Markup:
+def lens_entropy(figures: LensMeasurements, number: int) -> Markup:
     """Mean entropy per layer, and the range of the middle half."""
 
     def draw(axes: Axes) -> None:
@@ -107,7 +107,7 @@ def lens_entropy(figures: LensFigures, number: int) -> Markup:
     return svg(f"lens-entropy-{number}", f"Entropy per layer (n = {figures.n})", draw)
 
 
-def confusion(figures: CountFigures, number: int) -> Markup:
+def confusion(figures: CountMeasurements, number: int) -> Markup:
     """Gold counts against answered ones: how many, shaded by the share of the row."""
     table = np.array(figures.confusion)
     rows = np.flatnonzero(table.sum(axis=1))

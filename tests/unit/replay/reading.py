@@ -13,6 +13,7 @@ from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
 
+from clients.replay.analysis.bootstrap import ClusterBootstrap
 from clients.replay.analysis.columns import RunColumns, read_columns
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.outcomes import Failed, OutcomeReader, OutcomeWriter, Scored
@@ -95,6 +96,11 @@ def load(task: str, data: Path, split: Split = "test") -> Loaded:
     """Everything that a split holds, in the order it would be asked."""
     with SampleIndex(TASKS[task].scan(data, split)) as index:
         return Loaded(tuple(index.samples()), tuple(index.problems()))
+
+
+def resamples(columns: RunColumns, seed: int = 0) -> ClusterBootstrap:
+    """What a report's intervals of a run come from."""
+    return ClusterBootstrap(columns.pictures.codes, seed)
 
 
 def columns(

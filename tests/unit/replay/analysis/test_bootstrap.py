@@ -121,3 +121,14 @@ def test_the_interval_is_the_middle_of_the_resamples_that_have_the_statistic() -
 def test_a_share_between_none_and_all_has_the_resampled_interval() -> None:
     statistics = np.linspace(0.2, 0.6, 201)
     assert share_interval(statistics, 0.4, 12) == interval(statistics)
+
+
+def test_sums_over_some_rows_come_from_the_same_resamples_as_sums_over_all() -> None:
+    clusters = np.array([4, 4, 9, 2, 9, 9, 2], np.int32)
+    values, rows = np.array([1.0, 10.0, 100.0, 1000.0]), np.array([1, 2, 3, 6])
+    everywhere = np.zeros(len(clusters))
+    everywhere[rows] = values
+    bootstrap = ClusterBootstrap(clusters, seed=5)
+    assert np.array_equal(bootstrap.totals([values], rows), bootstrap.totals([everywhere]))
+    assert bootstrap.clusters_of(rows) == 3
+    assert bootstrap.clusters_of(rows[[0, 1]]) == 2

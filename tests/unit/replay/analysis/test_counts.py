@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clients.replay.analysis.counts import CountFigures, count_figures
+from clients.replay.analysis.counts import CountMeasurements, measure_counts
 from clients.replay.run.outcomes import Scored
-from tests.unit.replay.reading import answered, columns
+from tests.unit.replay.reading import answered, columns, resamples
 
 
-def figures(folder: Path, outcomes: list[Scored]) -> CountFigures:
-    found = count_figures(columns(folder, outcomes), seed=0)
+def figures(folder: Path, outcomes: list[Scored]) -> CountMeasurements:
+    run = columns(folder, outcomes)
+    found = measure_counts(run, resamples(run))
     assert found is not None
     return found
 
@@ -76,7 +77,8 @@ def test_the_confusion_has_a_row_per_gold_count_and_a_last_column_for_other_answ
 
 @pytest.mark.parametrize("outcome", [answered("many"), answered("3", "3", answer_type="numerical")])
 def test_without_a_count_there_are_no_figures(tmp_path: Path, outcome: Scored) -> None:
-    assert count_figures(columns(tmp_path, [outcome]), seed=0) is None
+    run = columns(tmp_path, [outcome])
+    assert measure_counts(run, resamples(run)) is None
 
 
 def test_its_interval_is_as_wide_as_the_images_are_few_and_depends_on_the_seed(tmp_path: Path) -> None:
@@ -85,7 +87,8 @@ def test_its_interval_is_as_wide_as_the_images_are_few_and_depends_on_the_seed(t
     def interval(per_image: int, seed: int = 0) -> tuple[float, float]:
         outcomes = [answered(str(3 + error), image=f"{at // per_image}.png") for at, error in enumerate(errors)]
         folder = Path(tempfile.mkdtemp(dir=tmp_path))
-        found = count_figures(columns(folder, outcomes), seed)
+        run = columns(folder, outcomes)
+        found = measure_counts(run, resamples(run, seed))
         assert found is not None
         return found.rmse_interval
 

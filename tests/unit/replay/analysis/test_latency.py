@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clients.replay.analysis.latency import LatencyFigures, bands, latency_figures
+from clients.replay.analysis.latency import LatencyMeasurements, bands, measure_latency
 from clients.replay.run.outcomes import Scored
 from clients.replay.run.record import Load
-from tests.unit.replay.reading import answered, columns
+from tests.unit.replay.reading import answered, columns, resamples
 
 
 def timed(latency_ms: float, **changes: Any) -> Scored:
@@ -18,8 +18,9 @@ def timed(latency_ms: float, **changes: Any) -> Scored:
     return answered(latency_ms=latency_ms, **{"timing": timing, **changes})
 
 
-def figures(folder: Path, outcomes: list[Scored], deadline_ms: float | None = None) -> LatencyFigures:
-    found = latency_figures(columns(folder, outcomes, load=Load()), 0, deadline_ms)
+def figures(folder: Path, outcomes: list[Scored], deadline_ms: float | None = None) -> LatencyMeasurements:
+    run = columns(folder, outcomes, load=Load())
+    found = measure_latency(run, resamples(run), deadline_ms)
     assert found is not None
     return found
 
@@ -88,7 +89,8 @@ def test_many_values_share_bands_of_about_equal_size() -> None:
 
 
 def test_no_answers_have_no_latency(tmp_path: Path) -> None:
-    assert latency_figures(columns(tmp_path, []), seed=0) is None
+    run = columns(tmp_path, [])
+    assert measure_latency(run, resamples(run)) is None
 
 
 def test_the_intervals_of_median_and_p95_resample_images(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_the_intervals_of_median_and_p95_resample_images(tmp_path: Path) -> None
 
 def test_intervals_go_by_the_seed(tmp_path: Path) -> None:
     run = columns(tmp_path, [timed(ms**2, image=f"{ms}.png") for ms in range(1, 60)])
-    one, again, other = (latency_figures(run, seed) for seed in (1, 1, 2))
+    one, again, other = (measure_latency(run, resamples(run, seed)) for seed in (1, 1, 2))
     assert one == again
     assert one != other
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from clients.replay.analysis.bootstrap import share_interval
-from clients.replay.analysis.lens import LensFigures, lens_figures
+from clients.replay.analysis.lens import LensMeasurements, measure_lens
 from clients.replay.run.outcomes import Scored
-from tests.unit.replay.reading import answered, columns
+from tests.unit.replay.reading import answered, columns, resamples
 
 Layers = list[tuple[str, ...]]
 
@@ -32,8 +32,9 @@ def traced(gold: str, layers: Layers | None, entropies: Sequence[float] | None =
     return answered(gold, gold, lens=lens, **changes)
 
 
-def figures(folder: Path, outcomes: list[Scored], seed: int = 0) -> LensFigures:
-    found = lens_figures(columns(folder, outcomes), seed)
+def figures(folder: Path, outcomes: list[Scored], seed: int = 0) -> LensMeasurements:
+    run = columns(folder, outcomes)
+    found = measure_lens(run, resamples(run, seed))
     assert found is not None
     return found
 
@@ -100,7 +101,8 @@ def test_what_has_no_trace_or_is_no_count_is_left_out(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("layers", [None, []])
 def test_without_a_trace_there_are_no_figures(tmp_path: Path, layers: list[tuple[str, ...]] | None) -> None:
-    assert lens_figures(columns(tmp_path, [traced("3", layers)]), seed=0) is None
+    run = columns(tmp_path, [traced("3", layers)])
+    assert measure_lens(run, resamples(run)) is None
 
 
 def test_traces_of_another_depth_are_left_out_and_counted(tmp_path: Path) -> None:
@@ -149,7 +151,7 @@ def test_each_layer_has_its_own_interval_in_each_reading(tmp_path: Path) -> None
 
 def test_the_seed_decides_the_intervals_of_layers(tmp_path: Path) -> None:
     run = columns(tmp_path, [traced("3", [("3" if n % 3 else "4",)], image=f"{n * n % 17}") for n in range(60)])
-    one, again, other = (lens_figures(run, seed) for seed in (1, 1, 2))
+    one, again, other = (measure_lens(run, resamples(run, seed)) for seed in (1, 1, 2))
     assert one == again
     assert one != other
 

@@ -14,24 +14,24 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from clients.replay.analysis.comparison import Comparison, Difference, McNemar
-from clients.replay.analysis.counts import CountFigures
-from clients.replay.analysis.lens import AnswerFigures, LayerFigures, LensFigures
+from clients.replay.analysis.counts import CountMeasurements
+from clients.replay.analysis.lens import AnswerMeasurements, LayerMeasurements, LensMeasurements
 from clients.replay.analysis.scores import compute
 from clients.replay.report import comparison_plots, run_plots
 from clients.replay.report.svg import SERIES, svg
 from tests.unit.replay.reading import answered, columns, record_of
 
 # three layers of four traces: no two figures are alike
-LENS = LensFigures(
+LENS = LensMeasurements(
     n=4,
     top_k=2,
     baseline=0.35,
     layers=(
-        LayerFigures(0, 4, 0.1, (0.05, 0.15), 0.2, (0.12, 0.28), (0.3, 0.45), 9.0, (8.0, 9.5), 0.5),
-        LayerFigures(1, 4, 0.4, (0.3, 0.5), 0.6, (0.55, 0.65), (0.5, 0.75), 5.0, (4.0, 7.0), 0.125),
-        LayerFigures(2, 4, 0.7, (0.6, 0.8), 0.9, (0.85, 0.95), (0.0, 0.25), 1.0, (0.5, 2.0), 0.25),
+        LayerMeasurements(0, 4, 0.1, (0.05, 0.15), 0.2, (0.12, 0.28), (0.3, 0.45), 9.0, (8.0, 9.5), 0.5),
+        LayerMeasurements(1, 4, 0.4, (0.3, 0.5), 0.6, (0.55, 0.65), (0.5, 0.75), 5.0, (4.0, 7.0), 0.125),
+        LayerMeasurements(2, 4, 0.7, (0.6, 0.8), 0.9, (0.85, 0.95), (0.0, 0.25), 1.0, (0.5, 2.0), 0.25),
     ),
-    answers=(AnswerFigures(3, 3, (0.2, 0.4, 0.6)), AnswerFigures(7, 1, (0.0, 0.8, 1.0))),
+    answers=(AnswerMeasurements(3, 3, (0.2, 0.4, 0.6)), AnswerMeasurements(7, 1, (0.0, 0.8, 1.0))),
     never_settled=0.0625,
     other=0,
 )
@@ -129,7 +129,7 @@ def test_the_confusion_has_gold_counts_in_rows_shaded_by_their_share(drawn: dict
     """Gold 2 was answered 2, 2, 2 and 4; gold 1 was answered 17 and by no number."""
     table = [[0] * 17 for _ in range(16)]
     table[2][2], table[2][4], table[1][16] = 3, 1, 2
-    run_plots.confusion(CountFigures(6, 0, 1.0, (0.0, 2.0), 1.0, tuple(map(tuple, table))), 0)
+    run_plots.confusion(CountMeasurements(6, 0, 1.0, (0.0, 2.0), 1.0, tuple(map(tuple, table))), 0)
     axes = drawn["Confusion of counts (n = 6)"]
     assert cells(axes) == pytest.approx({(2, 2): 3 / 4, (2, 4): 1 / 4, (1, 5): 1})
     texts = {
