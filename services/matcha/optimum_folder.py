@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from services.common.artifact.manifest import MANIFEST_NAME, PIX2STRUCT, Manifest, Source
-from services.matcha.onnx_names import DECODER, DECODER_WITH_PAST, ENCODER
+from services.matcha.backends.onnx_names import DECODER, DECODER_WITH_PAST, ENCODER
 
 _NEEDED = (ENCODER, DECODER, DECODER_WITH_PAST, "config.json", "tokenizer.json")
 

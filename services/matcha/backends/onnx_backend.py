@@ -11,8 +11,8 @@ import onnxruntime as ort
 
 from services.matcha.attention import Int8Attention
 from services.matcha.backends import Hardware
-from services.matcha.decoding import Arrays, Graph, GraphModel, ModelShape
-from services.matcha.onnx_names import ENCODER, ENCODER_PIECES, PATCHES, STATES
+from services.matcha.backends.decoding import Arrays, Graph, GraphModel, ModelShape
+from services.matcha.backends.onnx_names import ENCODER, ENCODER_PIECES, PATCHES, STATES
 
 _MMAP_THRESHOLD: Final = -3
 _TRIM_THRESHOLD: Final = -1

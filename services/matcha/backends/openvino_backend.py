@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from services.matcha.attention import Int8Attention
 from services.matcha.backends import Hardware
+from services.matcha.backends.decoding import Arrays, Graph, GraphModel, ModelShape
+from services.matcha.backends.onnx_names import ENCODER, ONNX, OPENVINO, PATCHES
 from services.matcha.backends.openvino_attention import attend_in_int8
-from services.matcha.decoding import Arrays, Graph, GraphModel, ModelShape
-from services.matcha.onnx_names import ENCODER, ONNX, OPENVINO, PATCHES
 
 Precision = Literal["bf16", "f32"]
 _KEPT = ("present.", "past_key_values.")

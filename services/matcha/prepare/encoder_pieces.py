@@ -5,7 +5,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from services.matcha.onnx_names import encoder_piece
+from services.matcha.backends.onnx_names import encoder_piece
 
 
 def split(encoder: Path) -> None:

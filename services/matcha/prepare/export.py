@@ -19,7 +19,7 @@ from torch import nn
 from transformers import Pix2StructForConditionalGeneration
 from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
-from services.matcha.onnx_names import (
+from services.matcha.backends.onnx_names import (
     CROSS_ATTENTION,
     DECODER,
     DECODER_WITH_PAST,

@@ -15,7 +15,7 @@ from onnx import helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
-from services.matcha.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER
+from services.matcha.backends.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER
 from services.matcha.patches import Floats
 from services.matcha.prepare.encoder_pieces import prune, split
 

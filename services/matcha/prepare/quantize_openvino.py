@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from services.matcha.backends.decoding import Arrays
+from services.matcha.backends.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, MASK, OPENVINO, PATCHES
 from services.matcha.backends.openvino_backend import read
-from services.matcha.decoding import Arrays
-from services.matcha.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, MASK, OPENVINO, PATCHES
 from services.matcha.patches import Floats
 
 os.environ.setdefault("NNCF_CI", "1")  # otherwise NNCF reports its use to its makers

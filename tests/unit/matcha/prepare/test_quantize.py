@@ -9,8 +9,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
-from services.matcha.decoding import Arrays
-from services.matcha.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, encoder_piece
+from services.matcha.backends.decoding import Arrays
+from services.matcha.backends.onnx_names import CROSS_ATTENTION, DECODER_WITH_PAST, ENCODER, encoder_piece
 from services.matcha.patches import Floats
 from services.matcha.prepare.encoder_pieces import split
 from services.matcha.prepare.quantize_onnx import fuse_attention, quantize

@@ -111,7 +111,7 @@ def test_a_batch_never_changes_a_probability(
 
 @pytest.fixture(scope="module")
 def reference() -> Pix2StructForConditionalGeneration:
-    folder = Path(__file__).parents[3] / "models/tiny-matcha"
+    folder = Path(__file__).parents[4] / "models/tiny-matcha"
     return Pix2StructForConditionalGeneration.from_pretrained(folder, attn_implementation="eager").eval()
 
 

@@ -15,8 +15,8 @@ from services.common.cpu import instructions
 from services.matcha import attention as int8
 from services.matcha.attention import INSTRUCTIONS, KERNEL, Int8Attention
 from services.matcha.backends import onnx_backend, openvino_backend
-from services.matcha.decoding import Arrays, GraphModel
-from services.matcha.onnx_names import ENCODER, encoder_piece
+from services.matcha.backends.decoding import Arrays, GraphModel
+from services.matcha.backends.onnx_names import ENCODER, encoder_piece
 from services.matcha.patches import Floats
 from services.matcha.prepare.encoder_pieces import split
 

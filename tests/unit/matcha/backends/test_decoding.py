@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.matcha.decoding import Arrays, GraphModel, ModelShape
+from services.matcha.backends.decoding import Arrays, GraphModel, ModelShape
 from services.matcha.patches import Floats
 
 LAYERS, HEADS, WIDTH = 3, 2, 5

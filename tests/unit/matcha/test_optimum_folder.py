@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from services.common.artifact.manifest import MANIFEST_NAME, Source
-from services.matcha import onnx_names
+from services.matcha.backends import onnx_names
 from services.matcha.optimum_folder import looks_exported, unverified_manifest
 
 EXPORTED = ["config.json", "decoder_model.onnx", "decoder_with_past_model.onnx", "encoder_model.onnx", "tokenizer.json"]

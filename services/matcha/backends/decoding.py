@@ -14,7 +14,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from services.matcha.onnx_names import (
+from services.matcha.backends.onnx_names import (
     CROSS_ATTENTION,
     DECODER,
     DECODER_WITH_PAST,
