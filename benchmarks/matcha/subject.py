@@ -29,7 +29,6 @@ class Subject:
     _process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        """Load it."""
         environment = {**os.environ, **self.environment, "TRANSFORMERS_VERBOSITY": "error", "HF_HUB_OFFLINE": "1"}
         self._process = subprocess.Popen(  # noqa: S603 our own scripts
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
@@ -40,7 +39,6 @@ class Subject:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let it go."""
         if self._process:
             self._stream(self._process.stdin).close()
             self._process.wait(30)

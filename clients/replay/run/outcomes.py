@@ -139,13 +139,11 @@ class OutcomeWriter:
         self._file = path.open("ab")
 
     def __enter__(self) -> Self:
-        """Itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close the file."""
         with suppress(OSError):  # every line was flushed: only one that could not be written is left, and was told of
             self._file.close()
 

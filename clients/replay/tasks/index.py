@@ -51,7 +51,6 @@ class SampleIndex:
             raise
 
     def __enter__(self) -> Self:
-        """Itself."""
         return self
 
     def __exit__(
