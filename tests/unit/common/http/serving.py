@@ -86,13 +86,16 @@ class Worker:
             self.response_buffer[job_id].response = (reply, self.status)
 
 
-@cache
-def _installed(wire: RequestTypes) -> tuple[FastAPI, Routes]:
-    """Made once for all tests: FastAPI takes a good part of a second."""
+def installed(types: RequestTypes) -> tuple[FastAPI, Routes]:
+    """A service's application, and its routes in it."""
     app = FastAPI()
-    routes = Routes(Settings(), CARD, wire, Worker(), lambda: False)
+    routes = Routes(Settings(), CARD, types, Worker(), lambda: False)
     routes.install(app)
     return app, routes
+
+
+_installed_once = cache(installed)
+"""For all tests together: FastAPI takes a good part of a second."""
 
 
 class Desk:
@@ -101,7 +104,7 @@ class Desk:
     def __init__(self, wire: RequestTypes, **settings: Any) -> None:
         self.worker = Worker()
         self.ready = True
-        self.app, self.routes = _installed(wire)
+        self.app, self.routes = _installed_once(wire)
         self.routes.settings = Settings(**settings)
         self.routes.queue = self.worker
         self.routes.is_ready = lambda: self.ready

@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from services.common.http.routes import RequestTypes, Routes
 from services.common.worker.messages import Delta
-from services.wire.answer import QwenVLRequest, TokenLogprob
+from services.wire.answer import MatchaRequest, QwenVLRequest, TokenLogprob
+from services.wire.chat import MatchaChat
 from services.wire.errors import (
     DeadlineError,
     InternalError,
@@ -21,7 +23,7 @@ from services.wire.errors import (
     ServiceError,
 )
 from tests.images import encode, png_header
-from tests.unit.common.http.serving import Desk, answer, b64, response, turn
+from tests.unit.common.http.serving import CARD, Desk, Settings, Worker, answer, b64, installed, response, turn
 
 SMALL = encode(Image.new("RGB", (7, 5)))
 LARGE = png_header(11, 5)
@@ -313,3 +315,73 @@ def test_no_end_in_time_is_504_and_what_comes_later_is_nobodys() -> None:
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
     assert answer.json()["error"]["message"].startswith("no answer within 0.05 s: ")
     assert desk.worker.response_buffer == {}
+
+
+ROUTES = {
+    ("post", "/v1/answer"): ("Answer a question about an image", "AnswerResponse", True),
+    ("post", "/v1/chat/completions"): ("Answer in a conversation, as OpenAI's API does", "ChatCompletion", False),
+    ("get", "/v1/models"): ("The model that answers", "ModelList", False),
+    ("get", "/live"): ("Is the HTTP process up?", None, False),
+    ("get", "/ready"): ("Can the model answer?", None, False),
+    ("get", "/metrics"): ("Prometheus metrics", None, False),
+}
+"""Method and path: what the pages call the route, the schema that it answers with, whether it takes a form."""
+
+
+@pytest.fixture(scope="module")
+def described() -> dict[str, Any]:
+    app, _ = installed(RequestTypes(MatchaRequest, MatchaChat))
+    description: dict[str, Any] = app.openapi()
+    return description
+
+
+def test_every_route_is_described_and_no_other(described: dict[str, Any]) -> None:
+    found = {(method, path): route for path, methods in described["paths"].items() for method, route in methods.items()}
+    assert {place: route["summary"] for place, route in found.items()} == {
+        place: summary for place, (summary, _, _) in ROUTES.items()
+    }
+    for place, (_, schema, form) in ROUTES.items():
+        answers = found[place]["responses"]["200"].get("content", {})
+        if schema:
+            assert answers["application/json"]["schema"] == {"$ref": f"#/components/schemas/{schema}"}
+        assert ("multipart/form-data" in found[place].get("requestBody", {}).get("content", {})) is form
+    assert found["get", "/metrics"]["responses"]["200"].get("content", {}).keys() != {"application/json"}
+
+
+def test_the_errors_of_a_route_are_described_by_status(described: dict[str, Any]) -> None:
+    refusals = {"400", "413", "415", "422", "500", "503", "504"}
+    for path in ("/v1/answer", "/v1/chat/completions"):
+        responses = described["paths"][path]["post"]["responses"]
+        assert set(responses) == {"200", *refusals}
+        for status in refusals:
+            schema = responses[status]["content"]["application/json"]["schema"]
+            assert schema == {"$ref": "#/components/schemas/ErrorEnvelope"}
+    ready = described["paths"]["/ready"]["get"]["responses"]
+    assert set(ready) == {"200", "503"}
+    assert ready["503"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorEnvelope"}
+
+
+def test_the_schemas_that_requests_are_made_of_are_described(described: dict[str, Any]) -> None:
+    body = described["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert "max_patches" in body["properties"]
+    assert {"TextPart", "ImagePart", "Message"} <= set(described["components"]["schemas"])
+
+
+def test_answers_are_json(desk: Desk) -> None:
+    for sent in (desk.answer(**ASKED), desk.chat(turn("?")), desk.send("GET", "/v1/models")):
+        assert (sent.status_code, sent.headers["content-type"]) == (200, "application/json")
+
+
+def test_before_the_model_can_answer_that_is_said(desk: Desk) -> None:
+    desk.ready = False
+    sent = desk.send("GET", "/ready")
+    assert (sent.status_code, sent.json()["error"]["code"]) == (503, "not_ready")
+    assert sent.json()["error"]["message"] == "the model cannot answer yet: ask again in a moment"
+    desk.ready = True
+    assert desk.send("GET", "/ready").json() == {"status": "ready"}
+
+
+def test_routes_are_made_of_what_they_are_given() -> None:
+    worker, settings = Worker(), Settings(max_image_pixels=99)
+    routes = Routes(settings, CARD, RequestTypes(MatchaRequest, MatchaChat), worker, lambda: True)
+    assert (routes.settings, routes.card, routes.queue, routes.is_ready()) == (settings, CARD, worker, True)
