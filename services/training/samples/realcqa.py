@@ -15,10 +15,10 @@ from typing import Any, Final
 
 from PIL import Image
 
-from services.training.tiny_matcha.charts import Chart, sample_chart
-from services.training.tiny_matcha.drawing import draw_chart
-from services.training.tiny_matcha.kinds import KINDS, Kind
-from services.training.tiny_matcha.questions import Question, ask, kinds_for
+from services.training.tiny_matcha.data.charts import Chart, sample_chart
+from services.training.tiny_matcha.data.drawing import draw_chart
+from services.training.tiny_matcha.data.kinds import KINDS, Kind
+from services.training.tiny_matcha.data.questions import Question, ask, kinds_for
 
 CHARTS: Final = 66
 QUESTIONS_PER_CHART: Final = 5

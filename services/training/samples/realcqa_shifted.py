@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from services.training.samples.realcqa import write_set
-from services.training.tiny_matcha.shifted import draw_shifted, sample_look
+from services.training.tiny_matcha.data.shifted import draw_shifted, sample_look
 
 CHARTS: Final = 20
 _FIRST_NUMBER: Final = 9_100_001

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from services.training.tiny_qwen_vl.drawing import draw, jpeg_bytes
-from services.training.tiny_qwen_vl.questions import KINDS, Language, Question, ask, further_queries, queries_of
-from services.training.tiny_qwen_vl.scenes import MAX_ANSWER, MAX_ITEMS, Query, Scene, sample_scene
+from services.training.tiny_qwen_vl.data.drawing import draw, jpeg_bytes
+from services.training.tiny_qwen_vl.data.questions import KINDS, Language, Question, ask, further_queries, queries_of
+from services.training.tiny_qwen_vl.data.scenes import MAX_ANSWER, MAX_ITEMS, Query, Scene, sample_scene
 
 _SIDE_PIXELS: Final = 224
 _JPEG_QUALITY: Final = 90

@@ -11,14 +11,14 @@ from services.common.artifact.manifest import Source
 from services.common.artifact.writer import whole_folder
 from services.training.folder import seal_trained
 from services.training.measures import machine
-from services.training.tiny_matcha.batches import MAX_PATCHES
-from services.training.tiny_matcha.card import Measurements, write_card
-from services.training.tiny_matcha.evaluate import QUESTIONS_PER_KIND, Answerer, held_out, score
-from services.training.tiny_matcha.fitting import Progress, fit
-from services.training.tiny_matcha.outside import conditions
-from services.training.tiny_matcha.recipe import STAGES, Recipe
-from services.training.tiny_matcha.saving import save_model
-from services.training.tiny_matcha.tokenizer import build_tokenizer
+from services.training.tiny_matcha.learning.batches import MAX_PATCHES
+from services.training.tiny_matcha.learning.fitting import Progress, fit
+from services.training.tiny_matcha.learning.recipe import STAGES, Recipe
+from services.training.tiny_matcha.model.saving import save_model
+from services.training.tiny_matcha.model.tokenizer import build_tokenizer
+from services.training.tiny_matcha.results.card import Measurements, write_card
+from services.training.tiny_matcha.results.evaluate import QUESTIONS_PER_KIND, Answerer, held_out, score
+from services.training.tiny_matcha.results.outside import conditions
 
 
 def train(out: Path, seed: int, stages: Sequence[Recipe] = STAGES, per_kind: int = QUESTIONS_PER_KIND) -> None:

@@ -11,14 +11,14 @@ from services.common.artifact.manifest import Source
 from services.common.artifact.writer import whole_folder
 from services.training.folder import seal_trained
 from services.training.measures import machine
-from services.training.tiny_qwen_vl.card import write_card
-from services.training.tiny_qwen_vl.cases import HELD_OUT, Case
-from services.training.tiny_qwen_vl.evaluate import ask_all, evaluate, layer_scores, score
-from services.training.tiny_qwen_vl.learning import Settings, Trainer
-from services.training.tiny_qwen_vl.network import parameter_count
-from services.training.tiny_qwen_vl.progress import TrainingProgress
-from services.training.tiny_qwen_vl.record import Checkpoint, LossPoint, Record, Training, write_record
-from services.training.tiny_qwen_vl.saving import save_model
+from services.training.tiny_qwen_vl.data.cases import HELD_OUT, Case
+from services.training.tiny_qwen_vl.learning.progress import TrainingProgress
+from services.training.tiny_qwen_vl.learning.trainer import Settings, Trainer
+from services.training.tiny_qwen_vl.model.network import parameter_count
+from services.training.tiny_qwen_vl.model.saving import save_model
+from services.training.tiny_qwen_vl.results.card import write_card
+from services.training.tiny_qwen_vl.results.evaluate import ask_all, evaluate, layer_scores, score
+from services.training.tiny_qwen_vl.results.record import Checkpoint, LossPoint, Record, Training, write_record
 
 _STEPS_PER_POINT: Final = 25
 _STEPS_PER_CHECKPOINT: Final = 200

@@ -7,12 +7,12 @@ import pytest
 from PIL import Image
 
 from services.training.measures import wilson_interval
-from services.training.tiny_matcha.evaluate import Answerer, Asked, KindScore, mean_exact_match
-from services.training.tiny_matcha.evaluate import score as score_charts
-from services.training.tiny_qwen_vl.answering import Reply
-from services.training.tiny_qwen_vl.cases import Case
-from services.training.tiny_qwen_vl.evaluate import Scored, layer_scores, outside, score, scores_by
-from services.training.tiny_qwen_vl.questions import Language, Question
+from services.training.tiny_matcha.results.evaluate import Answerer, Asked, KindScore, mean_exact_match
+from services.training.tiny_matcha.results.evaluate import score as score_charts
+from services.training.tiny_qwen_vl.data.cases import Case
+from services.training.tiny_qwen_vl.data.questions import Language, Question
+from services.training.tiny_qwen_vl.model.answering import Reply
+from services.training.tiny_qwen_vl.results.evaluate import Scored, layer_scores, outside, score, scores_by
 
 IMAGE = Image.new("RGB", (2, 3))
 

@@ -1,0 +1,1 @@
+"""How the chart model learns: targets, batches, schedule, optimizers."""

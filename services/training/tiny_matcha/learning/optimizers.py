@@ -1,0 +1,53 @@
+"""The optimizers: Muon turns the matrices, AdamW moves everything else."""
+
+import torch
+from transformers import Pix2StructForConditionalGeneration
+
+from services.training.tiny_matcha.learning.recipe import Recipe
+
+
+class Optimizers:
+    """Muon on the matrices, AdamW on everything else, under one schedule."""
+
+    def __init__(self, network: Pix2StructForConditionalGeneration, recipe: Recipe) -> None:
+        """Split the network's weights between the two."""
+        matrices, queries, rest = split_weights(network)
+        # Pix2Struct does not divide scores by the root of the head's width, so its queries must move that much slower.
+        query_rate = recipe.muon_rate * recipe.shape.head_width**-0.5
+        self._recipe = recipe
+        self._both: list[torch.optim.Optimizer] = [
+            torch.optim.Muon(
+                [{"params": matrices, "lr": recipe.muon_rate}, {"params": queries, "lr": query_rate}],
+                weight_decay=0.05,
+                momentum=0.95,
+            ),
+            torch.optim.AdamW(rest, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.01),
+        ]
+        self._full_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._both]
+
+    def step(self, index: int) -> None:
+        """Update the weights with the rates of step ``index`` and clear the gradients."""
+        scale = self._recipe.rate_scale(index)
+        for optimizer, rates in zip(self._both, self._full_rates, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * scale
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+
+def split_weights(
+    network: Pix2StructForConditionalGeneration,
+) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
+    """The matrices of the layers and of the patch projection; those of the queries; embeddings, head and norms.
+
+    AdamW on the patch projection does not learn: neighbouring pixels agree, so its even steps add up over 768 of them.
+    """
+    matrices, queries, rest = [], [], []
+    for name, weight in network.named_parameters():
+        if name.endswith(".query.weight"):
+            queries.append(weight)
+        elif weight.ndim == 1 or any(part in name for part in ("embed_", "embedder", "lm_head", "bias")):
+            rest.append(weight)
+        else:
+            matrices.append(weight)
+    return matrices, queries, rest

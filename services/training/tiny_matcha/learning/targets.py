@@ -1,0 +1,90 @@
+"""What the network learns to write: an answer, and behind it a text that teaches it to read and to look up.
+
+Generation stops at the end of the answer, so nothing of the teaching text is ever written in use.
+"""
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from PIL import Image
+from tokenizers import Tokenizer
+
+from services.training.tiny_matcha.data.charts import MAX_SHIFT_PIXELS, Chart, sample_chart
+from services.training.tiny_matcha.data.drawing import draw_chart
+from services.training.tiny_matcha.data.kinds import Kind
+from services.training.tiny_matcha.data.questions import Question, ask, kinds_for
+from services.training.tiny_matcha.model.tokenizer import EOS, QUESTION, TABLE, kind_token, slot_token
+
+
+class Part(IntEnum):
+    """What a token of a target is: given, so not learnt; of the answer; or of the teaching text behind it."""
+
+    GIVEN = 0
+    ANSWER = 1
+    TEACHING = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An image of a chart, the question drawn above it, and further ones to be asked in text."""
+
+    image: Image.Image
+    chart: Chart
+    question: Question
+    further: tuple[Question, ...]
+
+
+def target(example: Example, tokenizer: Tokenizer) -> tuple[list[int], list[Part]]:
+    """What the model writes about an example while it learns, and which part each token belongs to.
+
+    First the answer and its end, which is all that it writes in use. Then the teaching text: further questions with
+    their answers, the question in the header as the model reads it, and the chart's table.
+    """
+    parts = [(example.question.answer + EOS, Part.ANSWER)]
+    for question in example.further:
+        parts += [(_asked(question), Part.GIVEN), (question.answer + EOS, Part.TEACHING)]
+    parts += [(QUESTION, Part.GIVEN), (_asked(example.question), Part.TEACHING)]
+    parts += [(TABLE, Part.GIVEN), (_table(example.chart) + EOS, Part.TEACHING)]
+    encoded = [(tokenizer.encode(text, add_special_tokens=False).ids, part) for text, part in parts]
+    return [token for ids, _ in encoded for token in ids], [part for ids, part in encoded for _ in ids]
+
+
+def _asked(question: Question) -> str:
+    return kind_token(question.kind.taught_as) + ", ".join(question.content.names)
+
+
+def _table(chart: Chart) -> str:
+    if len(chart.series) > 1:
+        return ", ".join((*(series.name for series in chart.series), *chart.categories))
+    return "".join(f"{slot_token(slot)}{name}{value}" for slot, (name, value) in enumerate(chart.table.items()))
+
+
+class Examples:
+    """Endless examples, a chart of its own each.
+
+    ``max_shift`` may be changed between examples: charts come easier where they stand still.
+    """
+
+    def __init__(self, rng: random.Random, kinds: Sequence[Kind], weights: dict[str, float], further: int) -> None:
+        """Ask ``kinds`` by ``weights``, 1 for one that is not named, and up to ``further`` more questions in text."""
+        self.max_shift = MAX_SHIFT_PIXELS
+        self._rng, self._kinds, self._weights, self._further = rng, kinds, weights, further
+
+    def __iter__(self) -> Iterator[Example]:
+        """Itself."""
+        return self
+
+    def __next__(self) -> Example:
+        """A new chart, with questions of different kinds."""
+        chart = sample_chart(self._rng, self.max_shift)
+        kinds = _pick(kinds_for(chart, self._kinds), self._weights, 1 + self._further, self._rng)
+        question, *further = (ask(chart, kind, self._rng) for kind in kinds)
+        return Example(draw_chart(chart), chart, question, tuple(further))
+
+
+def _pick(kinds: list[Kind], weights: dict[str, float], count: int, rng: random.Random) -> list[Kind]:
+    """Kinds without repetition, by weight (1 unless named)."""
+    keyed = [(rng.random() ** (1 / weights.get(kind.name, 1.0)), kind) for kind in kinds]
+    return [kind for _, kind in sorted(keyed, key=lambda item: item[0], reverse=True)[:count]]

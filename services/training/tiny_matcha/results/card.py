@@ -1,0 +1,102 @@
+"""The model card, its curves and the raw results: everything in them is measured, nothing is typed in."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from services.training.tiny_matcha.data.charts import MAX_SHIFT_PIXELS, ChartType
+from services.training.tiny_matcha.data.drawing import HEIGHT, WIDTH
+from services.training.tiny_matcha.data.kinds import KINDS
+from services.training.tiny_matcha.learning.batches import MAX_PATCHES
+from services.training.tiny_matcha.learning.fitting import Progress
+from services.training.tiny_matcha.results.evaluate import KindScore, mean_exact_match
+
+EVALUATION_NAME = "eval.json"
+CARD_NAME = "README.md"
+CURVES_NAME = "curves.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What one training gave."""
+
+    seed: int
+    stages: list[dict[str, Any]]
+    parameters: int
+    machine: str
+    history: list[Progress]
+    held_out: list[KindScore]
+    outside: dict[str, list[KindScore]]
+    """Scores under conditions the model was not trained for, by their names."""
+
+
+def write_card(folder: Path, measured: Measurements) -> None:
+    """Write the raw results, the curves and the card into the model folder."""
+    raw = json.dumps(asdict(measured), indent=1) + "\n"
+    (folder / EVALUATION_NAME).write_text(raw, encoding="utf-8")
+    draw_curves(measured.history, folder / CURVES_NAME)
+    (folder / CARD_NAME).write_text(render_card(measured), encoding="utf-8")
+
+
+def render_card(measured: Measurements) -> str:
+    """The card as Markdown."""
+    template = Path(__file__).with_name("card.md.jinja").read_text(encoding="utf-8")
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701  Markdown, of our own figures
+    )
+    last = measured.history[-1]
+    return environment.from_string(template).render(
+        measured=measured,
+        kinds=KINDS,
+        mean=mean_exact_match(measured.held_out),
+        baseline=float(np.mean([item.majority for item in measured.held_out])),
+        outside={name: _outside_row(scores) for name, scores in measured.outside.items()},
+        samples=last.samples,
+        steps=last.step,
+        minutes=last.seconds / 60,
+        size=(WIDTH, HEIGHT),
+        max_patches=MAX_PATCHES,
+        max_shift=MAX_SHIFT_PIXELS,
+        chart_types=[member.value for member in ChartType],
+    )
+
+
+def _outside_row(scores: list[KindScore]) -> dict[str, float]:
+    return {
+        "mean": mean_exact_match(scores),
+        "n": sum(item.n for item in scores),
+    }
+
+
+def draw_curves(history: list[Progress], path: Path) -> None:
+    """Losses, and exact match on validation charts by kind, against the examples seen."""
+    samples = [progress.samples / 1000 for progress in history]
+    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure = Figure(figsize=(10, 4), dpi=120, layout="constrained")
+        losses, scores = figure.subplots(1, 2)
+        losses.plot(samples, [progress.answer_loss for progress in history], label="answer")
+        losses.plot(samples, [progress.teaching_loss for progress in history], label="teaching text")
+        losses.set(
+            xlabel="examples seen, in thousands",
+            ylabel="cross-entropy per token",
+            title="Training loss",
+            ylim=(0, None),
+        )
+        losses.legend(frameon=False)
+        colours = mpl.colormaps["tab20"]
+        for index, kind in enumerate(history[0].exact_match):
+            values = [100 * progress.exact_match[kind] for progress in history]
+            scores.plot(samples, values, label=kind, color=colours(index), linewidth=1.2)
+        scores.set(xlabel="examples seen, in thousands", ylabel="exact match, %", title="Validation", ylim=(0, 102))
+        scores.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
+        figure.savefig(path, metadata={"Software": None})

@@ -1,0 +1,65 @@
+"""The model card: a README rendered from the record, with its figures. No number in it is written by hand."""
+
+import itertools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from services.training.tiny_qwen_vl.results.evaluate import LayerScore
+from services.training.tiny_qwen_vl.results.figures import draw_curves, draw_examples, draw_lens
+from services.training.tiny_qwen_vl.results.record import Record
+
+_VISIBLE_RISE = 3.0
+"""Percentage points by which a layer counts as better than the one before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """How accuracy rises from the first layer to the last, in percentage points."""
+
+    total: float
+    largest_step: float
+    largest_share: float
+    """Of the total that the largest step brings, in percent."""
+    rising_layers: int
+
+
+def rise_of(layers: tuple[LayerScore, ...]) -> Rise:
+    """How gradual the layers' rise is."""
+    steps = [after.accuracy - before.accuracy for before, after in itertools.pairwise(layers)]
+    total = layers[-1].accuracy - layers[0].accuracy
+    share = 100 * max(steps) / total if total > 0 else 100.0
+    return Rise(total, max(steps), share, sum(step >= _VISIBLE_RISE for step in steps))
+
+
+def write_card(record: Record, folder: Path) -> None:
+    """Write ``README.md`` and the figures that it shows."""
+    draw_curves(record.training, folder / "curves.png")
+    draw_lens(record.results.layers, folder / "lens.png")
+    draw_examples(folder / "examples.png")
+    (folder / "README.md").write_text(render_card(record), encoding="utf-8")
+
+
+def render_card(record: Record) -> str:
+    """The card's Markdown."""
+    environment = Environment(
+        loader=PackageLoader("services.training.tiny_qwen_vl.results", "."),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,  # noqa: S701 Markdown, of our own numbers
+    )
+    environment.filters["percent"] = _percent
+    values: dict[str, Any] = {
+        "training": record.training,
+        "results": record.results,
+        "rise": rise_of(record.results.layers),
+    }
+    return environment.get_template("card.md.jinja").render(values)
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f}"
