@@ -18,7 +18,7 @@ from services.matcha.engine import ChartAnswer, ChartQuestion
 from services.matcha.prepare.build import Extras, build
 from services.matcha.prepare.source import find
 from services.matcha.settings import SERVED_FROM, VARIANTS, Variant
-from services.training.tiny_matcha.results.evaluate import Asked, held_out
+from services.training.tiny_matcha.data.held_out import Asked, held_out
 
 HOW = "make variants"
 _MIB = 1 << 20

@@ -11,14 +11,16 @@ from services.common.artifact.manifest import Source
 from services.common.artifact.writer import whole_folder
 from services.training.folder import seal_trained
 from services.training.measures import machine
-from services.training.tiny_matcha.learning.batches import MAX_PATCHES
+from services.training.tiny_matcha.data.held_out import held_out
+from services.training.tiny_matcha.data.outside import conditions
 from services.training.tiny_matcha.learning.fitting import Progress, fit
 from services.training.tiny_matcha.learning.recipe import STAGES, Recipe
+from services.training.tiny_matcha.model.answering import Answerer
+from services.training.tiny_matcha.model.network import MAX_PATCHES
 from services.training.tiny_matcha.model.saving import save_model
 from services.training.tiny_matcha.model.tokenizer import build_tokenizer
 from services.training.tiny_matcha.results.card import Measurements, write_card
-from services.training.tiny_matcha.results.evaluate import QUESTIONS_PER_KIND, Answerer, held_out, score
-from services.training.tiny_matcha.results.outside import conditions
+from services.training.tiny_matcha.results.evaluate import QUESTIONS_PER_KIND, score
 
 
 def train(out: Path, seed: int, stages: Sequence[Recipe] = STAGES, per_kind: int = QUESTIONS_PER_KIND) -> None:

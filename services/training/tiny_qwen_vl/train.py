@@ -13,7 +13,8 @@ from services.training.folder import seal_trained
 from services.training.measures import machine
 from services.training.tiny_qwen_vl.data.cases import HELD_OUT, Case
 from services.training.tiny_qwen_vl.learning.progress import TrainingProgress
-from services.training.tiny_qwen_vl.learning.trainer import Settings, Trainer
+from services.training.tiny_qwen_vl.learning.settings import Settings
+from services.training.tiny_qwen_vl.learning.trainer import Trainer
 from services.training.tiny_qwen_vl.model.network import parameter_count
 from services.training.tiny_qwen_vl.model.saving import save_model
 from services.training.tiny_qwen_vl.results.card import write_card

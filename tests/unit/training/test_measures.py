@@ -1,18 +1,22 @@
 """Figures of the model cards, worked out by hand from made-up replies."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from PIL import Image
 
 from services.training.measures import wilson_interval
-from services.training.tiny_matcha.results.evaluate import Answerer, Asked, KindScore, mean_exact_match
+from services.training.tiny_matcha.data.held_out import Asked
+from services.training.tiny_matcha.results.evaluate import KindScore, mean_exact_match
 from services.training.tiny_matcha.results.evaluate import score as score_charts
 from services.training.tiny_qwen_vl.data.cases import Case
 from services.training.tiny_qwen_vl.data.questions import Language, Question
 from services.training.tiny_qwen_vl.model.answering import Reply
 from services.training.tiny_qwen_vl.results.evaluate import Scored, layer_scores, outside, score, scores_by
+
+if TYPE_CHECKING:
+    from services.training.tiny_matcha.model.answering import Answerer
 
 IMAGE = Image.new("RGB", (2, 3))
 

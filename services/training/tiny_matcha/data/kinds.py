@@ -1,30 +1,26 @@
-"""The kinds of question: their wordings, and how the true answer follows from a chart.
+"""The kinds of question and their wordings.
 
 Wordings are short and of similar length: the header is always as wide as the image, so their length sets the size of
 its letters on the grid of patches.
 """
 
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+from services.training.tiny_matcha.data.answers import (
+    Asking,
+    comparison_by_name,
+    comparison_by_place,
+    fixed,
+    has_one_series,
+    ranked,
+    value_by_name,
+    value_by_place,
+)
 from services.training.tiny_matcha.data.charts import Chart
 
 AnswerType = Literal["String", "Numerical", "Binary", "Ranked List", "Unranked List"]
-Gold = str | tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What one question is about: the words put into its wording, the categories they mean, and the answer."""
-
-    words: tuple[str, ...]
-    names: tuple[str, ...]
-    gold: Gold
-
-
-Asking = Callable[[Chart, random.Random], Content]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,52 +42,6 @@ class Kind:
         return self.same_as or self.name
 
 
-_PLACES = {"first": 0, "last": -1}
-
-
-def _fixed(answer: Callable[[Chart], Gold]) -> Asking:
-    """An asking that names nothing of the chart."""
-    return lambda chart, _: Content((), (), answer(chart))
-
-
-def _ranked(chart: Chart) -> list[str]:
-    return sorted(chart.table, key=chart.table.__getitem__, reverse=True)
-
-
-def _value_of(chart: Chart, word: str, name: str) -> Content:
-    return Content((word,), (name,), str(chart.table[name]))
-
-
-def _compared(chart: Chart, words: Sequence[str], names: Sequence[str]) -> Content:
-    first, second = names
-    answer = "Yes" if chart.table[first] > chart.table[second] else "No"
-    return Content(tuple(words), (first, second), answer)
-
-
-def _ask_value_by_name(chart: Chart, rng: random.Random) -> Content:
-    name = rng.choice(chart.categories)
-    return _value_of(chart, name, name)
-
-
-def _ask_comparison_by_name(chart: Chart, rng: random.Random) -> Content:
-    names = rng.sample(chart.categories, 2)
-    return _compared(chart, names, names)
-
-
-def _ask_value(chart: Chart, rng: random.Random) -> Content:
-    place = rng.choice(tuple(_PLACES))
-    return _value_of(chart, place, chart.categories[_PLACES[place]])
-
-
-def _ask_comparison(chart: Chart, rng: random.Random) -> Content:
-    places = rng.sample(tuple(_PLACES), 2)
-    return _compared(chart, places, [chart.categories[_PLACES[place]] for place in places])
-
-
-def _single(chart: Chart) -> bool:
-    return len(chart.series) == 1
-
-
 BY_NAME: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -100,8 +50,8 @@ BY_NAME: dict[str, Kind] = {
             "3d",
             "Numerical",
             ("What value has {0}?", "How high is {0}?", "Give the value of {0}.", "What is {0}'s value?"),
-            _ask_value_by_name,
-            _single,
+            value_by_name,
+            has_one_series,
             same_as="value",
         ),
         Kind(
@@ -109,8 +59,8 @@ BY_NAME: dict[str, Kind] = {
             "4d",
             "Binary",
             ("Is {0} above {1}?", "Is {0} more than {1}?", "Is {0} larger than {1}?", "Does {0} exceed {1}?"),
-            _ask_comparison_by_name,
-            _single,
+            comparison_by_name,
+            has_one_series,
             same_as="comparison",
         ),
     )
@@ -130,42 +80,42 @@ KINDS: dict[str, Kind] = {
                 "What kind of plot is it?",
                 "Name the chart type.",
             ),
-            _fixed(lambda chart: chart.chart_type.value),
+            fixed(lambda chart: chart.chart_type.value),
         ),
         Kind(
             "legend",
             "1b",
             "Binary",
             ("Is there a legend?", "Does it have a legend?", "Is a legend shown?", "Can you see a legend?"),
-            _fixed(lambda chart: "Yes" if chart.legend else "No"),
+            fixed(lambda chart: "Yes" if chart.legend else "No"),
         ),
         Kind(
             "number of categories",
             "1c",
             "Numerical",
             ("How many categories?", "Number of categories?", "How many names are on it?", "Count the categories."),
-            _fixed(lambda chart: str(len(chart.categories))),
+            fixed(lambda chart: str(len(chart.categories))),
         ),
         Kind(
             "number of series",
             "1d",
             "Numerical",
             ("How many data series?", "Number of data series?", "How many series are in it?", "Count the data series."),
-            _fixed(lambda chart: str(len(chart.series))),
+            fixed(lambda chart: str(len(chart.series))),
         ),
         Kind(
             "x axis title",
             "2a",
             "String",
             ("What is the x axis title?", "Title of the x axis?", "Name of the x axis?", "What is on the x axis?"),
-            _fixed(lambda chart: chart.category_title),
+            fixed(lambda chart: chart.category_title),
         ),
         Kind(
             "y axis title",
             "2b",
             "String",
             ("What is the y axis title?", "Title of the y axis?", "Name of the y axis?", "What is on the y axis?"),
-            _fixed(lambda chart: chart.value_title),
+            fixed(lambda chart: chart.value_title),
         ),
         Kind(
             "categories",
@@ -177,14 +127,14 @@ KINDS: dict[str, Kind] = {
                 "What are the categories?",
                 "Give the category names.",
             ),
-            _fixed(lambda chart: chart.categories),
+            fixed(lambda chart: chart.categories),
         ),
         Kind(
             "legend entries",
             "2d",
             "Unranked List",
             ("List the legend entries.", "What is in the legend?", "Name the legend labels.", "Give the legend names."),
-            _fixed(lambda chart: tuple(series.name for series in chart.series)),
+            fixed(lambda chart: tuple(series.name for series in chart.series)),
             lambda chart: chart.legend,
         ),
         Kind(
@@ -192,24 +142,24 @@ KINDS: dict[str, Kind] = {
             "3a",
             "Numerical",
             ("What is the {0} value?", "How high is the {0} one?", "Give the {0} value.", "What value is the {0}?"),
-            _ask_value,
-            _single,
+            value_by_place,
+            has_one_series,
         ),
         Kind(
             "highest",
             "3b",
             "String",
             ("Which is the highest?", "Where is the maximum?", "Name the largest one.", "What has the top value?"),
-            _fixed(lambda chart: _ranked(chart)[0]),
-            _single,
+            fixed(lambda chart: ranked(chart)[0]),
+            has_one_series,
         ),
         Kind(
             "lowest",
             "3c",
             "String",
             ("Which is the lowest?", "Where is the minimum?", "Name the smallest one.", "What has the least value?"),
-            _fixed(lambda chart: _ranked(chart)[-1]),
-            _single,
+            fixed(lambda chart: ranked(chart)[-1]),
+            has_one_series,
         ),
         Kind(
             "comparison",
@@ -221,24 +171,24 @@ KINDS: dict[str, Kind] = {
                 "Is the {0} over the {1}?",
                 "Does the {0} exceed the {1}?",
             ),
-            _ask_comparison,
-            _single,
+            comparison_by_place,
+            has_one_series,
         ),
         Kind(
             "difference",
             "4b",
             "Numerical",
             ("Highest minus lowest?", "Top minus bottom value?", "What is the value range?", "How wide is the range?"),
-            _fixed(lambda chart: str(max(chart.table.values()) - min(chart.table.values()))),
-            _single,
+            fixed(lambda chart: str(max(chart.table.values()) - min(chart.table.values()))),
+            has_one_series,
         ),
         Kind(
             "ranking",
             "4c",
             "Ranked List",
             ("Rank them high to low.", "Sort from high to low.", "Order by falling value.", "Rank from the highest."),
-            _fixed(lambda chart: tuple(_ranked(chart))),
-            _single,
+            fixed(lambda chart: tuple(ranked(chart))),
+            has_one_series,
         ),
     )
 }

@@ -4,8 +4,9 @@ import random
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from services.training.tiny_matcha.data.answers import Content
 from services.training.tiny_matcha.data.charts import MAX_SHIFT_PIXELS, Chart, sample_chart
-from services.training.tiny_matcha.data.kinds import KINDS, Content, Kind
+from services.training.tiny_matcha.data.kinds import KINDS, Kind
 
 
 @dataclass(frozen=True, slots=True)

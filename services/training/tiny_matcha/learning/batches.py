@@ -18,11 +18,8 @@ from torch.nn import functional
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import CHANNELS, PATCH_PIXELS, grid_shape
 from services.training.tiny_matcha.learning.targets import Example, Part, target
+from services.training.tiny_matcha.model.network import GRID, MAX_PATCHES, PATCH_VALUES
 
-MAX_PATCHES = 90
-GRID = (8, 10)
-"""Rows and columns that ``MAX_PATCHES`` gives for every question and chart of this package."""
-PATCH_VALUES = PATCH_PIXELS * PATCH_PIXELS * CHANNELS
 MAX_TOKENS = 96
 IGNORED = -100
 

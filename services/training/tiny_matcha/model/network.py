@@ -15,6 +15,9 @@ from transformers import Pix2StructConfig, Pix2StructForConditionalGeneration
 from services.matcha.patches import ROW_LENGTH
 from services.training.tiny_matcha.model.tokenizer import EOS, PAD
 
+MAX_PATCHES = 90
+GRID = (8, 10)
+"""Rows and columns that ``MAX_PATCHES`` gives for every question and chart of this package."""
 MAX_POSITION = 512
 """Rows and columns that have an embedding; an image may have at most ``MAX_POSITION - 1`` patches."""
 PATCH_SCALE = 0.3

@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from transformers import GenerationConfig, Pix2StructForConditionalGeneration
 
 from services.matcha.patches import PATCH_PIXELS
-from services.training.tiny_matcha.learning.batches import MAX_PATCHES
+from services.training.tiny_matcha.model.network import MAX_PATCHES
 from services.training.tiny_matcha.model.tokenizer import as_pretrained
 
 MAX_NEW_TOKENS = 16

@@ -4,43 +4,22 @@ Charts come from seeds that training never sees (``held-out/...`` against ``trai
 images from ``services.matcha`` itself, not from the faster path that training uses.
 """
 
-import random
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-import torch
 import typer
-from PIL import Image
 from rich.console import Console
 from rich.table import Table
-from tokenizers import Tokenizer
-from transformers import Pix2StructForConditionalGeneration
 
-from services.matcha.header import load_font, render_header
-from services.matcha.patches import flatten_patches, pad_patches
 from services.training.measures import wilson_interval
-from services.training.tiny_matcha.data.charts import MAX_SHIFT_PIXELS
-from services.training.tiny_matcha.data.drawing import draw_chart
-from services.training.tiny_matcha.data.kinds import KINDS, Kind
-from services.training.tiny_matcha.data.questions import ask, sample_chart_for
-from services.training.tiny_matcha.learning.batches import MAX_PATCHES
+from services.training.tiny_matcha.data.held_out import Asked, held_out
+from services.training.tiny_matcha.model.answering import Answerer
 
 QUESTIONS_PER_KIND = 200
-BATCH = 50
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """An image, a question about it, and the right answer."""
-
-    image: Image.Image
-    question: str
-    answer: str
-    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,45 +33,6 @@ class KindScore:
     majority: float
     """What always giving the kind's commonest answer would score."""
     n: int
-
-
-class Answerer:
-    """A model folder that answers questions about images."""
-
-    def __init__(self, folder: Path) -> None:
-        """Load weights and tokenizer."""
-        self._network = Pix2StructForConditionalGeneration.from_pretrained(folder).eval()
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-
-    @property
-    def parameters(self) -> int:
-        """How many numbers the model has."""
-        return sum(weight.numel() for weight in self._network.parameters())
-
-    @torch.inference_mode()
-    def answer(self, asked: Sequence[tuple[Image.Image, str]]) -> list[str]:
-        """Greedy answers to (image, question) pairs, in their order."""
-        answers: list[str] = []
-        for batch in (asked[start : start + BATCH] for start in range(0, len(asked), BATCH)):
-            images = [render_header(image, question, load_font(None)) for image, question in batch]
-            patches, mask = pad_patches([flatten_patches(image, MAX_PATCHES) for image in images])
-            ids = self._network.generate(
-                flattened_patches=torch.from_numpy(patches), attention_mask=torch.from_numpy(mask)
-            )
-            answers.extend(self._tokenizer.decode_batch(ids.tolist(), skip_special_tokens=True))
-        return answers
-
-
-def held_out(
-    seed: int, per_kind: int, max_shift: int = MAX_SHIFT_PIXELS, kinds: Iterable[Kind] = tuple(KINDS.values())
-) -> Iterator[Asked]:
-    """Questions about charts of the training generator's family, ``per_kind`` of each kind, a chart of its own each."""
-    for kind in kinds:
-        rng = random.Random(f"held-out/{seed}/{kind.name}")
-        for _ in range(per_kind):
-            chart = sample_chart_for(kind, rng, max_shift)
-            question = ask(chart, kind, rng)
-            yield Asked(draw_chart(chart), question.text, question.answer, kind.name)
 
 
 def score(answerer: Answerer, asked: Sequence[Asked]) -> list[KindScore]:

@@ -28,6 +28,7 @@ from services.training.tiny_qwen_vl.data.questions import (
 from services.training.tiny_qwen_vl.data.scenes import MAX_ANSWER, MAX_ITEMS, Scene, sample_scene
 from services.training.tiny_qwen_vl.learning.naming import look_by_patch, looks_by_cell
 from services.training.tiny_qwen_vl.model.network import CELLS, GRID, MERGE
+from services.training.tiny_qwen_vl.model.prompt import prompt_ids
 from services.training.tiny_qwen_vl.model.tokenizer import IMAGE_PAD, TURN_END, VISION_END
 
 IGNORED: Final = -100
@@ -141,14 +142,6 @@ class Collator:
         cells = [(start, start + row, start + column) for row in range(side) for column in range(side)]
         positions = [(index,) * 3 for index in range(start)] + cells + [(start + side,) * 3]
         return positions, start + side + 1
-
-
-def prompt_ids(tokenizer: Any, question: str, image_tokens: int) -> list[int]:  # noqa: ANN401
-    """The chat prompt of a question about one image, whose place-holder is repeated for each of its tokens."""
-    messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
-    prompt: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    ids: list[int] = tokenizer(prompt.replace(IMAGE_PAD, IMAGE_PAD * image_tokens, 1))["input_ids"]
-    return ids
 
 
 def _visibility(segments: torch.Tensor) -> torch.Tensor:

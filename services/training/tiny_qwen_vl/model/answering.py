@@ -10,7 +10,7 @@ from PIL import Image
 from transformers import AutoTokenizer, Qwen2VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from services.training.tiny_qwen_vl.learning.batches import prompt_ids
+from services.training.tiny_qwen_vl.model.prompt import prompt_ids
 from services.training.tiny_qwen_vl.model.tokenizer import IMAGE_PAD
 
 LENS_TOP: Final = 5

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from services.training.measures import wilson_interval
-from services.training.tiny_qwen_vl.data.cases import OUTSIDE, Case, held_out_cases, outside_cases
+from services.training.tiny_qwen_vl.data.cases import Case, held_out_cases
+from services.training.tiny_qwen_vl.data.outside import OUTSIDE, outside_cases
 from services.training.tiny_qwen_vl.data.questions import DIGITS, HAN_NUMERALS, count_of, numeral
 from services.training.tiny_qwen_vl.model.answering import Model, Reply, answer
 

@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from services.training.tiny_qwen_vl.learning.trainer import Settings
+from services.training.tiny_qwen_vl.learning.settings import Settings
 from services.training.tiny_qwen_vl.results.evaluate import Results
 
 

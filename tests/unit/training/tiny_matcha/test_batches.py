@@ -10,10 +10,11 @@ from services.matcha.patches import ROW_LENGTH, flatten_patches, grid_shape
 from services.training.tiny_matcha.data.charts import CATEGORY_NAMES
 from services.training.tiny_matcha.data.drawing import HEIGHT, WIDTH
 from services.training.tiny_matcha.data.kinds import BY_NAME, KINDS
-from services.training.tiny_matcha.learning.batches import GRID, IGNORED, MAX_PATCHES, Pool, render
+from services.training.tiny_matcha.data.outside import UNSEEN_WORDINGS
+from services.training.tiny_matcha.learning.batches import IGNORED, Pool, render
 from services.training.tiny_matcha.learning.targets import Examples, Part, target
+from services.training.tiny_matcha.model.network import GRID, MAX_PATCHES
 from services.training.tiny_matcha.model.tokenizer import EOS, build_tokenizer
-from services.training.tiny_matcha.results.outside import UNSEEN_WORDINGS
 
 SIZE = 24
 

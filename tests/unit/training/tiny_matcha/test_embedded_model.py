@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from services.common.artifact.manifest import verify
-from services.training.tiny_matcha.results.evaluate import Answerer, held_out, mean_exact_match, score
+from services.training.tiny_matcha.data.held_out import held_out
+from services.training.tiny_matcha.model.answering import Answerer
+from services.training.tiny_matcha.results.evaluate import mean_exact_match, score
 
 FOLDER = Path(__file__).parents[4] / "models" / "tiny-matcha"
 

@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from services.common.artifact.manifest import verify
+from services.training.tiny_matcha.data.held_out import held_out
 from services.training.tiny_matcha.learning.fitting import Progress, fit
 from services.training.tiny_matcha.learning.optimizers import split_weights
 from services.training.tiny_matcha.learning.recipe import Recipe
+from services.training.tiny_matcha.model.answering import Answerer
 from services.training.tiny_matcha.model.network import NetworkShape, build_network
 from services.training.tiny_matcha.model.tokenizer import build_tokenizer
-from services.training.tiny_matcha.results.evaluate import Answerer, held_out, mean_exact_match, score
+from services.training.tiny_matcha.results.evaluate import mean_exact_match, score
 from services.training.tiny_matcha.train import train
 
 SHORT = Recipe(

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from services.training.tiny_qwen_vl.data.cases import OUTSIDE, Case, held_out_cases
+from services.training.tiny_qwen_vl.data.cases import Case, held_out_cases
 from services.training.tiny_qwen_vl.data.drawing import draw
+from services.training.tiny_qwen_vl.data.outside import OUTSIDE
 from services.training.tiny_qwen_vl.data.questions import (
     KINDS,
     LANGUAGES,

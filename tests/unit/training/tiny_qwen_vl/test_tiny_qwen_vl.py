@@ -17,9 +17,10 @@ from services.common.artifact.manifest import verify
 from services.training.tiny_qwen_vl.data.cases import held_out_cases
 from services.training.tiny_qwen_vl.data.questions import all_texts, numeral
 from services.training.tiny_qwen_vl.data.scenes import Item, Scene
-from services.training.tiny_qwen_vl.learning.batches import Collator, Example, prompt_ids, sample_examples
+from services.training.tiny_qwen_vl.learning.batches import Collator, Example, sample_examples
 from services.training.tiny_qwen_vl.learning.naming import look_by_patch, look_of, looks_by_cell
-from services.training.tiny_qwen_vl.learning.trainer import ANSWERING, SEEING, Phase, Settings, Trainer
+from services.training.tiny_qwen_vl.learning.settings import ANSWERING, SEEING, Phase, Settings
+from services.training.tiny_qwen_vl.learning.trainer import Trainer
 from services.training.tiny_qwen_vl.model.answering import Model, answer
 from services.training.tiny_qwen_vl.model.network import (
     CELLS,
@@ -28,6 +29,7 @@ from services.training.tiny_qwen_vl.model.network import (
     build_network,
     patches_of,
 )
+from services.training.tiny_qwen_vl.model.prompt import prompt_ids
 from services.training.tiny_qwen_vl.model.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from services.training.tiny_qwen_vl.results.card import rise_of
 from services.training.tiny_qwen_vl.results.evaluate import LayerScore, ask_all, layer_scores, score

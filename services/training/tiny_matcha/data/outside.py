@@ -9,10 +9,10 @@ from PIL import Image
 
 from services.training.tiny_matcha.data.charts import Chart
 from services.training.tiny_matcha.data.drawing import HEIGHT, WIDTH, draw_chart
+from services.training.tiny_matcha.data.held_out import Asked, held_out
 from services.training.tiny_matcha.data.kinds import BY_NAME, KINDS
 from services.training.tiny_matcha.data.questions import ask, sample_chart_for
 from services.training.tiny_matcha.data.shifted import draw_shifted, sample_look
-from services.training.tiny_matcha.results.evaluate import Asked, held_out
 
 UNSEEN_NAMES = ("Paris", "Seoul", "Cairo", "Delhi", "Minsk", "Tunis")
 UNSEEN_WORDINGS = {

@@ -1,0 +1,34 @@
+"""Questions about charts that training never sees: their seeds begin with ``held-out/``."""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from PIL import Image
+
+from services.training.tiny_matcha.data.charts import MAX_SHIFT_PIXELS
+from services.training.tiny_matcha.data.drawing import draw_chart
+from services.training.tiny_matcha.data.kinds import KINDS, Kind
+from services.training.tiny_matcha.data.questions import ask, sample_chart_for
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An image, a question about it, and the right answer."""
+
+    image: Image.Image
+    question: str
+    answer: str
+    kind: str
+
+
+def held_out(
+    seed: int, per_kind: int, max_shift: int = MAX_SHIFT_PIXELS, kinds: Iterable[Kind] = tuple(KINDS.values())
+) -> Iterator[Asked]:
+    """Questions about charts of the training generator's family, ``per_kind`` of each kind, a chart of its own each."""
+    for kind in kinds:
+        rng = random.Random(f"held-out/{seed}/{kind.name}")
+        for _ in range(per_kind):
+            chart = sample_chart_for(kind, rng, max_shift)
+            question = ask(chart, kind, rng)
+            yield Asked(draw_chart(chart), question.text, question.answer, kind.name)

@@ -1,0 +1,56 @@
+"""The optimizers of one phase, and how their rates rise and fall."""
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import torch
+from torch import nn
+
+from services.training.tiny_qwen_vl.learning.settings import Phase, Settings
+
+_MAX_GRADIENT_NORM: Final = 1.0
+
+
+class PhaseOptimizers:
+    """The optimizers of one phase: Muon for the network's inner matrices, AdamW for the rest.
+
+    Both are warmed up, and then cooled to zero.
+    """
+
+    def __init__(self, network: nn.Module, heads: nn.Module, phase: Phase, settings: Settings) -> None:
+        self._phase, self._settings = phase, settings
+        self._parameters = [*network.parameters(), *heads.parameters()]
+        inner = {id(each.weight) for each in network.modules() if type(each) is nn.Linear}
+        inner -= {id(each.weight) for each in network.modules() if isinstance(each, nn.Embedding)}  # the tied output
+        matrices = [each for each in self._parameters if id(each) in inner]
+        others = [each for each in self._parameters if id(each) not in inner]
+        decay = settings.weight_decay
+        self._optimizers = {
+            torch.optim.Muon(matrices, weight_decay=decay, adjust_lr_fn="original"): settings.matrix_rate,
+            torch.optim.AdamW(others, weight_decay=decay, betas=(0.9, 0.98)): settings.other_rate,
+        }
+
+    def steps(self) -> Iterator[float]:
+        """Which part of the phase is done, before each of its steps, with the learning rates set."""
+        for number in range(self._phase.steps):
+            progress = number / self._phase.steps
+            factor = min(1.0, (number + 1) / self._settings.warmup_steps) * cosine(progress)
+            for optimizer, rate in self._optimizers.items():
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * factor
+            yield progress
+
+    def apply(self, loss: torch.Tensor) -> None:
+        """One step down the gradient of the loss."""
+        for optimizer in self._optimizers:
+            optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._parameters, _MAX_GRADIENT_NORM)
+        for optimizer in self._optimizers:
+            optimizer.step()
+
+
+def cosine(progress: float) -> float:
+    """From one to zero."""
+    return 0.5 * (1.0 + math.cos(math.pi * progress))
