@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from services.training.tiny_qwen_vl.data.drawing import draw, jpeg_bytes
-from services.training.tiny_qwen_vl.data.questions import KINDS, Language, Question, ask, further_queries, queries_of
+from services.training.tiny_qwen_vl.data.questions import (
+    KINDS,
+    Language,
+    SceneQuestion,
+    ask,
+    further_queries,
+    queries_of,
+)
 from services.training.tiny_qwen_vl.data.scenes import MAX_ANSWER, MAX_ITEMS, Query, Scene, sample_scene
 
 _SIDE_PIXELS: Final = 224
@@ -84,7 +91,7 @@ def _rows(rng: random.Random, image: _Image, split: str, seen: Counter[int]) -> 
         yield _row(image, ask(rng, image.scene, query, language), split)
 
 
-def _row(image: _Image, question: Question, split: str) -> dict[str, Any]:
+def _row(image: _Image, question: SceneQuestion, split: str) -> dict[str, Any]:
     is_complex = question.kind == _COMPLEX
     row: dict[str, Any] = {
         "answer": question.answer,

@@ -11,7 +11,7 @@ from services.training.tiny_matcha.data.held_out import Asked
 from services.training.tiny_matcha.results.evaluate import KindScore, mean_exact_match
 from services.training.tiny_matcha.results.evaluate import score as score_charts
 from services.training.tiny_qwen_vl.data.cases import Case
-from services.training.tiny_qwen_vl.data.questions import Language, Question
+from services.training.tiny_qwen_vl.data.questions import Language, SceneQuestion
 from services.training.tiny_qwen_vl.model.answering import Reply
 from services.training.tiny_qwen_vl.results.evaluate import Scored, layer_scores, outside, score, scores_by
 
@@ -72,7 +72,7 @@ def test_a_mean_over_kinds_is_no_mean_over_questions() -> None:
 
 
 def _scored(answer: int, language: Language, text: str, kind: str = "total", *layers: tuple[str, ...]) -> Scored:
-    return Scored(Case(IMAGE, Question("?", language, kind, answer)), Reply(text, layers))
+    return Scored(Case(IMAGE, SceneQuestion("?", language, kind, answer)), Reply(text, layers))
 
 
 REPLIES = [

@@ -47,7 +47,7 @@ class Marker(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class ChartStyle:
     """How a chart looks: nothing here changes an answer."""
 
     palette: tuple[Colour, Colour, Colour]
@@ -83,7 +83,7 @@ class Chart:
     category_title: str
     value_title: str
     legend: bool
-    style: Style
+    style: ChartStyle
 
     @property
     def table(self) -> dict[str, int]:
@@ -95,9 +95,9 @@ def _chance(rng: random.Random, share: float) -> bool:
     return rng.random() < share
 
 
-def sample_style(rng: random.Random, max_shift: int = MAX_SHIFT_PIXELS) -> Style:
+def sample_style(rng: random.Random, max_shift: int = MAX_SHIFT_PIXELS) -> ChartStyle:
     """A look, moved by up to ``max_shift`` pixels along either axis."""
-    return Style(
+    return ChartStyle(
         palette=rng.choice(PALETTES),
         background=rng.choice(BACKGROUNDS),
         grid=_chance(rng, 0.6),

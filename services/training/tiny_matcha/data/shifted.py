@@ -22,7 +22,7 @@ DPI = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class MatplotlibLook:
     """One of the looks of matplotlib."""
 
     style: str
@@ -32,9 +32,9 @@ class Look:
     value_labels: bool
 
 
-def sample_look(rng: random.Random) -> Look:
+def sample_look(rng: random.Random) -> MatplotlibLook:
     """A look from a seeded generator."""
-    return Look(
+    return MatplotlibLook(
         style=rng.choice(STYLES),
         font=rng.choice(FONTS),
         size_inches=rng.choice(SIZES_INCHES),
@@ -43,7 +43,7 @@ def sample_look(rng: random.Random) -> Look:
     )
 
 
-def draw_shifted(chart: Chart, look: Look) -> Image.Image:
+def draw_shifted(chart: Chart, look: MatplotlibLook) -> Image.Image:
     """The chart in that look, as an RGB image; the chart's own style is left aside."""
     with style.context(look.style), rc_context({"font.family": look.font, "font.size": 9}):
         figure = Figure(figsize=look.size_inches, dpi=DPI, layout="constrained")
@@ -56,7 +56,7 @@ def draw_shifted(chart: Chart, look: Look) -> Image.Image:
     return Image.open(buffer).convert("RGB")
 
 
-def _draw_series(axes: Axes, chart: Chart, index: int, look: Look) -> None:
+def _draw_series(axes: Axes, chart: Chart, index: int, look: MatplotlibLook) -> None:
     series = chart.series[index]
     slots = np.arange(len(chart.categories), dtype=float)
     values = np.array(series.values)

@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import CHANNELS, PATCH_PIXELS, grid_shape
-from services.training.tiny_matcha.learning.targets import Example, Part, target
+from services.training.tiny_matcha.learning.targets import ChartExample, Part, target
 from services.training.tiny_matcha.model.network import GRID, MAX_PATCHES, PATCH_VALUES
 
 MAX_TOKENS = 96
@@ -37,7 +37,7 @@ class PatchedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class ChartBatch:
     """Input and targets; ``labels`` hold ``IGNORED`` where nothing is to be written."""
 
     flattened_patches: torch.Tensor
@@ -80,7 +80,7 @@ class Pool:
     Rendering costs a third of a training step; drawing each example a few times, far apart, hides most of that.
     """
 
-    def __init__(self, size: int, tokenizer: Tokenizer, source: Iterator[Example]) -> None:
+    def __init__(self, size: int, tokenizer: Tokenizer, source: Iterator[ChartExample]) -> None:
         """Render the first ``size`` examples of ``source``."""
         self._tokenizer, self._source = tokenizer, source
         self._patches = np.empty((size, GRID[0] * GRID[1], PATCH_VALUES), dtype=np.uint8)
@@ -97,7 +97,7 @@ class Pool:
             self._put(self._oldest, next(self._source))
             self._oldest = (self._oldest + 1) % len(self._patches)
 
-    def _put(self, row: int, example: Example) -> None:
+    def _put(self, row: int, example: ChartExample) -> None:
         patched = render(example.image, example.question.text)
         tokens, parts = target(example, self._tokenizer)
         self._patches[row] = patched.patches
@@ -106,7 +106,7 @@ class Pool:
         self._tokens[row, : len(tokens)], self._parts[row, : len(parts)] = tokens, parts
         self._lengths[row] = len(tokens)
 
-    def draw(self, rows: NDArray[np.int64]) -> Batch:
+    def draw(self, rows: NDArray[np.int64]) -> ChartBatch:
         """The examples in these rows as a batch."""
         scales = torch.from_numpy(self._scales[rows])
         patches = torch.empty(len(rows), GRID[0] * GRID[1], 2 + PATCH_VALUES)
@@ -116,7 +116,7 @@ class Pool:
         length = int(self._lengths[rows].max())
         tokens = torch.from_numpy(self._tokens[rows, :length])
         parts = torch.from_numpy(self._parts[rows, :length])
-        return Batch(
+        return ChartBatch(
             flattened_patches=patches,
             decoder_input_ids=functional.pad(tokens[:, :-1], (1, 0)),
             answer_labels=tokens.masked_fill(parts != Part.ANSWER, IGNORED),

@@ -18,10 +18,10 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import Pix2StructForConditionalGeneration
 
-from services.training.tiny_matcha.learning.batches import IGNORED, Batch, Pool
+from services.training.tiny_matcha.learning.batches import IGNORED, ChartBatch, Pool
 from services.training.tiny_matcha.learning.optimizers import Optimizers
 from services.training.tiny_matcha.learning.recipe import Recipe
-from services.training.tiny_matcha.learning.targets import Examples
+from services.training.tiny_matcha.learning.targets import ChartExamples
 from services.training.tiny_matcha.model.network import build_network
 from services.training.tiny_matcha.model.tokenizer import build_tokenizer
 
@@ -54,7 +54,7 @@ class Progress:
         return f"step {self.step}, {self.seconds:.0f} s: {losses}; exact match {mean:.1f} %"
 
 
-def logits_of(network: Pix2StructForConditionalGeneration, batch: Batch) -> torch.Tensor:
+def logits_of(network: Pix2StructForConditionalGeneration, batch: ChartBatch) -> torch.Tensor:
     """Scores of every token at every position, (B, T, V) float32, computed in bfloat16."""
     with torch.autocast("cpu", torch.bfloat16):
         seen = network.encoder(flattened_patches=batch.flattened_patches).last_hidden_state
@@ -111,7 +111,7 @@ def fit(
     tokenizer = build_tokenizer()
     network = network or build_network(recipe.shape, tokenizer.get_vocab())
     optimizers = Optimizers(network, recipe)
-    source = Examples(
+    source = ChartExamples(
         random.Random(f"{recipe.charts}/{seed}"), recipe.asked_kinds(), recipe.kind_weights, recipe.further_questions
     )
     source.max_shift = recipe.shift_at(0)
@@ -136,7 +136,9 @@ def fit(
     return network
 
 
-def _update(network: Pix2StructForConditionalGeneration, batch: Batch, teaching_weight: float) -> tuple[float, float]:
+def _update(
+    network: Pix2StructForConditionalGeneration, batch: ChartBatch, teaching_weight: float
+) -> tuple[float, float]:
     """Gradients of one batch; its losses on answers and on the teaching text."""
     logits = logits_of(network, batch)
     answer, teaching = cross_entropy(logits, batch.answer_labels), cross_entropy(logits, batch.teaching_labels)
@@ -145,7 +147,7 @@ def _update(network: Pix2StructForConditionalGeneration, batch: Batch, teaching_
 
 
 def _validation(recipe: Recipe, seed: int, tokenizer: Tokenizer) -> Validation:
-    source = Examples(random.Random(f"validation/{seed}"), recipe.asked_kinds(), {}, further=3)
+    source = ChartExamples(random.Random(f"validation/{seed}"), recipe.asked_kinds(), {}, further=3)
     chosen = [next(source) for _ in range(recipe.validation)]
     return Validation(
         Pool(recipe.validation, tokenizer, iter(chosen)), [example.question.kind.taught_as for example in chosen]

@@ -27,7 +27,7 @@ class Part(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class ChartExample:
     """An image of a chart, the question drawn above it, and further ones to be asked in text."""
 
     image: Image.Image
@@ -36,7 +36,7 @@ class Example:
     further: tuple[Question, ...]
 
 
-def target(example: Example, tokenizer: Tokenizer) -> tuple[list[int], list[Part]]:
+def target(example: ChartExample, tokenizer: Tokenizer) -> tuple[list[int], list[Part]]:
     """What the model writes about an example while it learns, and which part each token belongs to.
 
     First the answer and its end, which is all that it writes in use. Then the teaching text: further questions with
@@ -61,7 +61,7 @@ def _table(chart: Chart) -> str:
     return "".join(f"{slot_token(slot)}{name}{value}" for slot, (name, value) in enumerate(chart.table.items()))
 
 
-class Examples:
+class ChartExamples:
     """Endless examples, a chart of its own each.
 
     ``max_shift`` may be changed between examples: charts come easier where they stand still.
@@ -72,16 +72,16 @@ class Examples:
         self.max_shift = MAX_SHIFT_PIXELS
         self._rng, self._kinds, self._weights, self._further = rng, kinds, weights, further
 
-    def __iter__(self) -> Iterator[Example]:
+    def __iter__(self) -> Iterator[ChartExample]:
         """Itself."""
         return self
 
-    def __next__(self) -> Example:
+    def __next__(self) -> ChartExample:
         """A new chart, with questions of different kinds."""
         chart = sample_chart(self._rng, self.max_shift)
         kinds = _pick(kinds_for(chart, self._kinds), self._weights, 1 + self._further, self._rng)
         question, *further = (ask(chart, kind, self._rng) for kind in kinds)
-        return Example(draw_chart(chart), chart, question, tuple(further))
+        return ChartExample(draw_chart(chart), chart, question, tuple(further))
 
 
 def _pick(kinds: list[Kind], weights: dict[str, float], count: int, rng: random.Random) -> list[Kind]:

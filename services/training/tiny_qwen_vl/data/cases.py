@@ -8,14 +8,22 @@ from typing import Final
 from PIL import Image
 
 from services.training.tiny_qwen_vl.data.drawing import draw
-from services.training.tiny_qwen_vl.data.questions import KINDS, LANGUAGES, PHRASES, Language, Question, ask, queries_of
+from services.training.tiny_qwen_vl.data.questions import (
+    KINDS,
+    LANGUAGES,
+    PHRASES,
+    Language,
+    SceneQuestion,
+    ask,
+    queries_of,
+)
 from services.training.tiny_qwen_vl.data.scenes import (
     MAX_ANSWER,
     MAX_ITEMS,
     TRAINED_STYLE,
     Query,
     Scene,
-    Style,
+    SceneStyle,
     sample_scene,
 )
 
@@ -25,7 +33,7 @@ class Case:
     """An image and a question about it."""
 
     image: Image.Image
-    question: Question
+    question: SceneQuestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class CaseSet:
     languages: Sequence[Language] = LANGUAGES
     kinds: Sequence[str] = KINDS
     answers: Sequence[int] = tuple(range(MAX_ANSWER + 1))
-    style: Style = TRAINED_STYLE
+    style: SceneStyle = TRAINED_STYLE
     max_items: int = MAX_ITEMS
     min_others: int = 0
     paint: Callable[[Scene], Image.Image] = draw

@@ -11,7 +11,7 @@ from PIL import Image
 from services.training.tiny_qwen_vl.data.cases import Case, CaseSet
 from services.training.tiny_qwen_vl.data.drawing import draw, with_jpeg_artefacts
 from services.training.tiny_qwen_vl.data.questions import KINDS, PHRASES, Language
-from services.training.tiny_qwen_vl.data.scenes import SIDE, Scene, Style
+from services.training.tiny_qwen_vl.data.scenes import SIDE, Scene, SceneStyle
 
 
 def outside_cases(name: str, per_cell: int) -> list[Case]:
@@ -49,10 +49,12 @@ OUTSIDE: Final[dict[str, CaseSet]] = {
         "more items than trained, answers still 0 to 5", kinds=KINDS[1:], max_items=10, min_others=5
     ),
     "counts of 6 to 8": CaseSet("more than the model can say", kinds=("total",), answers=(6, 7, 8)),
-    "smaller shapes": CaseSet("radius 5 to 8 px, trained on 10 to 15", style=Style(min_radius=5.0, max_radius=8.0)),
-    "any tilt": CaseSet("turned by up to 180 degrees, trained up to 15", style=Style(max_tilt=180.0)),
-    "new colours": CaseSet("orange, pink and brown", _ENGLISH, style=Style(inks=_NEW_COLOURS)),
-    "new shapes": CaseSet("hexagons and diamonds", _ENGLISH, style=Style(shapes=("hexagon", "diamond"))),
+    "smaller shapes": CaseSet(
+        "radius 5 to 8 px, trained on 10 to 15", style=SceneStyle(min_radius=5.0, max_radius=8.0)
+    ),
+    "any tilt": CaseSet("turned by up to 180 degrees, trained up to 15", style=SceneStyle(max_tilt=180.0)),
+    "new colours": CaseSet("orange, pink and brown", _ENGLISH, style=SceneStyle(inks=_NEW_COLOURS)),
+    "new shapes": CaseSet("hexagons and diamonds", _ENGLISH, style=SceneStyle(shapes=("hexagon", "diamond"))),
     "noise": CaseSet("Gaussian, 25 of 255", paint=_noisy),
     "poor JPEG": CaseSet("quality 15, trained on 60 and more", paint=_poor_jpeg),
     "224 x 224 px": CaseSet("twice as large; the image processor halves it", paint=_twice_as_large),

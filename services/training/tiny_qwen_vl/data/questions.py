@@ -9,7 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from services.training.tiny_qwen_vl.data.scenes import COLOURS, MAX_ANSWER, SHAPES, TRAINED_STYLE, Query, Scene, Style
+from services.training.tiny_qwen_vl.data.scenes import (
+    COLOURS,
+    MAX_ANSWER,
+    SHAPES,
+    TRAINED_STYLE,
+    Query,
+    Scene,
+    SceneStyle,
+)
 
 Language = Literal["en", "zh"]
 LANGUAGES: Final[tuple[Language, ...]] = ("en", "zh")
@@ -41,7 +49,7 @@ PHRASES: Final[dict[Language, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class SceneQuestion:
     """A question about a scene, as it is asked, and its answer."""
 
     text: str
@@ -70,7 +78,7 @@ def things(query: Query, language: Language) -> str:
     return f"{query.colour} {shape}" if query.colour else shape
 
 
-def queries_of(kind: str, style: Style = TRAINED_STYLE) -> tuple[Query, ...]:
+def queries_of(kind: str, style: SceneStyle = TRAINED_STYLE) -> tuple[Query, ...]:
     """Every query of a kind, about the colours and shapes of a style."""
     colours: Sequence[str | None] = style.colours if "colour" in kind else [None]
     shapes: Sequence[str | None] = style.shapes if "shape" in kind else [None]
@@ -79,10 +87,10 @@ def queries_of(kind: str, style: Style = TRAINED_STYLE) -> tuple[Query, ...]:
 
 def ask(
     rng: random.Random, scene: Scene, query: Query, language: Language, phrases: Sequence[str] | None = None
-) -> Question:
+) -> SceneQuestion:
     """The query in one of the phrases, by default the language's, with its answer in this scene."""
     text = rng.choice(phrases or PHRASES[language]).format(things=things(query, language))
-    return Question(text, language, query.kind, scene.count(query))
+    return SceneQuestion(text, language, query.kind, scene.count(query))
 
 
 def further_queries(rng: random.Random, scene: Scene, number: int) -> list[Query]:

@@ -91,7 +91,7 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Style:
+class SceneStyle:
     """The family that scenes are drawn from."""
 
     inks: Sequence[tuple[Colour, RGB]] = tuple(INKS.items())
@@ -107,10 +107,12 @@ class Style:
         return [name for name, _ in self.inks]
 
 
-TRAINED_STYLE: Final = Style()
+TRAINED_STYLE: Final = SceneStyle()
 
 
-def sample_scene(rng: random.Random, query: Query, answer: int, others: int, style: Style = TRAINED_STYLE) -> Scene:
+def sample_scene(
+    rng: random.Random, query: Query, answer: int, others: int, style: SceneStyle = TRAINED_STYLE
+) -> Scene:
     """A scene in which ``query`` counts ``answer`` items beside at most ``others`` that it does not count.
 
     A total counts everything, so it has no others.
@@ -127,11 +129,11 @@ def sample_scene(rng: random.Random, query: Query, answer: int, others: int, sty
     return Scene(ground=_ground(rng), items=tuple(placed))
 
 
-def _counted_look(rng: random.Random, query: Query, style: Style) -> Look:
+def _counted_look(rng: random.Random, query: Query, style: SceneStyle) -> Look:
     return query.colour or rng.choice(style.colours), query.shape or rng.choice(style.shapes)
 
 
-def _near_misses(rng: random.Random, query: Query, style: Style) -> list[Look]:
+def _near_misses(rng: random.Random, query: Query, style: SceneStyle) -> list[Look]:
     """One to four looks that the query does not count, of its own colour and shape and of one or two others.
 
     So what is not counted resembles what is, and makes for questions of its own.
@@ -142,7 +144,7 @@ def _near_misses(rng: random.Random, query: Query, style: Style) -> list[Look]:
     return rng.sample(looks, min(len(looks), rng.randint(1, 4)))
 
 
-def _place(rng: random.Random, placed: Sequence[Item], look: Look, style: Style) -> Iterator[Item]:
+def _place(rng: random.Random, placed: Sequence[Item], look: Look, style: SceneStyle) -> Iterator[Item]:
     """An item where it touches no other, or none if there is no room."""
     for attempt in range(_PLACEMENT_TRIES):
         shrink = 1.0 - attempt / _PLACEMENT_TRIES  # the longer it takes, the smaller it may be

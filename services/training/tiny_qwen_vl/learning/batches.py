@@ -20,7 +20,7 @@ from services.training.tiny_qwen_vl.data.questions import (
     KINDS,
     LANGUAGES,
     QUERIES,
-    Question,
+    SceneQuestion,
     ask,
     further_queries,
     numeral,
@@ -37,16 +37,16 @@ _PADDING_SEGMENT: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Example:
+class SceneExample:
     """An image, (SIDE, SIDE, 3) uint8, the scene that it shows, and questions about it."""
 
     pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     scene: Scene
-    questions: tuple[Question, ...]
+    questions: tuple[SceneQuestion, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class SceneBatch:
     """Tensors of B rows of T tokens."""
 
     pixels: torch.Tensor
@@ -65,18 +65,18 @@ class Batch:
     """(B, GRID * GRID), int64: see ``naming.look_by_patch``."""
 
 
-def sample_examples(rng: random.Random, questions_per_picture: int, max_items: int = MAX_ITEMS) -> Iterator[Example]:
+def sample_examples(rng: random.Random, questions_per_image: int, max_items: int = MAX_ITEMS) -> Iterator[SceneExample]:
     """Examples without end: the first question of each decides the scene, the others are about what it became."""
     while True:
         query = rng.choice(QUERIES[rng.choice(KINDS)])
         answer = rng.randint(0, min(MAX_ANSWER, max_items))
         scene = sample_scene(rng, query, answer, others=rng.randint(0, max_items - answer))
-        queries = [query, *further_queries(rng, scene, questions_per_picture - 1)]
+        queries = [query, *further_queries(rng, scene, questions_per_image - 1)]
         image = draw(scene)
         if rng.random() < 0.5:  # noqa: PLR2004 half of them
             image = with_jpeg_artefacts(image, quality=rng.randint(60, 95))
         questions = tuple(ask(rng, scene, each, rng.choice(LANGUAGES)) for each in queries)
-        yield Example(pixels_of(image), scene, questions)
+        yield SceneExample(pixels_of(image), scene, questions)
 
 
 def pixels_of(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -95,7 +95,7 @@ class Collator:
         self._prefix_positions, self._next_position = self._positions_of_prefix()
         self._encode = cache(self._encode_question)
 
-    def __call__(self, examples: list[Example]) -> Batch:
+    def __call__(self, examples: list[SceneExample]) -> SceneBatch:
         """One batch; rows are padded at their end."""
         rows = [self._row(example) for example in examples]
         length = max(len(ids) for ids, _, _, _ in rows)
@@ -106,7 +106,7 @@ class Collator:
         positions = torch.zeros(len(rows), length, 3, dtype=torch.int64)
         for index, row in enumerate(rows):
             positions[index, : len(row[3])] = torch.tensor(row[3])
-        return Batch(
+        return SceneBatch(
             pixels=torch.from_numpy(np.stack([example.pixels for example in examples])),
             input_ids=ids,
             labels=labels,
@@ -116,7 +116,7 @@ class Collator:
             patches=torch.stack([look_by_patch(example.scene) for example in examples]),
         )
 
-    def _row(self, example: Example) -> tuple[list[int], list[int], list[int], list[tuple[int, int, int]]]:
+    def _row(self, example: SceneExample) -> tuple[list[int], list[int], list[int], list[tuple[int, int, int]]]:
         """Token ids, labels, segments and positions."""
         ids = list(self._prefix)
         labels = [IGNORED] * len(ids)

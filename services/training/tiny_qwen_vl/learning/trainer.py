@@ -13,7 +13,7 @@ from typing import Any, Final
 import torch
 from torch.nn import functional
 
-from services.training.tiny_qwen_vl.learning.batches import IGNORED, Batch, Collator, sample_examples
+from services.training.tiny_qwen_vl.learning.batches import IGNORED, Collator, SceneBatch, sample_examples
 from services.training.tiny_qwen_vl.learning.naming import NamingHeads
 from services.training.tiny_qwen_vl.learning.optimizers import PhaseOptimizers, cosine
 from services.training.tiny_qwen_vl.learning.settings import Phase, Settings
@@ -90,16 +90,16 @@ class Trainer:
             learning.apply(answers + phase.naming_weight * cosine(progress) * naming)
             yield answers.item()
 
-    def _batch(self, phase: Phase, progress: float) -> Batch:
+    def _batch(self, phase: Phase, progress: float) -> SceneBatch:
         examples = sample_examples(self._rng, phase.questions, phase.max_items(progress))
         return self._collate(list(itertools.islice(examples, phase.images)))
 
-    def _vision(self, batch: Batch) -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
+    def _vision(self, batch: SceneBatch) -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
         grid = torch.tensor([[1, GRID, GRID]] * len(batch.pixels))
         patches = patches_of(batch.pixels, self.model.image_processor)
         return self.model.network.get_image_features(patches, grid, return_dict=True)
 
-    def _answer_loss(self, vision: Any, batch: Batch) -> torch.Tensor:  # noqa: ANN401
+    def _answer_loss(self, vision: Any, batch: SceneBatch) -> torch.Tensor:  # noqa: ANN401
         """Cross-entropy of the answers and of the end of turn after each."""
         mask = torch.zeros(batch.visible.shape).masked_fill(~batch.visible, _HIDDEN)
         output = self.model.network(

@@ -49,10 +49,10 @@ class Model:
 
 
 @torch.no_grad()
-def answer(model: Model, pictures: Sequence[Image.Image], questions: Sequence[str]) -> list[Reply]:
+def answer(model: Model, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Reply]:
     """Replies to questions, each about the image at its place; prompts of one length are answered together."""
     replies: dict[int, Reply] = {}
-    prompts = [_Prompt.of(model, *pair) for pair in zip(pictures, questions, strict=True)]
+    prompts = [_Prompt.of(model, *pair) for pair in zip(images, questions, strict=True)]
     for indices in _groups(prompts):
         batch = _generate(model, [prompts[index] for index in indices])
         replies.update(zip(indices, batch, strict=True))

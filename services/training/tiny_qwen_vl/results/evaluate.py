@@ -46,7 +46,7 @@ class LayerScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Outside:
+class OutsideScore:
     """A set that differs from what was trained, and how the model does there."""
 
     description: str
@@ -65,7 +65,7 @@ class Results:
     by_language: dict[str, Score]
     by_language_and_kind: dict[str, Score]
     layers: tuple[LayerScore, ...]
-    outside: dict[str, Outside]
+    outside: dict[str, OutsideScore]
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +116,9 @@ def score(scored: Sequence[Scored]) -> Score:
     return Score(100 * right / n, 100 * low, 100 * high, 100 * commonest / n, n)
 
 
-def outside(description: str, scored: Sequence[Scored]) -> Outside:
+def outside(description: str, scored: Sequence[Scored]) -> OutsideScore:
     """How the model does on a set that it was not trained for."""
-    return Outside(description, score(scored), _share(count_of(each.reply.text) is not None for each in scored))
+    return OutsideScore(description, score(scored), _share(count_of(each.reply.text) is not None for each in scored))
 
 
 def scores_by(scored: Iterable[Scored], group_of: Callable[[Case], str]) -> dict[str, Score]:

@@ -12,15 +12,15 @@ from services.training.tiny_matcha.data.drawing import HEIGHT, WIDTH
 from services.training.tiny_matcha.data.kinds import BY_NAME, KINDS
 from services.training.tiny_matcha.data.outside import UNSEEN_WORDINGS
 from services.training.tiny_matcha.learning.batches import IGNORED, Pool, render
-from services.training.tiny_matcha.learning.targets import Examples, Part, target
+from services.training.tiny_matcha.learning.targets import ChartExamples, Part, target
 from services.training.tiny_matcha.model.network import GRID, MAX_PATCHES
 from services.training.tiny_matcha.model.tokenizer import EOS, build_tokenizer
 
 SIZE = 24
 
 
-def sources() -> Examples:
-    return Examples(random.Random(0), tuple((KINDS | BY_NAME).values()), {}, further=3)
+def sources() -> ChartExamples:
+    return ChartExamples(random.Random(0), tuple((KINDS | BY_NAME).values()), {}, further=3)
 
 
 def test_training_pixels_are_those_of_the_service_to_one_level() -> None:

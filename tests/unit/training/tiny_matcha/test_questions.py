@@ -3,11 +3,11 @@ import random
 
 import pytest
 
-from services.training.tiny_matcha.data.charts import PALETTES, Chart, ChartType, Marker, Series, Style
+from services.training.tiny_matcha.data.charts import PALETTES, Chart, ChartStyle, ChartType, Marker, Series
 from services.training.tiny_matcha.data.kinds import BY_NAME, KINDS
 from services.training.tiny_matcha.data.questions import ask, kinds_for, sample_chart_for
 
-STYLE = Style(
+STYLE = ChartStyle(
     palette=PALETTES[0],
     background=(255, 255, 255),
     grid=True,

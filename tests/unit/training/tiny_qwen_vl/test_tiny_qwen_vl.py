@@ -17,7 +17,7 @@ from services.common.artifact.manifest import verify
 from services.training.tiny_qwen_vl.data.cases import held_out_cases
 from services.training.tiny_qwen_vl.data.questions import all_texts, numeral
 from services.training.tiny_qwen_vl.data.scenes import Item, Scene
-from services.training.tiny_qwen_vl.learning.batches import Collator, Example, sample_examples
+from services.training.tiny_qwen_vl.learning.batches import Collator, SceneExample, sample_examples
 from services.training.tiny_qwen_vl.learning.naming import look_by_patch, look_of, looks_by_cell
 from services.training.tiny_qwen_vl.learning.settings import ANSWERING, SEEING, Phase, Settings
 from services.training.tiny_qwen_vl.learning.trainer import Trainer
@@ -53,7 +53,7 @@ def embedded() -> Model:
     return Model.load(FOLDER)
 
 
-def examples(number: int, questions: int = 3) -> list[Example]:
+def examples(number: int, questions: int = 3) -> list[SceneExample]:
     return list(itertools.islice(sample_examples(random.Random("test"), questions), number))
 
 
