@@ -19,6 +19,7 @@ def tiny_matcha(
     from services.training.tiny_matcha.train import train  # noqa: PLC0415 torch, which the other commands may not need
 
     train(out, seed)
+    typer.echo(f"written: {out}")
 
 
 @app.command("tiny-qwen-vl")
@@ -29,6 +30,7 @@ def tiny_qwen_vl(
     from services.training.tiny_qwen_vl.train import train  # noqa: PLC0415 see above
 
     train(out, seed)
+    typer.echo(f"written: {out}")
 
 
 @app.command()

@@ -5,8 +5,6 @@ charts, here all of them. Chart annotations (``json/``) are left out.
 """
 
 import hashlib
-import io
-import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +13,8 @@ from typing import Any, Final
 
 from PIL import Image
 
+from services.training.samples.files import write_json, write_whole
+from services.training.shared.images import jpeg_bytes
 from services.training.tiny_matcha.data.charts import Chart, sample_chart
 from services.training.tiny_matcha.data.drawing import draw_chart
 from services.training.tiny_matcha.data.kinds import KINDS, Kind
@@ -43,11 +43,12 @@ def write_set(folder: Path, rng: random.Random, charts: int, draw: Draw, first_n
         chart = sample_chart(rng)
         asked = [ask(chart, kind, rng) for kind in _rarest_kinds(times_asked, chart)]
         times_asked.update(question.kind.name for question in asked)
-        _write_whole(folder / "images" / f"{stem}.jpg", _jpeg(draw(chart, rng)))
+        image = jpeg_bytes(draw(chart, rng), JPEG_QUALITY, subsampling=0)
+        write_whole(folder / "images" / f"{stem}.jpg", image)
         blocks = [_block(question, stem, index) for index, question in enumerate(asked)]
-        _write_whole(folder / "qa" / f"{stem}.json", json.dumps(blocks, indent=1).encode() + b"\n")
+        write_json(folder / "qa" / f"{stem}.json", blocks)
         stems.append(stem)
-    _write_whole(folder / "test_filenames.txt", "".join(f"{stem}\n" for stem in stems).encode())
+    write_whole(folder / "test_filenames.txt", "".join(f"{stem}\n" for stem in stems).encode())
 
 
 def _rarest_kinds(times_asked: Counter[str], chart: Chart) -> list[Kind]:
@@ -72,17 +73,3 @@ def _block(question: Question, stem: str, index: int) -> dict[str, Any]:
 def _as_json(question: Question) -> str | list[str]:
     gold = question.content.gold
     return gold if isinstance(gold, str) else list(gold)
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return buffer.getvalue()
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write under another name first, so that a file is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.rename(path)

@@ -6,7 +6,6 @@ its own from: ``VG_100K`` and ``VG_100K_2`` of Visual Genome, and, in the traini
 """
 
 import itertools
-import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -14,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from services.training.tiny_qwen_vl.data.drawing import draw, jpeg_bytes
+from services.training.samples.files import write_json, write_whole
+from services.training.shared.images import jpeg_bytes
+from services.training.tiny_qwen_vl.data.drawing import draw
 from services.training.tiny_qwen_vl.data.questions import (
     KINDS,
     Language,
@@ -56,11 +57,11 @@ def write(folder: Path, seed: int) -> None:
     for split in _FOLDERS:
         rows: list[dict[str, Any]] = []
         for image in _images(rng, split):
-            _write_whole(folder / image.path, jpeg_bytes(draw(image.scene, _SIDE_PIXELS), _JPEG_QUALITY))
+            write_whole(folder / image.path, jpeg_bytes(draw(image.scene, _SIDE_PIXELS), _JPEG_QUALITY))
             rows += _rows(rng, image, split, Counter(row["answer"] for row in rows))
         first = _FIRST_QUESTION_ID[split]
         numbered = [row | {"question_id": first + offset} for offset, row in enumerate(rows)]
-        _write_whole(folder / f"{split}.json", json.dumps(numbered, ensure_ascii=False, indent=1).encode() + b"\n")
+        write_json(folder / f"{split}.json", numbered)
 
 
 def _images(rng: random.Random, split: str) -> Iterator[_Image]:
@@ -102,11 +103,3 @@ def _row(image: _Image, question: SceneQuestion, split: str) -> dict[str, Any]:
     if split == "test":
         row["issimple"] = not is_complex
     return row | {"question": question.text}
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name first, so that a file with its name is a whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.rename(path)

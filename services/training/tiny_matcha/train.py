@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from rich.console import Console
 from transformers import Pix2StructForConditionalGeneration
 
 from services.common.artifact.manifest import Source
 from services.common.artifact.writer import whole_folder
-from services.training.folder import seal_trained
-from services.training.measures import machine
+from services.training.shared.folder import seal_trained
+from services.training.shared.machine import machine
+from services.training.shared.progress import TrainingProgress
 from services.training.tiny_matcha.data.held_out import held_out
 from services.training.tiny_matcha.data.outside import conditions
 from services.training.tiny_matcha.learning.fitting import Progress, fit
@@ -28,27 +28,24 @@ def train(out: Path, seed: int, stages: Sequence[Recipe] = STAGES, per_kind: int
 
     ``per_kind`` is how many held-out questions of each kind are asked; an eighth of it outside the training's range.
     """
-    console = Console()
-    network, history = fit_stages(stages, seed, console)
+    network, history = fit_stages(stages, seed)
     with whole_folder(out) as folder:
         save_model(network, build_tokenizer(), folder)
         finish(folder, stages, seed, history, per_kind)
-    console.print(f"written: {out}", highlight=False)
 
 
-def fit_stages(
-    stages: Sequence[Recipe], seed: int, console: Console
-) -> tuple[Pix2StructForConditionalGeneration, list[Progress]]:
+def fit_stages(stages: Sequence[Recipe], seed: int) -> tuple[Pix2StructForConditionalGeneration, list[Progress]]:
     """Fit one stage after the other; the history counts steps, examples and seconds over all of them."""
     network, history = None, list[Progress]()
-    for stage in stages:
-        before = history[-1] if history else None
+    with TrainingProgress(sum(stage.steps for stage in stages)) as shown:
+        for stage in stages:
+            before = history[-1] if history else None
 
-        def report(progress: Progress, before: Progress | None = before) -> None:
-            history.append(progress if before is None else progress.after(before))
-            console.print(history[-1].line(), highlight=False)
+            def report(progress: Progress, before: Progress | None = before) -> None:
+                history.append(progress if before is None else progress.after(before))
+                shown.show(history[-1].step, history[-1].summary())
 
-        network = fit(stage, seed, report, network)
+            network = fit(stage, seed, report, network)
     if network is None:
         message = "a training needs at least one stage"
         raise ValueError(message)

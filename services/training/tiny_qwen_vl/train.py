@@ -9,17 +9,17 @@ from typing import Final
 
 from services.common.artifact.manifest import Source
 from services.common.artifact.writer import whole_folder
-from services.training.folder import seal_trained
-from services.training.measures import machine
+from services.training.shared.folder import seal_trained
+from services.training.shared.machine import machine
+from services.training.shared.progress import TrainingProgress
+from services.training.shared.weights import parameter_count
 from services.training.tiny_qwen_vl.data.cases import HELD_OUT, Case
-from services.training.tiny_qwen_vl.learning.progress import TrainingProgress
 from services.training.tiny_qwen_vl.learning.settings import Settings
 from services.training.tiny_qwen_vl.learning.trainer import Trainer
-from services.training.tiny_qwen_vl.model.network import parameter_count
 from services.training.tiny_qwen_vl.model.saving import save_model
 from services.training.tiny_qwen_vl.results.card import write_card
 from services.training.tiny_qwen_vl.results.evaluate import ask_all, evaluate, layer_scores, score
-from services.training.tiny_qwen_vl.results.record import Checkpoint, LossPoint, Record, Training, write_record
+from services.training.tiny_qwen_vl.results.record import Checkpoint, LossPoint, Record, Training
 
 _STEPS_PER_POINT: Final = 25
 _STEPS_PER_CHECKPOINT: Final = 200
@@ -47,7 +47,6 @@ def describe(training: Training, folder: Path, cases_per_cell: int | None = None
     """Measure the model of a folder, and add the record, the card and the manifest."""
     results = evaluate(folder) if cases_per_cell is None else evaluate(folder, cases_per_cell, cases_per_cell)
     record = Record(training, results)
-    write_record(record, folder / "eval.json")
     write_card(record, folder)
     source = Source(id="tallyglass/tiny-qwen2-vl", revision=f"seed-{training.settings.seed}")
     seal_trained(folder, "Qwen2VLForConditionalGeneration", source)
@@ -68,7 +67,7 @@ def watch(trainer: Trainer) -> Training:
                 checkpoints.append(_checkpoint(trainer, validation, step.number))
             if last or step.number % _STEPS_PER_POINT == 0:
                 points.append(LossPoint(step.number, fmean(losses[-_STEPS_PER_POINT:])))
-                progress.show(step.number, points[-1].loss, checkpoints[-1].accuracy if checkpoints else None)
+                progress.show(step.number, _summary(points[-1], checkpoints))
     return Training(
         settings=settings,
         parameters=parameter_count(trainer.model.network),
@@ -78,6 +77,11 @@ def watch(trainer: Trainer) -> Training:
         losses=tuple(points),
         checkpoints=tuple(checkpoints),
     )
+
+
+def _summary(point: LossPoint, checkpoints: list[Checkpoint]) -> str:
+    """The latest loss and, once there is one, the latest accuracy."""
+    return f"loss {point.loss:.3f}" + (f", {checkpoints[-1].accuracy:.1f} % right" if checkpoints else "")
 
 
 def _checkpoint(trainer: Trainer, validation: list[Case], step: int) -> Checkpoint:

@@ -8,6 +8,8 @@ import random
 from dataclasses import dataclass
 from enum import StrEnum
 
+from services.training.shared.images import RGB
+
 CATEGORY_NAMES = ("Oslo", "Rome", "Lima", "Kyiv", "Bern", "Doha", "Cork", "Nuuk")
 SERIES_NAMES = ("Tea", "Milk", "Rice", "Wool")
 CATEGORY_TITLES = ("City", "Port", "Office", "Depot")
@@ -17,8 +19,7 @@ MAX_VALUE = 6
 """The highest value; the axis is always drawn from 0 to this."""
 MAX_SHIFT_PIXELS = 4
 
-Colour = tuple[int, int, int]
-PALETTES: tuple[tuple[Colour, Colour, Colour], ...] = (
+PALETTES: tuple[tuple[RGB, RGB, RGB], ...] = (
     ((31, 98, 170), (226, 116, 28), (60, 150, 70)),
     ((178, 34, 52), (70, 70, 80), (218, 165, 32)),
     ((0, 128, 128), (140, 60, 150), (230, 90, 90)),
@@ -26,7 +27,7 @@ PALETTES: tuple[tuple[Colour, Colour, Colour], ...] = (
     ((20, 20, 20), (130, 130, 130), (190, 60, 60)),
     ((100, 70, 200), (20, 150, 120), (240, 150, 20)),
 )
-BACKGROUNDS: tuple[Colour, ...] = ((255, 255, 255), (247, 247, 240), (234, 240, 248), (240, 240, 240))
+BACKGROUNDS: tuple[RGB, ...] = ((255, 255, 255), (247, 247, 240), (234, 240, 248), (240, 240, 240))
 
 
 class ChartType(StrEnum):
@@ -50,8 +51,8 @@ class Marker(StrEnum):
 class ChartStyle:
     """How a chart looks: nothing here changes an answer."""
 
-    palette: tuple[Colour, Colour, Colour]
-    background: Colour
+    palette: tuple[RGB, RGB, RGB]
+    background: RGB
     grid: bool
     frame: bool
     tick_step: int

@@ -3,26 +3,25 @@
 The image is as wide as the model's grid of patches (10 patches of 16 pixels), so that little is lost to scaling.
 """
 
-import io
 from dataclasses import dataclass
 from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from services.training.tiny_matcha.data.charts import MAX_VALUE, Chart, ChartType, Colour, Marker, Series
+from services.training.shared.images import RGB, Point, with_jpeg_artefacts
+from services.training.tiny_matcha.data.charts import MAX_VALUE, Chart, ChartType, Marker, Series
 
 WIDTH, HEIGHT = 160, 112
 LEFT, TOP, RIGHT, BOTTOM = 29, 18, 155, 81
 """Edges of the plot before the shift."""
-INK: Colour = (20, 20, 20)
-GRID: Colour = (205, 205, 205)
+INK: RGB = (20, 20, 20)
+GRID: RGB = (205, 205, 205)
 MARKER_RADIUS = 3
 HEADROOM = 0.4
 """Room above the highest value, in units of the axis."""
 FONT_SIZE = 10
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-Point = tuple[float, float]
 
 
 @cache
@@ -67,13 +66,7 @@ def draw_chart(chart: Chart) -> Image.Image:
         _draw_series(canvas, index, series)
     if chart.legend:
         _draw_legend(canvas)
-    return image if chart.style.jpeg_quality is None else _through_jpeg(image, chart.style.jpeg_quality)
-
-
-def _through_jpeg(image: Image.Image, quality: int) -> Image.Image:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
+    return image if chart.style.jpeg_quality is None else with_jpeg_artefacts(image, chart.style.jpeg_quality)
 
 
 def _draw_axes(canvas: Canvas) -> None:
@@ -153,7 +146,7 @@ def _draw_markers(canvas: Canvas, index: int, series: Series) -> None:
         _draw_marker(canvas.draw, point, style.marker, style.palette[index])
 
 
-def _draw_marker(draw: ImageDraw.ImageDraw, at: Point, marker: Marker, colour: Colour) -> None:
+def _draw_marker(draw: ImageDraw.ImageDraw, at: Point, marker: Marker, colour: RGB) -> None:
     x, y = at
     radius = MARKER_RADIUS
     if marker is Marker.DISC:

@@ -18,8 +18,10 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 from transformers import Pix2StructForConditionalGeneration
 
+from services.training.shared.scores import grouped
+from services.training.shared.weights import start
 from services.training.tiny_matcha.learning.batches import IGNORED, ChartBatch, Pool
-from services.training.tiny_matcha.learning.optimizers import Optimizers
+from services.training.tiny_matcha.learning.optimizers import build_optimizers
 from services.training.tiny_matcha.learning.recipe import Recipe
 from services.training.tiny_matcha.learning.targets import ChartExamples
 from services.training.tiny_matcha.model.network import build_network
@@ -47,11 +49,11 @@ class Progress:
             seconds=before.seconds + self.seconds,
         )
 
-    def line(self) -> str:
-        """One line for a terminal or a log."""
+    def summary(self) -> str:
+        """Losses and the mean score, for a terminal or a log."""
         mean = 100 * sum(self.exact_match.values()) / len(self.exact_match)
         losses = f"loss {self.answer_loss:.3f} answer, {self.teaching_loss:.3f} teaching"
-        return f"step {self.step}, {self.seconds:.0f} s: {losses}; exact match {mean:.1f} %"
+        return f"{losses}; exact match {mean:.1f} %"
 
 
 def logits_of(network: Pix2StructForConditionalGeneration, batch: ChartBatch) -> torch.Tensor:
@@ -74,14 +76,13 @@ def exact_match(network: Pix2StructForConditionalGeneration, pool: Pool, kinds: 
 
     Greedy decoding writes the true answer exactly if each of its tokens comes first given the true ones before it.
     """
-    right: dict[str, list[bool]] = {}
+    hits: list[bool] = []
     for rows in np.split(np.arange(len(pool)), range(128, len(pool), 128)):
         batch = pool.draw(rows)
         best = logits_of(network, batch).argmax(dim=2)
-        hits = ((best == batch.answer_labels) | (batch.answer_labels == IGNORED)).all(dim=1)
-        for row, hit in zip(rows, hits.tolist(), strict=True):
-            right.setdefault(kinds[row], []).append(hit)
-    return {kind: sum(hits) / len(hits) for kind, hits in sorted(right.items())}
+        hits += ((best == batch.answer_labels) | (batch.answer_labels == IGNORED)).all(dim=1).tolist()
+    by_kind = grouped(zip(kinds, hits, strict=True), lambda pair: pair[0])
+    return {kind: sum(hit for _, hit in pairs) / len(pairs) for kind, pairs in sorted(by_kind.items())}
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,11 +107,10 @@ def fit(
 
     Weights come out the same whether the stages of a training run in one process or one by one.
     """
-    torch.manual_seed(seed)
-    torch.set_num_threads(recipe.threads)
+    start(seed, recipe.threads)
     tokenizer = build_tokenizer()
     network = network or build_network(recipe.shape, tokenizer.get_vocab())
-    optimizers = Optimizers(network, recipe)
+    optimizers = build_optimizers(network, recipe)
     source = ChartExamples(
         random.Random(f"{recipe.charts}/{seed}"), recipe.asked_kinds(), recipe.kind_weights, recipe.further_questions
     )
@@ -125,7 +125,8 @@ def fit(
         pool.renew(recipe.batch // recipe.draws)
         batch = pool.draw(rows.integers(len(pool), size=recipe.batch))
         losses.append(_update(network, batch, recipe.teaching_at(step)))
-        optimizers.step(step)
+        optimizers.scale_rates(recipe.rate_scale(step))
+        optimizers.step()
         done = step + 1
         if done % recipe.report_every == 0 or done == recipe.steps:
             answer, teaching = np.mean(losses, axis=0).tolist()

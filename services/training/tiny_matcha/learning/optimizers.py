@@ -1,38 +1,25 @@
-"""The optimizers: Muon turns the matrices, AdamW moves everything else."""
+"""Muon for the matrices, AdamW for everything else."""
 
 import torch
 from transformers import Pix2StructForConditionalGeneration
 
+from services.training.shared.optimizers import ScheduledOptimizers
 from services.training.tiny_matcha.learning.recipe import Recipe
 
 
-class Optimizers:
-    """Muon on the matrices, AdamW on everything else, under one schedule."""
-
-    def __init__(self, network: Pix2StructForConditionalGeneration, recipe: Recipe) -> None:
-        """Split the network's weights between the two."""
-        matrices, queries, rest = split_weights(network)
-        # Pix2Struct does not divide scores by the root of the head's width, so its queries must move that much slower.
-        query_rate = recipe.muon_rate * recipe.shape.head_width**-0.5
-        self._recipe = recipe
-        self._both: list[torch.optim.Optimizer] = [
-            torch.optim.Muon(
-                [{"params": matrices, "lr": recipe.muon_rate}, {"params": queries, "lr": query_rate}],
-                weight_decay=0.05,
-                momentum=0.95,
-            ),
-            torch.optim.AdamW(rest, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.01),
-        ]
-        self._full_rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._both]
-
-    def step(self, index: int) -> None:
-        """Update the weights with the rates of step ``index`` and clear the gradients."""
-        scale = self._recipe.rate_scale(index)
-        for optimizer, rates in zip(self._both, self._full_rates, strict=True):
-            for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * scale
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
+def build_optimizers(network: Pix2StructForConditionalGeneration, recipe: Recipe) -> ScheduledOptimizers:
+    """Optimizers for every weight of the network, at the recipe's full rates."""
+    matrices, queries, rest = split_weights(network)
+    # Pix2Struct does not divide scores by the root of the head's width, so its queries must move that much slower.
+    query_rate = recipe.muon_rate * recipe.shape.head_width**-0.5
+    return ScheduledOptimizers(
+        torch.optim.Muon(
+            [{"params": matrices, "lr": recipe.muon_rate}, {"params": queries, "lr": query_rate}],
+            weight_decay=0.05,
+            momentum=0.95,
+        ),
+        torch.optim.AdamW(rest, lr=recipe.adam_rate, betas=(0.9, 0.98), weight_decay=0.01),
+    )
 
 
 def split_weights(

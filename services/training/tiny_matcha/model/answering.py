@@ -13,6 +13,7 @@ from transformers import Pix2StructForConditionalGeneration
 
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import flatten_patches, pad_patches
+from services.training.shared.weights import parameter_count
 from services.training.tiny_matcha.model.network import MAX_PATCHES
 
 BATCH = 50
@@ -28,8 +29,8 @@ class Answerer:
 
     @property
     def parameters(self) -> int:
-        """How many numbers the model has."""
-        return sum(weight.numel() for weight in self._network.parameters())
+        """Number of the model's parameters."""
+        return parameter_count(self._network)
 
     @torch.inference_mode()
     def answer(self, asked: Sequence[tuple[Image.Image, str]]) -> list[str]:

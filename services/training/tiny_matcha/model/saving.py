@@ -4,9 +4,10 @@ import json
 from pathlib import Path
 
 from tokenizers import Tokenizer
-from transformers import GenerationConfig, Pix2StructForConditionalGeneration
+from transformers import Pix2StructForConditionalGeneration
 
 from services.matcha.patches import PATCH_PIXELS
+from services.training.shared.folder import save_pretrained
 from services.training.tiny_matcha.model.network import MAX_PATCHES
 from services.training.tiny_matcha.model.tokenizer import as_pretrained
 
@@ -15,17 +16,14 @@ MAX_NEW_TOKENS = 16
 
 def save_model(network: Pix2StructForConditionalGeneration, tokenizer: Tokenizer, folder: Path) -> None:
     """Write weights, configurations and tokenizer."""
-    config = network.config
-    network.generation_config = GenerationConfig(
-        do_sample=False,
+    save_pretrained(
+        network,
+        as_pretrained(tokenizer),
+        folder,
         num_beams=1,
         max_new_tokens=MAX_NEW_TOKENS,
-        pad_token_id=config.pad_token_id,
-        eos_token_id=config.eos_token_id,
-        decoder_start_token_id=config.decoder_start_token_id,
+        decoder_start_token_id=network.config.decoder_start_token_id,
     )
-    network.save_pretrained(folder)
-    as_pretrained(tokenizer).save_pretrained(folder)
     _name_tokenizer_for_every_version(folder / "tokenizer_config.json")
     preprocessor = {
         "image_processor_type": "Pix2StructImageProcessor",

@@ -1,13 +1,12 @@
 """The model card, its curves and the raw results: everything in them is measured, nothing is typed in."""
 
-import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
+from services.training.shared.card import CARD_NAME, render, write_record
 from services.training.tiny_matcha.data.charts import MAX_SHIFT_PIXELS, ChartType
 from services.training.tiny_matcha.data.drawing import HEIGHT, WIDTH
 from services.training.tiny_matcha.data.kinds import KINDS
@@ -16,9 +15,8 @@ from services.training.tiny_matcha.model.network import MAX_PATCHES
 from services.training.tiny_matcha.results.evaluate import KindScore, mean_exact_match
 from services.training.tiny_matcha.results.figures import draw_curves
 
-EVALUATION_NAME = "eval.json"
-CARD_NAME = "README.md"
 CURVES_NAME = "curves.png"
+_TEMPLATE = Path(__file__).with_name("card.md.jinja")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,24 +35,16 @@ class Measurements:
 
 def write_card(folder: Path, measured: Measurements) -> None:
     """Write the raw results, the curves and the card into the model folder."""
-    raw = json.dumps(asdict(measured), indent=1) + "\n"
-    (folder / EVALUATION_NAME).write_text(raw, encoding="utf-8")
+    write_record(measured, folder)
     draw_curves(measured.history, folder / CURVES_NAME)
     (folder / CARD_NAME).write_text(render_card(measured), encoding="utf-8")
 
 
 def render_card(measured: Measurements) -> str:
     """The card as Markdown."""
-    template = Path(__file__).with_name("card.md.jinja").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701  Markdown, of our own figures
-    )
     last = measured.history[-1]
-    return environment.from_string(template).render(
+    return render(
+        _TEMPLATE,
         measured=measured,
         kinds=KINDS,
         mean=mean_exact_match(measured.held_out),

@@ -4,7 +4,6 @@ Charts come from seeds that training never sees (``held-out/...`` against ``trai
 images from ``services.matcha`` itself, not from the faster path that training uses.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from services.training.measures import wilson_interval
+from services.training.shared.scores import Score, grouped
 from services.training.tiny_matcha.data.held_out import Asked, held_out
 from services.training.tiny_matcha.model.answering import Answerer
 
@@ -38,12 +37,8 @@ class KindScore:
 def score(answerer: Answerer, asked: Sequence[Asked]) -> list[KindScore]:
     """Scores by kind, in the order in which the kinds first appear."""
     answers = answerer.answer([(item.image, item.question) for item in asked])
-    hits: dict[str, list[bool]] = {}
-    golds: dict[str, list[str]] = {}
-    for item, answer in zip(asked, answers, strict=True):
-        hits.setdefault(item.kind, []).append(answer == item.answer)
-        golds.setdefault(item.kind, []).append(item.answer)
-    return [_kind_score(kind, hits[kind], golds[kind]) for kind in hits]
+    by_kind = grouped(zip(asked, answers, strict=True), lambda pair: pair[0].kind)
+    return [_kind_score(kind, pairs) for kind, pairs in by_kind.items()]
 
 
 def mean_exact_match(scores: Sequence[KindScore]) -> float:
@@ -51,11 +46,9 @@ def mean_exact_match(scores: Sequence[KindScore]) -> float:
     return float(np.mean([item.exact_match for item in scores]))
 
 
-def _kind_score(kind: str, hits: list[bool], golds: list[str]) -> KindScore:
-    n = len(hits)
-    low, high = wilson_interval(sum(hits), n)
-    commonest = Counter(golds).most_common(1)[0][1]
-    return KindScore(kind, 100 * sum(hits) / n, 100 * low, 100 * high, 100 * commonest / n, n)
+def _kind_score(kind: str, pairs: Sequence[tuple[Asked, str]]) -> KindScore:
+    of_kind = Score.of([answer == item.answer for item, answer in pairs], [item.answer for item, _ in pairs])
+    return KindScore(kind, of_kind.accuracy, of_kind.low, of_kind.high, of_kind.majority, of_kind.n)
 
 
 def main(

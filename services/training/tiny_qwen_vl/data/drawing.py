@@ -1,19 +1,17 @@
 """Paints a scene with Pillow, antialiased, and optionally with the artefacts of JPEG."""
 
-import io
 import math
 from typing import Final
 
 from PIL import Image, ImageDraw
 
+from services.training.shared.images import Point
 from services.training.tiny_qwen_vl.data.scenes import SIDE, Item, Scene, Shape
 
 _OVERSAMPLING: Final = 4
 _RING_WIDTH: Final = 0.42
 _STAR_INNER: Final = 0.42
 _CROSS_ARM: Final = 0.33
-
-Point = tuple[float, float]
 
 
 def _regular(corners: int, start: float = -90.0) -> list[Point]:
@@ -72,15 +70,3 @@ def _paint(canvas: ImageDraw.ImageDraw, item: Item, scale: float) -> None:
 def _tilted(item: Item) -> list[Point]:
     cos, sin = math.cos(math.radians(item.angle)), math.sin(math.radians(item.angle))
     return [(u * cos + v * sin, v * cos - u * sin) for u, v in _OUTLINES[item.shape]]
-
-
-def jpeg_bytes(image: Image.Image, quality: int) -> bytes:
-    """The image as a JPEG file."""
-    file = io.BytesIO()
-    image.save(file, format="JPEG", quality=quality)
-    return file.getvalue()
-
-
-def with_jpeg_artefacts(image: Image.Image, quality: int) -> Image.Image:
-    """The image as it comes back from a JPEG file."""
-    return Image.open(io.BytesIO(jpeg_bytes(image, quality))).convert("RGB")

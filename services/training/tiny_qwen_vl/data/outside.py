@@ -8,8 +8,9 @@ from typing import Final
 import numpy as np
 from PIL import Image
 
+from services.training.shared.images import with_jpeg_artefacts
 from services.training.tiny_qwen_vl.data.cases import Case, CaseSet
-from services.training.tiny_qwen_vl.data.drawing import draw, with_jpeg_artefacts
+from services.training.tiny_qwen_vl.data.drawing import draw
 from services.training.tiny_qwen_vl.data.questions import KINDS, PHRASES, Language
 from services.training.tiny_qwen_vl.data.scenes import SIDE, Scene, SceneStyle
 

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from services.training.shared.images import RGB
+
 Colour = str
 Shape = str
 Look = tuple[Colour, Shape]
-RGB = tuple[int, int, int]
 
 SIDE: Final = 112.0
 """Width and height of a scene, in its own units: pixels, where it is drawn at its native size."""

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from services.training.tiny_qwen_vl.data.drawing import draw, with_jpeg_artefacts
+from services.training.shared.images import with_jpeg_artefacts
+from services.training.tiny_qwen_vl.data.drawing import draw
 from services.training.tiny_qwen_vl.data.questions import (
     KINDS,
     LANGUAGES,

@@ -7,6 +7,7 @@ from typing import Final
 import torch
 from torch import nn
 
+from services.training.shared.optimizers import ScheduledOptimizers
 from services.training.tiny_qwen_vl.learning.settings import Phase, Settings
 
 _MAX_GRADIENT_NORM: Final = 1.0
@@ -26,29 +27,24 @@ class PhaseOptimizers:
         matrices = [each for each in self._parameters if id(each) in inner]
         others = [each for each in self._parameters if id(each) not in inner]
         decay = settings.weight_decay
-        self._optimizers = {
-            torch.optim.Muon(matrices, weight_decay=decay, adjust_lr_fn="original"): settings.matrix_rate,
-            torch.optim.AdamW(others, weight_decay=decay, betas=(0.9, 0.98)): settings.other_rate,
-        }
+        self._optimizers = ScheduledOptimizers(
+            torch.optim.Muon(matrices, settings.matrix_rate, weight_decay=decay, adjust_lr_fn="original"),
+            torch.optim.AdamW(others, settings.other_rate, weight_decay=decay, betas=(0.9, 0.98)),
+        )
 
     def steps(self) -> Iterator[float]:
         """Which part of the phase is done, before each of its steps, with the learning rates set."""
         for number in range(self._phase.steps):
             progress = number / self._phase.steps
-            factor = min(1.0, (number + 1) / self._settings.warmup_steps) * cosine(progress)
-            for optimizer, rate in self._optimizers.items():
-                for group in optimizer.param_groups:
-                    group["lr"] = rate * factor
+            warm_up = min(1.0, (number + 1) / self._settings.warmup_steps)
+            self._optimizers.scale_rates(warm_up * cosine(progress))
             yield progress
 
     def apply(self, loss: torch.Tensor) -> None:
         """One step down the gradient of the loss."""
-        for optimizer in self._optimizers:
-            optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._parameters, _MAX_GRADIENT_NORM)
-        for optimizer in self._optimizers:
-            optimizer.step()
+        self._optimizers.step()
 
 
 def cosine(progress: float) -> float:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import torch
 from torch.nn import functional
 
+from services.training.shared.weights import start
 from services.training.tiny_qwen_vl.learning.batches import IGNORED, Collator, SceneBatch, sample_examples
 from services.training.tiny_qwen_vl.learning.naming import NamingHeads
 from services.training.tiny_qwen_vl.learning.optimizers import PhaseOptimizers, cosine
@@ -51,8 +52,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         """Build the model, its weights drawn from the seed."""
-        torch.set_num_threads(self.settings.threads)
-        torch.manual_seed(self.settings.seed)
+        start(self.settings.seed, self.settings.threads)
         tokenizer = build_tokenizer()
         network = build_network(tokenizer)
         network.set_attn_implementation("eager")  # at this size and in bf16, faster than torch's fused attention

@@ -98,11 +98,6 @@ def build_image_processor() -> Any:  # noqa: ANN401 transformers has no type hin
     )
 
 
-def parameter_count(model: nn.Module) -> int:
-    """Parameters, tied ones once."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def patches_of(pixels: torch.Tensor, processor: Any) -> torch.Tensor:  # noqa: ANN401
     """What the image processor gives for images of the native size, for a whole batch in torch.
 

@@ -3,14 +3,13 @@
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
+from services.training.shared.card import CARD_NAME, render, write_record
 from services.training.tiny_qwen_vl.results.evaluate import LayerScore
 from services.training.tiny_qwen_vl.results.figures import draw_curves, draw_examples, draw_lens
 from services.training.tiny_qwen_vl.results.record import Record
 
+_TEMPLATE = Path(__file__).with_name("card.md.jinja")
 _VISIBLE_RISE = 3.0
 """Percentage points by which a layer counts as better than the one before."""
 
@@ -35,31 +34,14 @@ def rise_of(layers: tuple[LayerScore, ...]) -> Rise:
 
 
 def write_card(record: Record, folder: Path) -> None:
-    """Write ``README.md`` and the figures that it shows."""
+    """Write the record, the figures and the card into the model folder."""
+    write_record(record, folder)
     draw_curves(record.training, folder / "curves.png")
     draw_lens(record.results.layers, folder / "lens.png")
     draw_examples(folder / "examples.png")
-    (folder / "README.md").write_text(render_card(record), encoding="utf-8")
+    (folder / CARD_NAME).write_text(render_card(record), encoding="utf-8")
 
 
 def render_card(record: Record) -> str:
     """The card's Markdown."""
-    environment = Environment(
-        loader=PackageLoader("services.training.tiny_qwen_vl.results", "."),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701 Markdown, of our own numbers
-    )
-    environment.filters["percent"] = _percent
-    values: dict[str, Any] = {
-        "training": record.training,
-        "results": record.results,
-        "rise": rise_of(record.results.layers),
-    }
-    return environment.get_template("card.md.jinja").render(values)
-
-
-def _percent(value: float) -> str:
-    return f"{value:.1f}"
+    return render(_TEMPLATE, training=record.training, results=record.results, rise=rise_of(record.results.layers))

@@ -4,13 +4,12 @@ Everything comes from the folder and from seeds, so that the figures of a model 
 alone.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from services.training.measures import wilson_interval
+from services.training.shared.scores import Score, grouped, percent
 from services.training.tiny_qwen_vl.data.cases import Case, held_out_cases
 from services.training.tiny_qwen_vl.data.outside import OUTSIDE, outside_cases
 from services.training.tiny_qwen_vl.data.questions import DIGITS, HAN_NUMERALS, count_of, numeral
@@ -19,17 +18,6 @@ from services.training.tiny_qwen_vl.model.answering import Model, Reply, answer
 HELD_OUT_PER_CELL: Final = 40
 """Questions for each of two languages, four kinds and six answers."""
 OUTSIDE_PER_CELL: Final = 10
-
-
-@dataclass(frozen=True, slots=True)
-class Score:
-    """Share of right answers, in percent, with its 95 % interval (Wilson), and that of always giving the commonest."""
-
-    accuracy: float
-    low: float
-    high: float
-    majority: float
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,22 +98,17 @@ def ask_all(model: Model, cases: Sequence[Case]) -> list[Scored]:
 
 def score(scored: Sequence[Scored]) -> Score:
     """Accuracy over these cases."""
-    n, right = len(scored), sum(each.right for each in scored)
-    low, high = wilson_interval(right, n)
-    commonest = Counter(each.case.question.answer for each in scored).most_common(1)[0][1]
-    return Score(100 * right / n, 100 * low, 100 * high, 100 * commonest / n, n)
+    return Score.of([each.right for each in scored], [each.case.question.answer for each in scored])
 
 
 def outside(description: str, scored: Sequence[Scored]) -> OutsideScore:
     """How the model does on a set that it was not trained for."""
-    return OutsideScore(description, score(scored), _share(count_of(each.reply.text) is not None for each in scored))
+    return OutsideScore(description, score(scored), percent(count_of(each.reply.text) is not None for each in scored))
 
 
 def scores_by(scored: Iterable[Scored], group_of: Callable[[Case], str]) -> dict[str, Score]:
     """Accuracy of each group, in the order in which they come."""
-    groups: dict[str, list[Scored]] = {}
-    for each in scored:
-        groups.setdefault(group_of(each.case), []).append(each)
+    groups = grouped(scored, lambda each: group_of(each.case))
     return {group: score(members) for group, members in groups.items()}
 
 
@@ -139,13 +122,7 @@ def _layer_score(scored: Sequence[Scored], layer: int) -> LayerScore:
     english = [(question, top) for question, top in tops if question.language == "en"]
     return LayerScore(
         layer=layer,
-        accuracy=_share(count_of(top[0]) == question.answer for question, top in tops),
-        digit_accuracy=_share(top[0] == DIGITS[question.answer] for question, top in english),
-        han_in_top=_share(any(token in HAN_NUMERALS for token in top) for _, top in english),
+        accuracy=percent(count_of(top[0]) == question.answer for question, top in tops),
+        digit_accuracy=percent(top[0] == DIGITS[question.answer] for question, top in english),
+        han_in_top=percent(any(token in HAN_NUMERALS for token in top) for _, top in english),
     )
-
-
-def _share(hits: Iterable[bool]) -> float:
-    """In percent."""
-    seen = list(hits)
-    return 100 * sum(seen) / len(seen)

@@ -1,8 +1,6 @@
 """What a training leaves beside the weights: how it went, and how good the model is."""
 
-import json
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 from services.training.tiny_qwen_vl.learning.settings import Settings
 from services.training.tiny_qwen_vl.results.evaluate import Results
@@ -57,8 +55,3 @@ class Record:
 
     training: Training
     results: Results
-
-
-def write_record(record: Record, path: Path) -> None:
-    """Write the record as JSON."""
-    path.write_text(json.dumps(asdict(record), ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -1,5 +1,6 @@
-"""Tells how far a training is: a bar on a terminal, a line now and then elsewhere."""
+"""Shows how far a training is: a bar on a terminal, lines elsewhere."""
 
+import time
 from types import TracebackType
 from typing import Self
 
@@ -8,11 +9,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class TrainingProgress:
-    """A context that shows steps as they are done."""
+    """A context that shows the steps done so far."""
 
     def __init__(self, total_steps: int) -> None:
         self._console = Console()
         self._total = total_steps
+        self._started = time.monotonic()
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, disable=not self._console.is_terminal)
         self._task = self._bar.add_task("training", total=total_steps)
@@ -25,12 +27,12 @@ class TrainingProgress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Take it away."""
+        """Leave the bar as it stands."""
         self._bar.stop()
 
-    def show(self, step: int, loss: float, accuracy: float | None) -> None:
-        """Show the steps done, their latest loss, and the latest accuracy on validation images, if there is one."""
-        text = f"loss {loss:.3f}" + ("" if accuracy is None else f", {accuracy:.1f} % right")
-        self._bar.update(self._task, completed=step, description=text)
+    def show(self, step: int, measured: str) -> None:
+        """Show that ``step`` steps are done, and what was measured last."""
+        self._bar.update(self._task, completed=step, description=measured)
         if not self._console.is_terminal:
-            self._console.print(f"step {step} of {self._total}: {text}")
+            seconds = time.monotonic() - self._started
+            self._console.print(f"step {step} of {self._total}, {seconds:.0f} s: {measured}", highlight=False)
