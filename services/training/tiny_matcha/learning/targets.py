@@ -61,7 +61,7 @@ def _table(chart: Chart) -> str:
     return "".join(f"{slot_token(slot)}{name}{value}" for slot, (name, value) in enumerate(chart.table.items()))
 
 
-class ChartExamples:
+class ChartExamples(Iterator[ChartExample]):
     """Endless examples, a chart of its own each.
 
     ``max_shift`` may be changed between examples: charts come easier where they stand still.
@@ -71,10 +71,6 @@ class ChartExamples:
         """Ask ``kinds`` by ``weights``, 1 for one that is not named, and up to ``further`` more questions in text."""
         self.max_shift = MAX_SHIFT_PIXELS
         self._rng, self._kinds, self._weights, self._further = rng, kinds, weights, further
-
-    def __iter__(self) -> Iterator[ChartExample]:
-        """Itself."""
-        return self
 
     def __next__(self) -> ChartExample:
         """A new chart, with questions of different kinds."""
