@@ -1,4 +1,4 @@
-"""Writes the files of a sample, each of them whole or not at all."""
+"""Writes the files of a sample, each completely or not at all."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 whatever JSON ho
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name and rename it, so that a file with its name is complete."""
+    """Write a file under a temporary name and rename it, so that a file of that name is always complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     partial.write_bytes(content)

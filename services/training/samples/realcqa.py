@@ -1,7 +1,7 @@
-"""A small set in RealCQA's own layout: charts of the training generator's family, from seeds that training never sees.
+"""A small dataset in RealCQA's layout: charts of the distribution that training uses, from seeds that it never uses.
 
 ``images/STEM.jpg``, ``qa/STEM.json`` with one block per question, and ``test_filenames.txt`` with the stems of the test
-charts, here all of them. Chart annotations (``json/``) are left out.
+charts, here all charts. There are no chart annotations (``json/``).
 """
 
 import hashlib
@@ -24,7 +24,7 @@ CHARTS: Final = 66
 QUESTIONS_PER_CHART: Final = 5
 JPEG_QUALITY: Final = 95
 _FIRST_NUMBER: Final = 9_000_001
-"""Of the stems; far above the numbers that PubMed Central has given out."""
+"""First number of a stem, far above those that PubMed Central has assigned."""
 
 Draw = Callable[[Chart, random.Random], Image.Image]
 
@@ -35,7 +35,7 @@ def write(folder: Path, seed: int) -> None:
 
 
 def write_set(folder: Path, rng: random.Random, charts: int, draw: Draw, first_number: int = _FIRST_NUMBER) -> None:
-    """Write ``charts`` charts, drawn by ``draw``, with questions of every kind in turn."""
+    """Write ``charts`` charts, drawn by ``draw``, with questions; every kind is asked about equally often."""
     times_asked: Counter[str] = Counter()
     stems = []
     for number in range(first_number, first_number + charts):
@@ -52,7 +52,7 @@ def write_set(folder: Path, rng: random.Random, charts: int, draw: Draw, first_n
 
 
 def _rarest_kinds(times_asked: Counter[str], chart: Chart) -> list[Kind]:
-    """The kinds asked least often so far of those that apply to the chart, so that all come up about equally often."""
+    """Of the kinds that apply to the chart, those asked least often so far."""
     return sorted(kinds_for(chart), key=lambda kind: times_asked[kind.name])[:QUESTIONS_PER_CHART]
 
 

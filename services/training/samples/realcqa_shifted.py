@@ -1,6 +1,6 @@
-"""The same kinds of question in the same layout, about charts in a look that training never saw: matplotlib's.
+"""The same kinds of question in the same layout, about charts in looks that training never saw: matplotlib's.
 
-Other colours, fonts, sizes and layouts: a reader sees where the embedded model ends.
+Their other colours, fonts, sizes and layouts show the limits of the embedded model.
 """
 
 import random

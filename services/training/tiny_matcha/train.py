@@ -1,4 +1,4 @@
-"""Train the embedded MatCha from a seed, measure it, and write its folder with a model card."""
+"""Trains the embedded MatCha from a seed, measures it, and writes its folder with a model card."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -24,9 +24,9 @@ from services.training.tiny_matcha.results.evaluate import QUESTIONS_PER_KIND, s
 
 
 def train(out: Path, seed: int, stages: Sequence[Recipe] = STAGES, per_kind: int = QUESTIONS_PER_KIND) -> None:
-    """Train, measure and write the model folder ``out``, which is replaced only once the new one is whole.
+    """Train, measure and write the model folder ``out``, which is replaced only once the new one is complete.
 
-    ``per_kind`` is how many held-out questions of each kind are asked; an eighth of it outside the training's range.
+    ``per_kind`` is the number of held-out questions of each kind; outside the training distribution, an eighth of it.
     """
     network, history = fit_stages(stages, seed)
     with whole_folder(out) as folder:
@@ -35,7 +35,7 @@ def train(out: Path, seed: int, stages: Sequence[Recipe] = STAGES, per_kind: int
 
 
 def fit_stages(stages: Sequence[Recipe], seed: int) -> tuple[Pix2StructForConditionalGeneration, list[Progress]]:
-    """Fit one stage after the other; the history counts steps, examples and seconds over all of them."""
+    """Fit one stage after the other; the history counts steps, examples and seconds across all stages."""
     network, history = None, list[Progress]()
     with TrainingProgress(sum(stage.steps for stage in stages)) as shown:
         for stage in stages:
@@ -53,7 +53,7 @@ def fit_stages(stages: Sequence[Recipe], seed: int) -> tuple[Pix2StructForCondit
 
 
 def finish(folder: Path, stages: Sequence[Recipe], seed: int, history: list[Progress], per_kind: int) -> None:
-    """Measure the model saved in ``folder`` and add the card, the curves, the raw results and the manifest."""
+    """Measure the model saved in ``folder`` and add the card, its figure, the measurements and the manifest."""
     answerer = Answerer(folder)
     outside = conditions(seed, max(per_kind // 8, 1))
     measured = Measurements(

@@ -1,4 +1,4 @@
-"""The training command: train, measure, describe, and leave a whole model folder."""
+"""Trains the embedded Qwen2-VL from a seed, measures it, and writes its folder with a model card."""
 
 import random
 import time
@@ -27,13 +27,13 @@ _CHECKPOINT_PER_CELL: Final = 4
 
 
 def train(out: Path, seed: int, settings: Settings | None = None, cases_per_cell: int | None = None) -> None:
-    """Train a model from this seed and write its folder, which takes the place of one that was there.
+    """Train, measure and write the model folder ``out``, which is replaced only once the new one is complete.
 
     Args:
         out: the model's folder.
-        seed: of the first weights and of the training images; the held-out images do not depend on it.
-        settings: how to train; the seed in them is replaced.
-        cases_per_cell: with how many questions to measure for each language, kind and answer; a test takes few.
+        seed: of the initial weights and the training images; the held-out images do not depend on it.
+        settings: how to train; ``seed`` replaces theirs.
+        cases_per_cell: number of questions for each language, kind and answer; tests take few.
     """
     settings = replace(settings or Settings(), seed=seed)
     with whole_folder(out) as folder:
@@ -44,7 +44,7 @@ def train(out: Path, seed: int, settings: Settings | None = None, cases_per_cell
 
 
 def describe(training: Training, folder: Path, cases_per_cell: int | None = None) -> None:
-    """Measure the model of a folder, and add the record, the card and the manifest."""
+    """Measure the model saved in ``folder`` and add the record, the card, its figures and the manifest."""
     results = evaluate(folder) if cases_per_cell is None else evaluate(folder, cases_per_cell, cases_per_cell)
     record = Record(training, results)
     write_card(record, folder)
@@ -53,7 +53,7 @@ def describe(training: Training, folder: Path, cases_per_cell: int | None = None
 
 
 def watch(trainer: Trainer) -> Training:
-    """Train to the end, showing how it goes, and tell how it went."""
+    """Train to the end, showing the progress, and return what was recorded."""
     validation = HELD_OUT.sample(random.Random("tiny-qwen2-vl validation"), _CHECKPOINT_PER_CELL)
     settings, started, cpu_started = trainer.settings, time.monotonic(), time.process_time()
     losses: list[float] = []

@@ -1,1 +1,1 @@
-"""What the chart model is trained on: charts, their images, and questions about them."""
+"""Charts, their images, and questions about them with their answers."""

@@ -1,4 +1,4 @@
-"""How the true answer to each kind of question follows from a chart."""
+"""The true answer to each kind of question, from the values of a chart."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ Gold = str | tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What one question is about: the words put into its wording, the categories they mean, and the answer."""
+    """What a question is about: the words that fill its wording, the categories they refer to, and the answer."""
 
     words: tuple[str, ...]
     names: tuple[str, ...]
@@ -20,12 +20,11 @@ class Content:
 
 Asking = Callable[[Chart, random.Random], Content]
 
-
 _PLACES = {"first": 0, "last": -1}
 
 
 def fixed(answer: Callable[[Chart], Gold]) -> Asking:
-    """An asking that names nothing of the chart."""
+    """For a kind whose wording refers to no category."""
     return lambda chart, _: Content((), (), answer(chart))
 
 
@@ -51,7 +50,7 @@ def value_by_name(chart: Chart, rng: random.Random) -> Content:
 
 
 def comparison_by_name(chart: Chart, rng: random.Random) -> Content:
-    """Whether one named category lies above another."""
+    """Whether the value of one named category exceeds that of another."""
     names = rng.sample(chart.categories, 2)
     return _compared(chart, names, names)
 
@@ -63,11 +62,11 @@ def value_by_place(chart: Chart, rng: random.Random) -> Content:
 
 
 def comparison_by_place(chart: Chart, rng: random.Random) -> Content:
-    """Whether the first category lies above the last, or the last above the first."""
+    """Whether the first value exceeds the last, or the last the first."""
     places = rng.sample(tuple(_PLACES), 2)
     return _compared(chart, places, [chart.categories[_PLACES[place]] for place in places])
 
 
 def has_one_series(chart: Chart) -> bool:
-    """Whether values, ranks and comparisons are clear."""
+    """Whether each category has a single value, so that values can be compared and ranked."""
     return len(chart.series) == 1

@@ -1,7 +1,7 @@
-"""Charts as values: what one shows and how it looks, sampled from a seeded generator.
+"""Charts as data: what a chart shows and how it looks, sampled from a seeded generator.
 
-Everything is small on purpose, a handful of names and the values 1 to 6, so that a model of 1.7 M parameters learns in
-an hour on one core to read them. ``drawing`` turns a chart into pixels, ``questions`` asks about it.
+Everything is small on purpose, a handful of names and the values 1 to 6, so that a model of 1.9 M parameters learns to
+read them within an hour on one core. ``drawing`` turns a chart into pixels, ``questions`` asks about it.
 """
 
 import random
@@ -16,7 +16,7 @@ CATEGORY_TITLES = ("City", "Port", "Office", "Depot")
 VALUE_TITLES = ("Sales", "Price", "Weight", "Hours")
 
 MAX_VALUE = 6
-"""The highest value; the axis is always drawn from 0 to this."""
+"""The highest value; the axis always runs from 0 to this."""
 MAX_SHIFT_PIXELS = 4
 
 PALETTES: tuple[tuple[RGB, RGB, RGB], ...] = (
@@ -49,7 +49,7 @@ class Marker(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChartStyle:
-    """How a chart looks: nothing here changes an answer."""
+    """How a chart looks; nothing here changes an answer."""
 
     palette: tuple[RGB, RGB, RGB]
     background: RGB
@@ -63,12 +63,12 @@ class ChartStyle:
     shift: tuple[int, int]
     """Pixels right and down by which everything is moved."""
     jpeg_quality: int | None
-    """Quality of a JPEG round trip; ``None`` for none."""
+    """Quality of the JPEG round trip; ``None`` if there is none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One run of values; ``values[i]`` belongs to the chart's category ``i``."""
+    """A data series; ``values[i]`` belongs to the chart's category ``i``."""
 
     name: str
     values: tuple[int, ...]
@@ -88,7 +88,7 @@ class Chart:
 
     @property
     def table(self) -> dict[str, int]:
-        """Value of each category in the order drawn; of the first series, which is the only one in most charts."""
+        """Values of the first series by category, in drawing order; most charts have only this series."""
         return dict(zip(self.categories, self.series[0].values, strict=True))
 
 
@@ -97,7 +97,7 @@ def _chance(rng: random.Random, share: float) -> bool:
 
 
 def sample_style(rng: random.Random, max_shift: int = MAX_SHIFT_PIXELS) -> ChartStyle:
-    """A look, moved by up to ``max_shift`` pixels along either axis."""
+    """A style, shifted by up to ``max_shift`` pixels along each axis."""
     return ChartStyle(
         palette=rng.choice(PALETTES),
         background=rng.choice(BACKGROUNDS),
@@ -114,7 +114,7 @@ def sample_style(rng: random.Random, max_shift: int = MAX_SHIFT_PIXELS) -> Chart
 
 
 def sample_chart(rng: random.Random, max_shift: int = MAX_SHIFT_PIXELS) -> Chart:
-    """A chart of 2 to 4 categories; two of three have one series, whose values all differ so that ranks are clear."""
+    """A chart of 2 to 4 categories; two in three charts have one series. Its values all differ, so ranks are clear."""
     size = rng.randint(2, 4)
     count = rng.choice((1, 1, 1, 1, 2, 3))
     names = rng.sample(SERIES_NAMES, count)

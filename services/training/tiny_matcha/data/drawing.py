@@ -1,6 +1,6 @@
-"""Draw a chart with Pillow: axes, ticks, titles, legend, and one mark per value.
+"""Draw charts with Pillow: axes, ticks, titles, legend, and one mark per value.
 
-The image is as wide as the model's grid of patches (10 patches of 16 pixels), so that little is lost to scaling.
+The image is as wide as the model's grid of patches (10 patches of 16 pixels), so scaling loses little.
 """
 
 from dataclasses import dataclass
@@ -26,13 +26,13 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @cache
 def label_font() -> Font:
-    """Pillow's own font, for every text inside a chart."""
+    """Pillow's default font, for all text inside a chart."""
     return ImageFont.load_default(FONT_SIZE)
 
 
 @dataclass(frozen=True, slots=True)
 class Canvas:
-    """An image in the making, and where its plot lies, in pixels."""
+    """An image that is being drawn, and the edges of its plot, in pixels."""
 
     chart: Chart
     draw: ImageDraw.ImageDraw
@@ -43,20 +43,20 @@ class Canvas:
     bottom: float
 
     def y_of(self, value: float) -> float:
-        """Pixel of a value."""
+        """Vertical position of a value."""
         return self.bottom - value / (MAX_VALUE + HEADROOM) * (self.bottom - self.top)
 
     def x_of(self, slot: float) -> float:
-        """Pixel of a place among the categories; 0.5 is the middle of the first."""
+        """Horizontal position of a place along the categories; 0.5 is the middle of the first."""
         return self.left + slot / len(self.chart.categories) * (self.right - self.left)
 
     def text(self, at: Point, text: str, anchor: str) -> None:
-        """Draw text in the chart's font at a point; ``anchor`` is Pillow's two letters."""
+        """Draw text at a point; ``anchor`` is one of Pillow's two-letter anchors."""
         self.draw.text(at, text, fill=INK, font=label_font(), anchor=anchor)
 
 
 def draw_chart(chart: Chart) -> Image.Image:
-    """The chart as an RGB image of ``WIDTH`` × ``HEIGHT`` pixels, after its style's JPEG round trip if it has one."""
+    """The chart as an RGB image of ``WIDTH`` × ``HEIGHT`` pixels, after the JPEG round trip if its style has one."""
     image = Image.new("RGB", (WIDTH, HEIGHT), chart.style.background)
     across, down = chart.style.shift
     canvas = Canvas(chart, ImageDraw.Draw(image), image, LEFT + across, TOP + down, RIGHT + across, BOTTOM + down)

@@ -1,4 +1,4 @@
-"""Questions about charts that training never sees: their seeds begin with ``held-out/``."""
+"""Held-out questions: their charts come from seeds (``held-out/...``) that training never uses."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from services.training.tiny_matcha.data.questions import ask, sample_chart_for
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An image, a question about it, and the right answer."""
+    """An image, a question about it, and the correct answer."""
 
     image: Image.Image
     question: str
@@ -25,7 +25,7 @@ class Asked:
 def held_out(
     seed: int, per_kind: int, max_shift: int = MAX_SHIFT_PIXELS, kinds: Iterable[Kind] = tuple(KINDS.values())
 ) -> Iterator[Asked]:
-    """Questions about charts of the training generator's family, ``per_kind`` of each kind, a chart of its own each."""
+    """``per_kind`` questions of each kind, each about a new chart of the distribution that training uses."""
     for kind in kinds:
         rng = random.Random(f"held-out/{seed}/{kind.name}")
         for _ in range(per_kind):

@@ -25,7 +25,7 @@ AnswerType = Literal["String", "Numerical", "Binary", "Ranked List", "Unranked L
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One kind of question; ``taxonomy`` counts as RealCQA's: 1 and 2 structure, 3 retrieval, 4 reasoning."""
+    """A kind of question; ``taxonomy`` is RealCQA's: 1 and 2 structure, 3 retrieval, 4 reasoning."""
 
     name: str
     taxonomy: str
@@ -34,11 +34,11 @@ class Kind:
     ask: Asking
     applies: Callable[[Chart], bool] = lambda _: True
     same_as: str | None = None
-    """The kind that asks the same in other words, by which the teaching text calls this one."""
+    """The kind that asks the same thing in other words; the teaching text uses its name."""
 
     @property
     def taught_as(self) -> str:
-        """What the teaching text calls this kind."""
+        """The name of this kind in the teaching text."""
         return self.same_as or self.name
 
 
@@ -65,7 +65,8 @@ BY_NAME: dict[str, Kind] = {
         ),
     )
 }
-"""Questions that name a category: they teach to look one up, but finding it from the header is not learnt in time."""
+"""Questions that name a category. They teach the model to look one up; to do so from the header takes longer than this
+training."""
 
 KINDS: dict[str, Kind] = {
     kind.name: kind

@@ -1,4 +1,4 @@
-"""Conditions outside what the model was trained for, each changing one thing, to show how it falls off."""
+"""Conditions outside the training distribution, each changing one thing, to show where the model fails."""
 
 import dataclasses
 import random
@@ -45,7 +45,7 @@ class Condition:
 
 
 def conditions(seed: int, per_kind: int) -> list[Condition]:
-    """Every condition, with ``per_kind`` questions of each kind, all from seeds that training never sees."""
+    """Every condition, with ``per_kind`` questions of each kind, all from seeds that training never uses."""
     return [
         *(Condition(kind.name, list(held_out(seed, 2 * per_kind, kinds=[kind]))) for kind in BY_NAME.values()),
         Condition("shifted by up to 8 px", list(held_out(seed, per_kind, max_shift=8))),
@@ -74,7 +74,7 @@ def _taller(item: Asked, pixels: int) -> Asked:
 
 
 def _charts(seed: int, per_kind: int, make: Callable[[Chart, str, random.Random], Asked]) -> Iterator[Asked]:
-    """What ``make`` gives for ``per_kind`` charts of each kind of question."""
+    """``make`` applied to ``per_kind`` charts for each kind of question."""
     for kind in KINDS.values():
         rng = random.Random(f"outside/{seed}/{kind.name}")
         for _ in range(per_kind):

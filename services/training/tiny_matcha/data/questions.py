@@ -1,4 +1,4 @@
-"""Questions about one chart: asked in one of their kind's wordings, with the true answer."""
+"""Questions about a chart, in one of the wordings of their kind, with the true answer."""
 
 import random
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from services.training.tiny_matcha.data.kinds import KINDS, Kind
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question about one chart, and its answer."""
+    """A question about a chart, and its answer."""
 
     kind: Kind
     text: str
@@ -25,13 +25,13 @@ class Question:
 
 
 def ask(chart: Chart, kind: Kind, rng: random.Random) -> Question:
-    """A question of that kind about the chart, in one of the kind's wordings."""
+    """A question of this kind about the chart, in one of the kind's wordings."""
     content = kind.ask(chart, rng)
     return Question(kind, rng.choice(kind.wordings).format(*content.words), content)
 
 
 def kinds_for(chart: Chart, kinds: Iterable[Kind] = tuple(KINDS.values())) -> list[Kind]:
-    """Those of ``kinds`` that make sense for a chart."""
+    """Those of ``kinds`` that apply to the chart."""
     return [kind for kind in kinds if kind.applies(chart)]
 
 

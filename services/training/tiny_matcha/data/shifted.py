@@ -1,6 +1,6 @@
-"""Charts of the same content in a look that training never saw: matplotlib's, in its own styles, fonts and layouts.
+"""Charts with the same content in looks that training never saw: matplotlib's styles, fonts and layouts.
 
-They show where the model ends, in its card and in ``clients/samples/realcqa-shifted``.
+They show the limits of the model, in its card and in ``clients/samples/realcqa-shifted``.
 """
 
 import io
@@ -23,7 +23,7 @@ DPI = 100
 
 @dataclass(frozen=True, slots=True)
 class MatplotlibLook:
-    """One of the looks of matplotlib."""
+    """A style of matplotlib with a font, a size and details."""
 
     style: str
     font: str
@@ -33,7 +33,7 @@ class MatplotlibLook:
 
 
 def sample_look(rng: random.Random) -> MatplotlibLook:
-    """A look from a seeded generator."""
+    """A random look."""
     return MatplotlibLook(
         style=rng.choice(STYLES),
         font=rng.choice(FONTS),
@@ -44,7 +44,7 @@ def sample_look(rng: random.Random) -> MatplotlibLook:
 
 
 def draw_shifted(chart: Chart, look: MatplotlibLook) -> Image.Image:
-    """The chart in that look, as an RGB image; the chart's own style is left aside."""
+    """The chart in this look, as an RGB image; the chart's own style is ignored."""
     with style.context(look.style), rc_context({"font.family": look.font, "font.size": 9}):
         figure = Figure(figsize=look.size_inches, dpi=DPI, layout="constrained")
         axes = figure.add_subplot()

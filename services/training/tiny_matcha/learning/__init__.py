@@ -1,1 +1,1 @@
-"""How the chart model learns: targets, batches, schedule, optimizers."""
+"""How the network learns: targets, batches, losses, optimizers, and the recipe of each stage."""

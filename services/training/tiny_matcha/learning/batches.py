@@ -1,7 +1,7 @@
-"""Training input: charts under their questions as pixels, with the tokens to write, in a pool that is renewed.
+"""Training batches: charts below their questions as pixels, with the tokens to write, in a pool that is renewed.
 
-The pixels are those of ``services.matcha.header`` and ``services.matcha.patches``, only scaled in bytes instead of
-floats, and standardized when a batch is drawn: the same to one level of 256, as the tests show.
+The pixels are those of ``services.matcha.header`` and ``services.matcha.patches``, but resized as bytes instead of
+floats, and standardized when a batch is drawn. They agree to one level of 256, as the tests show.
 """
 
 import math
@@ -28,7 +28,7 @@ Bytes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class PatchedImage:
-    """Patches of one image in bytes, and what standardizes them."""
+    """Patches of an image as bytes, and the mean and deviation that standardize them."""
 
     patches: Bytes
     """(rows · columns, 768)"""
@@ -38,7 +38,7 @@ class PatchedImage:
 
 @dataclass(frozen=True, slots=True)
 class ChartBatch:
-    """Input and targets; ``labels`` hold ``IGNORED`` where nothing is to be written."""
+    """Inputs and targets; labels are ``IGNORED`` where nothing is learnt."""
 
     flattened_patches: torch.Tensor
     """(B, patches, 770) float32"""
@@ -47,14 +47,14 @@ class ChartBatch:
     answer_labels: torch.Tensor
     """(B, T) int64: the answer and its end"""
     teaching_labels: torch.Tensor
-    """(B, T) int64: what follows them"""
+    """(B, T) int64: the teaching text after them"""
 
 
 def render(chart: Image.Image, question: str) -> PatchedImage:
-    """The image that asks ``question`` about ``chart``, cut into patches.
+    """The image of ``question`` above ``chart``, cut into patches.
 
     Raises:
-        ValueError: the question is so long or so short that the grid is not ``GRID``.
+        ValueError: the question is too long or too short for the grid to be ``GRID``.
     """
     canvas = render_header(chart, question, load_font(None))
     if grid_shape(canvas.width, canvas.height, MAX_PATCHES) != GRID:
@@ -67,7 +67,7 @@ def render(chart: Image.Image, question: str) -> PatchedImage:
 
 
 def _mean_and_deviation(image: Image.Image) -> tuple[float, float]:
-    """Of all values of an RGB image, from its histogram, which is quicker than the pixels and as exact."""
+    """Over all values of an RGB image, from its histogram, which is faster than from the pixels and as exact."""
     counts = np.array(image.histogram()).reshape(CHANNELS, 256).sum(axis=0)
     levels = np.arange(256)
     mean = float(np.average(levels, weights=counts))
@@ -75,9 +75,9 @@ def _mean_and_deviation(image: Image.Image) -> tuple[float, float]:
 
 
 class Pool:
-    """Examples ready to train on, the oldest replaced by new ones as training goes.
+    """Examples ready to train on; the oldest are replaced by new ones as training proceeds.
 
-    Rendering costs a third of a training step; drawing each example a few times, far apart, hides most of that.
+    Rendering an example costs a third of a training step. Using each one a few times, far apart, saves most of that.
     """
 
     def __init__(self, size: int, tokenizer: Tokenizer, source: Iterator[ChartExample]) -> None:
@@ -124,11 +124,11 @@ class Pool:
         )
 
     def __len__(self) -> int:
-        """How many examples the pool holds."""
+        """Number of examples in the pool."""
         return len(self._patches)
 
 
 def _positions() -> torch.Tensor:
-    """Row and column ids from 1, (patches, 2)."""
+    """Row and column ids, counted from 1, (patches, 2)."""
     rows, columns = torch.meshgrid(torch.arange(1, GRID[0] + 1), torch.arange(1, GRID[1] + 1), indexing="ij")
     return torch.stack((rows.flatten(), columns.flatten()), dim=1).float()

@@ -29,7 +29,7 @@ from services.training.tiny_matcha.model.tokenizer import build_tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What was measured after some steps, on validation charts that are neither trained on nor held out."""
+    """What was measured after some steps; scores are on validation charts, neither trained on nor held out."""
 
     step: int
     samples: int
@@ -37,10 +37,10 @@ class Progress:
     answer_loss: float
     teaching_loss: float
     exact_match: dict[str, float]
-    """Share of right answers by kind of question."""
+    """Share of correct answers by kind of question."""
 
     def after(self, before: Self) -> Self:
-        """The same, counted on from the end of an earlier stage."""
+        """The same measurements, with steps, samples and seconds counted from the start of the earlier stage."""
         return replace(
             self,
             step=before.step + self.step,

@@ -1,4 +1,4 @@
-"""Muon for the matrices, AdamW for everything else."""
+"""The optimizers: Muon for the matrices, AdamW for everything else."""
 
 import torch
 from transformers import Pix2StructForConditionalGeneration
@@ -10,7 +10,7 @@ from services.training.tiny_matcha.learning.recipe import Recipe
 def build_optimizers(network: Pix2StructForConditionalGeneration, recipe: Recipe) -> ScheduledOptimizers:
     """Optimizers for every weight of the network, at the recipe's full rates."""
     matrices, queries, rest = split_weights(network)
-    # Pix2Struct does not divide scores by the root of the head's width, so its queries must move that much slower.
+    # Pix2Struct does not divide scores by the root of the head's width, so queries must learn that much more slowly.
     query_rate = recipe.muon_rate * recipe.shape.head_width**-0.5
     return ScheduledOptimizers(
         torch.optim.Muon(
@@ -25,9 +25,9 @@ def build_optimizers(network: Pix2StructForConditionalGeneration, recipe: Recipe
 def split_weights(
     network: Pix2StructForConditionalGeneration,
 ) -> tuple[list[torch.Tensor], list[torch.Tensor], list[torch.Tensor]]:
-    """The matrices of the layers and of the patch projection; those of the queries; embeddings, head and norms.
+    """Matrices of the layers and the patch projection; matrices of the queries; embeddings, head and norms.
 
-    AdamW on the patch projection does not learn: neighbouring pixels agree, so its even steps add up over 768 of them.
+    With AdamW the patch projection does not learn: neighbouring pixels agree, so its equal steps add up over all 768.
     """
     matrices, queries, rest = [], [], []
     for name, weight in network.named_parameters():

@@ -1,4 +1,4 @@
-"""The recipes: everything that decides the weights, beside the seed, and how it changes over the steps."""
+"""Training recipes: everything but the seed that determines the weights, and how it changes over the steps."""
 
 from dataclasses import dataclass, field
 
@@ -17,52 +17,52 @@ _EASY_KINDS = {
 
 
 _TEACHING_NAMES = tuple({kind.taught_as: name for name, kind in (KINDS | BY_NAME).items()}.values())
-"""The kinds with those that name a category in the place of those that name a first or last one."""
+"""All kinds, but with those that name a category in place of those that ask for the first or the last."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """How to train for one stage; a share is one of the stage's steps."""
+    """How one stage is trained; every ``..._share`` is a share of the stage's steps."""
 
     charts: str = "train"
-    """Names the stage's charts: with the seed it seeds their generator."""
+    """Together with the seed, it seeds the generator of the stage's charts."""
     shape: NetworkShape = field(default_factory=NetworkShape)
     steps: int = 3200
     batch: int = 48
     muon_rate: float = 0.01
     adam_rate: float = 2e-3
     warm_up: int = 100
-    """Steps over which the rates rise to full."""
+    """Steps over which the learning rates rise to their full values."""
     level_share: float = 1 / 3
-    """Share after which the rates begin to fall, linearly to 0."""
+    """Share after which the rates fall linearly to 0."""
     pool: int = 4096
     """Examples to draw batches from."""
     draws: int = 2
-    """How often an example is drawn before it is replaced, on average."""
+    """How often an example is used before it is replaced, on average."""
     teaching_weight: float = 3.0
-    """Of the teaching text's loss beside the answer's at the first step; it has several times as many tokens."""
+    """Weight of the teaching text's loss at the first step; the answer's, of far fewer tokens, has weight 1."""
     teaching_share: float = 0.7
-    """Share after which the teaching text no longer counts; it fades linearly until then."""
+    """Share after which the teaching text has no weight; it fades linearly until then."""
     shift_share: float = 0.2
-    """Share over which charts come to be shifted by up to their full ``MAX_SHIFT_PIXELS``; 0 is from the start."""
+    """Share over which shifts grow to ``MAX_SHIFT_PIXELS``; at 0 they are full from the start."""
     further_questions: int = 3
-    """How many questions are asked in text, beside the one in the header."""
+    """Number of questions asked in text, besides the one in the header."""
     kinds: tuple[str, ...] = _TEACHING_NAMES
     """Names of the kinds of question to ask."""
     kind_weights: dict[str, float] = field(default_factory=_EASY_KINDS.copy)
-    """How often a kind is asked, 1 unless named here."""
+    """How often each kind is asked, relative to the others; 1 unless named here."""
     validation: int = 560
-    """Examples to follow the training by."""
+    """Number of validation examples."""
     report_every: int = 100
     threads: int = 1
-    """More threads gain little at this size, and give other roundings, so other weights."""
+    """More threads gain little at this size, and their other rounding gives other weights."""
 
     def asked_kinds(self) -> list[Kind]:
         """The kinds of question to ask."""
         return [(KINDS | BY_NAME)[name] for name in self.kinds]
 
     def rate_scale(self, step: int) -> float:
-        """Share of the full rates: up over the warm-up, level for a while, then down to 0."""
+        """Factor of the full learning rates: rises over the warm-up, stays level, then falls to 0."""
         remaining = (self.steps - step) / (self.steps * (1 - self.level_share))
         return min(1.0, (step + 1) / self.warm_up, remaining)
 
@@ -71,7 +71,7 @@ class Recipe:
         return self.teaching_weight * max(0.0, 1 - step / (self.steps * self.teaching_share))
 
     def shift_at(self, step: int) -> int:
-        """Pixels by which new charts may be shifted: none at first, which makes reading easier to begin with."""
+        """Pixels by which new charts may be shifted: none at first, because unshifted charts are easier to learn."""
         ramp = self.steps * self.shift_share
         return MAX_SHIFT_PIXELS if step >= ramp else int((MAX_SHIFT_PIXELS + 1) * step / ramp)
 
@@ -89,5 +89,5 @@ REFINEMENT = Recipe(
     kinds=tuple(KINDS),
     kind_weights=_EASY_KINDS | {"value": 3.0, "comparison": 3.5},
 )
-"""Having learnt from names to look up, learn to do it for the first and the last category."""
+"""After learning to look categories up by name, the model learns to do so for the first and the last."""
 STAGES = (FOUNDATION, REFINEMENT)

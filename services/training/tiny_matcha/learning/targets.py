@@ -1,6 +1,6 @@
-"""What the network learns to write: an answer, and behind it a text that teaches it to read and to look up.
+"""What the network learns to write: an answer, then a text that teaches it to read charts and look values up.
 
-Generation stops at the end of the answer, so nothing of the teaching text is ever written in use.
+Generation stops at the end of the answer, so the teaching text is never written in use.
 """
 
 import random
@@ -19,7 +19,7 @@ from services.training.tiny_matcha.model.tokenizer import EOS, QUESTION, TABLE, 
 
 
 class Part(IntEnum):
-    """What a token of a target is: given, so not learnt; of the answer; or of the teaching text behind it."""
+    """What a token of a target belongs to: given text, which is not learnt; the answer; or the text that teaches."""
 
     GIVEN = 0
     ANSWER = 1
@@ -28,7 +28,7 @@ class Part(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChartExample:
-    """An image of a chart, the question drawn above it, and further ones to be asked in text."""
+    """A chart and its image, the question to draw above it, and further questions to ask in text."""
 
     image: Image.Image
     chart: Chart
@@ -37,10 +37,10 @@ class ChartExample:
 
 
 def target(example: ChartExample, tokenizer: Tokenizer) -> tuple[list[int], list[Part]]:
-    """What the model writes about an example while it learns, and which part each token belongs to.
+    """The tokens that the model learns to write for an example, and the part that each belongs to.
 
-    First the answer and its end, which is all that it writes in use. Then the teaching text: further questions with
-    their answers, the question in the header as the model reads it, and the chart's table.
+    First come the answer and its end, which is all that it writes in use. The teaching text follows: further questions
+    with their answers, the question in the header as the model should read it, and the table of the chart.
     """
     parts = [(example.question.answer + EOS, Part.ANSWER)]
     for question in example.further:
@@ -62,18 +62,18 @@ def _table(chart: Chart) -> str:
 
 
 class ChartExamples(Iterator[ChartExample]):
-    """Endless examples, a chart of its own each.
+    """Endless examples, each about a new chart.
 
-    ``max_shift`` may be changed between examples: charts come easier where they stand still.
+    ``max_shift`` may be changed between examples: unshifted charts are easier to learn.
     """
 
     def __init__(self, rng: random.Random, kinds: Sequence[Kind], weights: dict[str, float], further: int) -> None:
-        """Ask ``kinds`` by ``weights``, 1 for one that is not named, and up to ``further`` more questions in text."""
+        """Ask ``kinds`` in proportion to ``weights``, 1 if not named, with up to ``further`` more questions in text."""
         self.max_shift = MAX_SHIFT_PIXELS
         self._rng, self._kinds, self._weights, self._further = rng, kinds, weights, further
 
     def __next__(self) -> ChartExample:
-        """A new chart, with questions of different kinds."""
+        """A new chart with questions, each of another kind."""
         chart = sample_chart(self._rng, self.max_shift)
         kinds = _pick(kinds_for(chart, self._kinds), self._weights, 1 + self._further, self._rng)
         question, *further = (ask(chart, kind, self._rng) for kind in kinds)
@@ -81,6 +81,6 @@ class ChartExamples(Iterator[ChartExample]):
 
 
 def _pick(kinds: list[Kind], weights: dict[str, float], count: int, rng: random.Random) -> list[Kind]:
-    """Kinds without repetition, by weight (1 unless named)."""
+    """Up to ``count`` different kinds, drawn by weight (1 if not named)."""
     keyed = [(rng.random() ** (1 / weights.get(kind.name, 1.0)), kind) for kind in kinds]
     return [kind for _, kind in sorted(keyed, key=lambda item: item[0], reverse=True)[:count]]

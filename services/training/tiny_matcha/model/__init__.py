@@ -1,1 +1,1 @@
-"""The chart model itself: its tokenizer, its network, and the folder that it is saved as."""
+"""The network, its tokenizer, the saved folder, and how a saved model is asked."""

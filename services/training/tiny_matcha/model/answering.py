@@ -1,6 +1,6 @@
 """Asks a saved model as the service would: greedy decoding of whole answers.
 
-Images are made by ``services.matcha`` itself, not by the faster path that training uses.
+``services.matcha`` itself prepares the images, not the faster code that training uses.
 """
 
 from collections.abc import Sequence

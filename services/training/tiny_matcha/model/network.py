@@ -1,8 +1,8 @@
-"""The network: transformers' Pix2Struct, made small, with starting weights of its own.
+"""The network: a small Pix2Struct of transformers, with initial weights of its own.
 
-The class's own initialization (embeddings of deviation 1e-10 in the vision tower, for one) leaves a model of this size
-unable to find the image within an hour. Here every matrix has deviation ``fan_in ** -0.5``, so that activations keep
-their size, and the patch projection is turned down so that positions are heard beside pixels.
+With the class's own initialization (vision embeddings of deviation 1e-10, for example) a model of this size does not
+learn to use the image within an hour. Here every matrix has deviation ``fan_in ** -0.5``, so that activations keep
+their scale, and the patch projection is smaller, so that pixels do not drown out positions.
 """
 
 from dataclasses import dataclass
@@ -17,16 +17,16 @@ from services.training.tiny_matcha.model.tokenizer import EOS, PAD
 
 MAX_PATCHES = 90
 GRID = (8, 10)
-"""Rows and columns that ``MAX_PATCHES`` gives for every question and chart of this package."""
+"""Rows and columns of the patches of every chart and question here, given ``MAX_PATCHES``."""
 MAX_POSITION = 512
-"""Rows and columns that have an embedding; an image may have at most ``MAX_POSITION - 1`` patches."""
+"""Number of row and of column embeddings; an image may have at most ``MAX_POSITION - 1`` patches."""
 PATCH_SCALE = 0.3
 PATCH_VALUES = ROW_LENGTH - 2
 
 
 @dataclass(frozen=True, slots=True)
 class NetworkShape:
-    """Sizes of the network; heads share ``hidden`` evenly."""
+    """Sizes of the network; the heads divide ``hidden`` evenly."""
 
     hidden: int = 128
     feed_forward: int = 384
@@ -36,12 +36,12 @@ class NetworkShape:
 
     @property
     def head_width(self) -> int:
-        """Numbers per head."""
+        """Width of one head."""
         return self.hidden // self.heads
 
 
 def build_config(shape: NetworkShape, ids: dict[str, int]) -> Pix2StructConfig:
-    """A configuration for a vocabulary, given as ids by token."""
+    """The configuration for a vocabulary, given as a mapping from tokens to ids."""
     common: dict[str, Any] = {
         "hidden_size": shape.hidden,
         "d_ff": shape.feed_forward,
@@ -68,9 +68,9 @@ def build_config(shape: NetworkShape, ids: dict[str, int]) -> Pix2StructConfig:
 
 
 def build_network(shape: NetworkShape, ids: dict[str, int]) -> Pix2StructForConditionalGeneration:
-    """A network with fresh weights from torch's generator, in fp32, with eager attention.
+    """A network with initial weights from torch's global generator, in fp32, with eager attention.
 
-    At this size eager attention is twice as fast to train on a CPU as the fused one.
+    At this size eager attention trains twice as fast on a CPU as fused attention.
     """
     network = Pix2StructForConditionalGeneration._from_config(  # noqa: SLF001  (the public way needs a saved folder)
         build_config(shape, ids), attn_implementation="eager"
@@ -81,7 +81,7 @@ def build_network(shape: NetworkShape, ids: dict[str, int]) -> Pix2StructForCond
 
 @torch.no_grad()
 def initialize(network: Pix2StructForConditionalGeneration) -> None:
-    """Overwrite every weight with its starting value."""
+    """Overwrite every weight with its initial value."""
     for name, module in network.named_modules():
         if isinstance(module, nn.Linear):
             module.weight.normal_(std=module.in_features**-0.5)

@@ -1,4 +1,4 @@
-"""Writes what transformers loads a trained model from."""
+"""Saves a trained model in the format of transformers."""
 
 import json
 from pathlib import Path
@@ -38,7 +38,7 @@ def save_model(network: Pix2StructForConditionalGeneration, tokenizer: Tokenizer
 
 
 def _name_tokenizer_for_every_version(path: Path) -> None:
-    """Name the class as transformers 4 does, which Optimum is bound to; transformers 5 knows that name too."""
+    """Name the class as transformers 4 does, which Optimum requires; transformers 5 also knows that name."""
     config = json.loads(path.read_text(encoding="utf-8"))
     config["tokenizer_class"] = "PreTrainedTokenizerFast"
     path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,6 +1,6 @@
-"""The tokenizer: one token per word of the answers, per digit, and per sign of the teaching text.
+"""The tokenizer: one token per word of an answer, per digit, and per marker of the teaching text.
 
-It knows no other words: what is not in an answer of ``questions`` becomes ``<unk>``. The file loads with
+Words that occur in no answer of ``questions`` become ``<unk>``. The file loads with
 ``tokenizers`` alone and with transformers' ``AutoTokenizer``.
 """
 
@@ -14,10 +14,10 @@ from services.training.tiny_matcha.data.kinds import KINDS
 
 PAD, EOS, UNKNOWN = "<pad>", "</s>", "<unk>"
 QUESTION, TABLE = "<question>", "<table>"
-"""Open the two parts of the teaching text that follows an answer while training."""
+"""Open two parts of the teaching text."""
 MAX_SLOTS = 4
 PIECES = r", | ?[A-Za-z]+|[0-9]"
-"""What one token covers: the comma of a list, a word with the space before it, or one digit."""
+"""What a token covers: the comma of a list, a word with the space before it, or one digit."""
 
 
 def kind_token(kind: str) -> str:
@@ -31,20 +31,20 @@ def slot_token(slot: int) -> str:
 
 
 def special_tokens() -> list[str]:
-    """Tokens that are never part of an answer, in the order of their ids, which start at 0."""
+    """Tokens that are never part of an answer, in the order of their ids, from 0."""
     kinds = [kind_token(kind) for kind in KINDS]
     return [PAD, EOS, UNKNOWN, QUESTION, TABLE, *(slot_token(slot) for slot in range(MAX_SLOTS)), *kinds]
 
 
 def answer_pieces() -> list[str]:
-    """Every piece that an answer can hold, without repetitions, in a fixed order."""
+    """Every piece that can occur in an answer, without repetitions, in a fixed order."""
     words = [*charts.CATEGORY_NAMES, *charts.SERIES_NAMES, *charts.CATEGORY_TITLES, *charts.VALUE_TITLES, "Yes", "No"]
     phrases = [", ", "0123456789", *(member.value for member in charts.ChartType), *words]
     return list(dict.fromkeys(piece for phrase in phrases for piece in re.findall(PIECES, phrase)))
 
 
 def build_tokenizer() -> Tokenizer:
-    """The tokenizer, which appends the end token to what it encodes."""
+    """The tokenizer; it appends the end token to what it encodes."""
     special = special_tokens()
     ids = {token: index for index, token in enumerate([*special, *answer_pieces()])}
     tokenizer = Tokenizer(models.WordLevel(ids, unk_token=UNKNOWN))
@@ -56,7 +56,7 @@ def build_tokenizer() -> Tokenizer:
 
 
 def as_pretrained(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
-    """The same tokenizer as transformers saves and loads it."""
+    """The same tokenizer in the form that transformers saves and loads."""
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=PAD,

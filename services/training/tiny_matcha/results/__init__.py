@@ -1,1 +1,1 @@
-"""How good the chart model is: scores on held-out charts and outside its range, and its card."""
+"""How good the model is: scores, and the model card."""

@@ -1,4 +1,4 @@
-"""The model card, its curves and the raw results: everything in them is measured, nothing is typed in."""
+"""The model card, its figure and the measurements that it is rendered from."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +21,7 @@ _TEMPLATE = Path(__file__).with_name("card.md.jinja")
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What one training gave."""
+    """Everything measured in one training: the content of ``eval.json``."""
 
     seed: int
     stages: list[dict[str, Any]]
@@ -30,18 +30,18 @@ class Measurements:
     history: list[Progress]
     held_out: list[KindScore]
     outside: dict[str, list[KindScore]]
-    """Scores under conditions the model was not trained for, by their names."""
+    """Scores under each condition outside the training distribution, by its name."""
 
 
 def write_card(folder: Path, measured: Measurements) -> None:
-    """Write the raw results, the curves and the card into the model folder."""
+    """Write the measurements, the figure and the card into the model folder."""
     write_record(measured, folder)
     draw_curves(measured.history, folder / CURVES_NAME)
     (folder / CARD_NAME).write_text(render_card(measured), encoding="utf-8")
 
 
 def render_card(measured: Measurements) -> str:
-    """The card as Markdown."""
+    """The card, in Markdown."""
     last = measured.history[-1]
     return render(
         _TEMPLATE,

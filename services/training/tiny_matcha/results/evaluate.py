@@ -1,8 +1,4 @@
-"""Score a saved model as it is served: greedy decoding of whole answers, kind by kind, beside the majority answer.
-
-Charts come from seeds that training never sees (``held-out/...`` against ``train/...`` and ``validation/...``), and
-images from ``services.matcha`` itself, not from the faster path that training uses.
-"""
+"""Exact match of a saved model on held-out charts, by kind of question."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,19 +26,19 @@ class KindScore:
     low: float
     high: float
     majority: float
-    """What always giving the kind's commonest answer would score."""
+    """What always giving the kind's most frequent answer would score."""
     n: int
 
 
 def score(answerer: Answerer, asked: Sequence[Asked]) -> list[KindScore]:
-    """Scores by kind, in the order in which the kinds first appear."""
+    """Scores by kind, in the order of each kind's first question."""
     answers = answerer.answer([(item.image, item.question) for item in asked])
     by_kind = grouped(zip(asked, answers, strict=True), lambda pair: pair[0].kind)
     return [_kind_score(kind, pairs) for kind, pairs in by_kind.items()]
 
 
 def mean_exact_match(scores: Sequence[KindScore]) -> float:
-    """Mean over kinds, in percent, every kind counting the same."""
+    """Mean over kinds, in percent; every kind has the same weight."""
     return float(np.mean([item.exact_match for item in scores]))
 
 
@@ -56,7 +52,7 @@ def main(
     seed: Annotated[int, typer.Option(help="Seed of the held-out charts.")] = 0,
     per_kind: Annotated[int, typer.Option(min=1, help="Questions of each kind.")] = QUESTIONS_PER_KIND,
 ) -> None:
-    """Measure a saved model on the held-out charts, and print exact match by kind in percent."""
+    """Measure a saved model on held-out charts, and print exact match by kind in percent."""
     scores = score(Answerer(folder), list(held_out(seed, per_kind)))
     table = Table("kind", "exact match", "95 % interval", "majority", "n")
     for item in scores:

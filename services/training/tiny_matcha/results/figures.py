@@ -9,7 +9,7 @@ from services.training.tiny_matcha.learning.fitting import Progress
 
 
 def draw_curves(history: list[Progress], path: Path) -> None:
-    """Losses, and exact match on validation charts by kind, against the examples seen."""
+    """Losses, and exact match on validation charts by kind, over the examples seen."""
     samples = [progress.samples / 1000 for progress in history]
     with (
         mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}),

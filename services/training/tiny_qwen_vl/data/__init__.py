@@ -1,1 +1,1 @@
-"""What the image model is trained on: scenes, their images, and questions about them."""
+"""Scenes of coloured shapes, their images, and questions about them with their answers."""

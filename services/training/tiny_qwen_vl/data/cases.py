@@ -1,4 +1,4 @@
-"""Sets of images with one question each, every answer equally often, drawn from seeds that training never uses."""
+"""Sets of images with one question each, from seeds that training never uses; every answer is equally frequent."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class CaseSet:
-    """How the cases of one set are made; the default is the held-out set."""
+    """How the cases of a set are made; the defaults make the held-out set."""
 
     description: str
     languages: Sequence[Language] = LANGUAGES

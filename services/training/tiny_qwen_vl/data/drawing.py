@@ -1,4 +1,4 @@
-"""Paints a scene with Pillow, antialiased, and optionally with the artefacts of JPEG."""
+"""Paints a scene with Pillow, antialiased."""
 
 import math
 from typing import Final
@@ -15,7 +15,7 @@ _CROSS_ARM: Final = 0.33
 
 
 def _regular(corners: int, start: float = -90.0) -> list[Point]:
-    """A regular polygon on the unit circle, its first corner on top."""
+    """Corners of a regular polygon on the unit circle; by default the first is at the top."""
     angles = [math.radians(start + 360.0 * index / corners) for index in range(corners)]
     return [(math.cos(angle), math.sin(angle)) for angle in angles]
 
@@ -44,7 +44,7 @@ _OUTLINES: Final[dict[Shape, list[Point]]] = {
     "hexagon": _regular(6),
     "diamond": [(0.0, -1.0), (0.6, 0.0), (0.0, 1.0), (-0.6, 0.0)],
 }
-"""Corners on or within the unit circle, y downwards; circle and ring are drawn as ellipses."""
+"""Corners on or within the unit circle, y pointing down; circle and ring are drawn as ellipses."""
 
 
 def draw(scene: Scene, side: int = int(SIDE)) -> Image.Image:

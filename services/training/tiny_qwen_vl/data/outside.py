@@ -1,4 +1,4 @@
-"""Sets outside what the model was trained on; each differs from the held-out set in one respect."""
+"""Sets outside the training distribution; each differs from the held-out set in one respect."""
 
 import random
 import zlib
@@ -16,7 +16,7 @@ from services.training.tiny_qwen_vl.data.scenes import SIDE, Scene, SceneStyle
 
 
 def outside_cases(name: str, per_cell: int) -> list[Case]:
-    """A set of ``OUTSIDE``."""
+    """The cases of a set of ``OUTSIDE``."""
     return OUTSIDE[name].sample(random.Random(f"tiny-qwen2-vl outside {name}"), per_cell)
 
 
@@ -25,7 +25,7 @@ def _twice_as_large(scene: Scene) -> Image.Image:
 
 
 def _wide(scene: Scene) -> Image.Image:
-    """The image in the middle of one that is twice as wide."""
+    """The image in the middle of one twice as wide."""
     side = int(SIDE)
     wide = Image.new("RGB", (2 * side, side), scene.ground)
     wide.paste(draw(scene), (side // 2, 0))

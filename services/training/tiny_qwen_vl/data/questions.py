@@ -1,7 +1,7 @@
-"""Words for a query, in English and Chinese, and for its answer.
+"""Questions that put a query into words, in English and Chinese, and their answers.
 
-An English question is answered with a digit, a Chinese one with a Han numeral: both are single tokens, so that the lens
-shows in which of the two a layer thinks.
+An English question is answered with a digit, a Chinese one with a Han numeral. Both are single tokens, so the lens
+shows which of the two a layer holds.
 """
 
 import random
@@ -29,7 +29,7 @@ KINDS: Final = ("total", "colour", "shape", "colour and shape")
 _HAN_COLOURS: Final = dict(zip(COLOURS, ("红色", "绿色", "蓝色", "黄色", "紫色", "黑色"), strict=True))
 _HAN_SHAPES: Final = dict(zip(SHAPES, ("圆形", "正方形", "三角形", "星形", "十字形", "圆环"), strict=True))
 
-# {things} is what the query counts: "shapes", "red shapes", "stars", "red stars"; 红色的星形 in Chinese.
+# {things} is what the query counts: "shapes", "red shapes", "stars", "red stars"; in Chinese, 红色的星形.
 PHRASES: Final[dict[Language, tuple[str, ...]]] = {
     "en": (
         "How many {things} are there?",
@@ -50,7 +50,7 @@ PHRASES: Final[dict[Language, tuple[str, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class SceneQuestion:
-    """A question about a scene, as it is asked, and its answer."""
+    """A question about a scene as it is put to the model, and its answer."""
 
     text: str
     language: Language
@@ -59,18 +59,18 @@ class SceneQuestion:
 
 
 def numeral(count: int, language: Language) -> str:
-    """The answer as the model is to say it: one character."""
+    """The answer that the model should give: one character."""
     return (DIGITS if language == "en" else HAN_NUMERALS)[count]
 
 
 def count_of(text: str) -> int | None:
-    """The count that an answer names, as a digit or as a Han numeral; none if it is neither."""
+    """The count that an answer gives, as a digit or as a Han numeral; None if it is neither."""
     position = max(DIGITS.find(text), HAN_NUMERALS.find(text)) if len(text) == 1 else -1
     return position if position >= 0 else None
 
 
 def things(query: Query, language: Language) -> str:
-    """Words for what the query counts."""
+    """What the query counts, in words."""
     if language == "zh":
         colour = f"{_HAN_COLOURS[query.colour]}的" if query.colour else ""
         return colour + (_HAN_SHAPES[query.shape] if query.shape else "图形")
@@ -79,7 +79,7 @@ def things(query: Query, language: Language) -> str:
 
 
 def queries_of(kind: str, style: SceneStyle = TRAINED_STYLE) -> tuple[Query, ...]:
-    """Every query of a kind, about the colours and shapes of a style."""
+    """Every query of a kind, for the colours and shapes of a style."""
     colours: Sequence[str | None] = style.colours if "colour" in kind else [None]
     shapes: Sequence[str | None] = style.shapes if "shape" in kind else [None]
     return tuple(Query(colour, shape) for colour in colours for shape in shapes)
@@ -88,21 +88,21 @@ def queries_of(kind: str, style: SceneStyle = TRAINED_STYLE) -> tuple[Query, ...
 def ask(
     rng: random.Random, scene: Scene, query: Query, language: Language, phrases: Sequence[str] | None = None
 ) -> SceneQuestion:
-    """The query in one of the phrases, by default the language's, with its answer in this scene."""
+    """The query in one of ``phrases``, by default those of the language, with its answer in this scene."""
     text = rng.choice(phrases or PHRASES[language]).format(things=things(query, language))
     return SceneQuestion(text, language, query.kind, scene.count(query))
 
 
 def further_queries(rng: random.Random, scene: Scene, number: int) -> list[Query]:
-    """More queries about a scene: each of a kind drawn at random, then of one of the answers that the kind can have.
+    """More queries about a scene: for each, a kind is drawn, then one of the kind's possible answers, then a query.
 
-    Drawing the answer before the query keeps the many queries that count nothing from crowding out the rest.
+    The answer is drawn before the query because most queries count nothing and would crowd out the rest.
     """
     return [_further(rng, scene) for _ in range(number)]
 
 
 QUERIES: Final = {kind: queries_of(kind) for kind in KINDS}
-"""Every query that is trained, by kind."""
+"""Every query used in training, by kind."""
 
 
 def _further(rng: random.Random, scene: Scene) -> Query:
@@ -115,7 +115,7 @@ def _further(rng: random.Random, scene: Scene) -> Query:
 
 
 def all_texts() -> list[str]:
-    """Every question that can be asked, and every answer: what the tokenizer is trained on."""
+    """Every possible question and answer: the texts that the tokenizer is trained on."""
     texts = [
         phrase.format(things=things(query, language))
         for language in LANGUAGES

@@ -1,6 +1,6 @@
-"""What is in an image: coloured shapes on a plain ground, as values, drawn from a seeded generator.
+"""Scenes as data: coloured shapes on a plain background, sampled from a seeded generator.
 
-Knows nothing of pixels or words; ``drawing`` paints a scene and ``questions`` asks about it.
+``drawing`` paints a scene, ``questions`` asks about it.
 """
 
 import itertools
@@ -17,11 +17,11 @@ Shape = str
 Look = tuple[Colour, Shape]
 
 SIDE: Final = 112.0
-"""Width and height of a scene, in its own units: pixels, where it is drawn at its native size."""
+"""Width and height of a scene in its own units, which are pixels at native size."""
 
 MAX_ANSWER: Final = 5
 MAX_ITEMS: Final = 7
-"""More than an answer can be, so that five red stars may stand beside two other things."""
+"""More than the highest answer, so that two other items fit beside five red stars."""
 
 INKS: Final[dict[Colour, RGB]] = {
     "red": (214, 39, 40),
@@ -43,26 +43,26 @@ _GAP: Final = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What is counted: everything, or what has this colour, this shape, or both."""
+    """What to count: everything, or the items of a colour, of a shape, or of both."""
 
     colour: Colour | None = None
     shape: Shape | None = None
 
     @property
     def kind(self) -> str:
-        """Name of the kind: ``total``, ``colour``, ``shape`` or ``colour and shape``."""
+        """The kind of query: ``total``, ``colour``, ``shape`` or ``colour and shape``."""
         asked = {"colour": self.colour, "shape": self.shape}
         return " and ".join(name for name, value in asked.items() if value) or "total"
 
     def counts(self, look: Look) -> bool:
-        """Whether something of this look is counted."""
+        """Whether an item of this look is counted."""
         colour, shape = look
         return self.colour in {None, colour} and self.shape in {None, shape}
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One shape: its name and colour, the ink it is really painted with, its place and size in scene units."""
+    """One shape: its colour and shape by name, the exact colour of its ink, and its place and size in scene units."""
 
     colour: Colour
     shape: Shape
@@ -75,25 +75,25 @@ class Item:
 
     @property
     def look(self) -> Look:
-        """Its colour and shape."""
+        """Colour and shape."""
         return self.colour, self.shape
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Items that do not touch, on a light ground."""
+    """Items that do not touch, on a light background."""
 
     ground: RGB
     items: tuple[Item, ...]
 
     def count(self, query: Query) -> int:
-        """How many items the query counts."""
+        """The number of items that the query counts."""
         return sum(query.counts(item.look) for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
 class SceneStyle:
-    """The family that scenes are drawn from."""
+    """The distribution that scenes are sampled from."""
 
     inks: Sequence[tuple[Colour, RGB]] = tuple(INKS.items())
     shapes: Sequence[Shape] = SHAPES
@@ -114,7 +114,7 @@ TRAINED_STYLE: Final = SceneStyle()
 def sample_scene(
     rng: random.Random, query: Query, answer: int, others: int, style: SceneStyle = TRAINED_STYLE
 ) -> Scene:
-    """A scene in which ``query`` counts ``answer`` items beside at most ``others`` that it does not count.
+    """A scene in which ``query`` counts ``answer`` items, among at most ``others`` that it does not count.
 
     A total counts everything, so it has no others.
     """
@@ -125,7 +125,7 @@ def sample_scene(
     placed: list[Item] = []
     for look in looks:
         placed += _place(rng, placed, look, style)
-    if sum(query.counts(item.look) for item in placed) != answer:  # no room: rare, and another throw finds some
+    if sum(query.counts(item.look) for item in placed) != answer:  # no room, which is rare: try again
         return sample_scene(rng, query, answer, max(others - 1, 0), style)
     return Scene(ground=_ground(rng), items=tuple(placed))
 
@@ -135,9 +135,9 @@ def _counted_look(rng: random.Random, query: Query, style: SceneStyle) -> Look:
 
 
 def _near_misses(rng: random.Random, query: Query, style: SceneStyle) -> list[Look]:
-    """One to four looks that the query does not count, of its own colour and shape and of one or two others.
+    """One to four looks that the query does not count, made of its own colour and shape and one or two others.
 
-    So what is not counted resembles what is, and makes for questions of its own.
+    What is not counted thus resembles what is, and further questions can count it.
     """
     colours = {query.colour or rng.choice(style.colours), *rng.sample(style.colours, min(2, len(style.colours)))}
     shapes = {query.shape or rng.choice(style.shapes), *rng.sample(style.shapes, min(2, len(style.shapes)))}
@@ -146,9 +146,9 @@ def _near_misses(rng: random.Random, query: Query, style: SceneStyle) -> list[Lo
 
 
 def _place(rng: random.Random, placed: Sequence[Item], look: Look, style: SceneStyle) -> Iterator[Item]:
-    """An item where it touches no other, or none if there is no room."""
+    """An item that touches no other, or nothing if there is no room."""
     for attempt in range(_PLACEMENT_TRIES):
-        shrink = 1.0 - attempt / _PLACEMENT_TRIES  # the longer it takes, the smaller it may be
+        shrink = 1.0 - attempt / _PLACEMENT_TRIES  # the more attempts, the smaller the item
         radius = rng.uniform(style.min_radius, style.min_radius + shrink * (style.max_radius - style.min_radius))
         x, y = (rng.uniform(radius + 1, SIDE - radius - 1) for _ in range(2))
         if all(math.hypot(x - other.x, y - other.y) >= radius + other.radius + _GAP for other in placed):

@@ -1,1 +1,1 @@
-"""How the image model learns: batches, the heads that teach it to see, and the two phases."""
+"""How the network learns: settings, batches, auxiliary heads, optimizers, and the training itself."""

@@ -1,8 +1,8 @@
-"""Training batches: every image is one row, its prompt's beginning shared by several questions.
+"""Training batches: each image is one row, in which several questions share the beginning of the prompt.
 
 A row is ``prefix question answer question answer ...``. The attention mask lets a question see the prefix and itself,
-and each question's positions start where the prefix ends, so that a row computes exactly what as many separate prompts
-would, and the image only once.
+and each question's positions start where the prefix ends. A row thus computes exactly what separate prompts would, but
+the image only once.
 """
 
 import random
@@ -39,7 +39,7 @@ _PADDING_SEGMENT: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class SceneExample:
-    """An image, (SIDE, SIDE, 3) uint8, the scene that it shows, and questions about it."""
+    """An image, (SIDE, SIDE, 3) uint8, the scene in it, and questions about it."""
 
     pixels: np.ndarray[tuple[int, ...], np.dtype[np.uint8]]
     scene: Scene
@@ -67,14 +67,14 @@ class SceneBatch:
 
 
 def sample_examples(rng: random.Random, questions_per_image: int, max_items: int = MAX_ITEMS) -> Iterator[SceneExample]:
-    """Examples without end: the first question of each decides the scene, the others are about what it became."""
+    """Endless examples; the scene of each is made for its first question, the others are about that scene."""
     while True:
         query = rng.choice(QUERIES[rng.choice(KINDS)])
         answer = rng.randint(0, min(MAX_ANSWER, max_items))
         scene = sample_scene(rng, query, answer, others=rng.randint(0, max_items - answer))
         queries = [query, *further_queries(rng, scene, questions_per_image - 1)]
         image = draw(scene)
-        if rng.random() < 0.5:  # noqa: PLR2004 half of them
+        if rng.random() < 0.5:  # noqa: PLR2004 half of the images
             image = with_jpeg_artefacts(image, quality=rng.randint(60, 95))
         questions = tuple(ask(rng, scene, each, rng.choice(LANGUAGES)) for each in queries)
         yield SceneExample(pixels_of(image), scene, questions)
@@ -86,7 +86,7 @@ def pixels_of(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uin
 
 
 class Collator:
-    """Turns examples into batches with the tokens of one tokenizer."""
+    """Turns examples into batches of tokens."""
 
     def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401 transformers has no type hints that mypy reads
         self._tokenizer = tokenizer
@@ -97,7 +97,7 @@ class Collator:
         self._encode = cache(self._encode_question)
 
     def __call__(self, examples: list[SceneExample]) -> SceneBatch:
-        """One batch; rows are padded at their end."""
+        """A batch; rows are padded at the end."""
         rows = [self._row(example) for example in examples]
         length = max(len(ids) for ids, _, _, _ in rows)
         ids, labels, segments = (
@@ -132,12 +132,12 @@ class Collator:
         return ids, labels, segments, positions
 
     def _encode_question(self, text: str, answer: str) -> tuple[list[int], int]:
-        """Tokens from the question to the beginning of the answer, and the answer's token."""
+        """Tokens from the question up to the answer, and the answer's token."""
         prompt = prompt_ids(self._tokenizer, text, CELLS)
         return prompt[len(self._prefix) :], self._tokenizer.convert_tokens_to_ids(self._tokenizer.tokenize(answer)[0])
 
     def _positions_of_prefix(self) -> tuple[list[tuple[int, int, int]], int]:
-        """Qwen2-VL's three positions of each prefix token, and the position of the token after it."""
+        """Qwen2-VL's three positions of each prefix token, and the position of the token after the prefix."""
         image_pad = self._tokenizer.convert_tokens_to_ids(IMAGE_PAD)
         start, side = self._prefix.index(image_pad), GRID // MERGE
         cells = [(start, start + row, start + column) for row in range(side) for column in range(side)]
@@ -146,7 +146,7 @@ class Collator:
 
 
 def _visibility(segments: torch.Tensor) -> torch.Tensor:
-    """Earlier keys of the same segment or of the prefix; (B, T) int64 to (B, 1, T, T) bool."""
+    """Which keys each query sees: earlier ones of its own segment or the prefix; (B, T) int64 to (B, 1, T, T) bool."""
     length = segments.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool).tril()
     query, key = segments[:, :, None], segments[:, None, :]

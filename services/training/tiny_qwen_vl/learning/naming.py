@@ -1,6 +1,6 @@
-"""Teaches the vision tower what to look for: throw-away heads that name what lies where in the image.
+"""Auxiliary heads that teach the vision tower to name what lies where in the image; they are not saved.
 
-Learnt from the answers alone, shapes take the model far longer: one digit says little about sixty-four patches.
+From the answers alone the model takes far longer to learn shapes: one digit says little about sixty-four patches.
 """
 
 from typing import Any, Final
@@ -13,7 +13,7 @@ from services.training.tiny_qwen_vl.data.scenes import COLOURS, SHAPES, SIDE, It
 from services.training.tiny_qwen_vl.model.network import CELLS, GRID, MERGE, PATCH, WIDTH
 
 LOOKS: Final = len(COLOURS) * len(SHAPES)
-"""A look is a colour and a shape."""
+"""Number of looks, which are pairs of a colour and a shape."""
 
 _NOTHING: Final = 0
 _REACH: Final = 0.9
@@ -22,12 +22,12 @@ _PRIOR_LOGIT: Final = {"looks": -4.8, "parts": -3.0}
 
 
 def look_of(item: Item) -> int:
-    """Number of the item's look."""
+    """Index of the item's look."""
     return COLOURS.index(item.colour) * len(SHAPES) + SHAPES.index(item.shape)
 
 
 def looks_by_cell(scene: Scene) -> torch.Tensor:
-    """(CELLS, LOOKS) float32, 1 where an item of that look has its centre in that cell."""
+    """(CELLS, LOOKS) float32, 1 where an item of that look has its centre in the cell."""
     side = GRID // MERGE
     looks = torch.zeros(CELLS, LOOKS)
     for item in scene.items:
@@ -41,7 +41,7 @@ def look_by_patch(scene: Scene) -> torch.Tensor:
     looks = torch.full((GRID, GRID), _NOTHING)
     centres = (torch.arange(GRID) + 0.5) * PATCH
     for item in scene.items:
-        reach = _REACH * item.radius + 2.0  # covers enough of the patch to be seen in it
+        reach = _REACH * item.radius + 2.0  # only items that cover enough of the patch to be recognised in it
         rows, columns = ((centres - place).abs() < reach for place in (item.y, item.x))
         looks[rows[:, None] & columns[None, :]] = 1 + look_of(item)
     half = GRID // MERGE
@@ -49,7 +49,7 @@ def look_by_patch(scene: Scene) -> torch.Tensor:
 
 
 class NamingHeads(nn.Module):
-    """Reads looks, and colours and shapes apart, off each merged cell, and one look off each patch."""
+    """Predict the looks, the colours and the shapes in each merged cell, and the look in each patch."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class NamingHeads(nn.Module):
         self.patch = nn.Linear(WIDTH, 1 + LOOKS)
 
     def loss(self, vision: Any, looks: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
-        """How badly the heads name what lies where.
+        """Loss of the predictions.
 
         Args:
             vision: transformers' output of the vision tower: one (CELLS, WIDTH) per image, and the unmerged patches.
@@ -73,7 +73,7 @@ class NamingHeads(nn.Module):
 
 
 def _rare(linear: nn.Linear, logit: float) -> nn.Linear:
-    """A head that starts out by saying that nearly nothing is there, which is nearly right."""
+    """A head that initially predicts that almost nothing is present, which is almost right."""
     with torch.no_grad():
         linear.weight.mul_(0.1)
         linear.bias.fill_(logit)

@@ -1,4 +1,4 @@
-"""The optimizers of one phase, and how their rates rise and fall."""
+"""The optimizers of a phase and the schedule of their learning rates."""
 
 import math
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _MAX_GRADIENT_NORM: Final = 1.0
 class PhaseOptimizers:
     """The optimizers of one phase: Muon for the network's inner matrices, AdamW for the rest.
 
-    Both are warmed up, and then cooled to zero.
+    Their rates rise over the warm-up, and fall to zero along a cosine.
     """
 
     def __init__(self, network: nn.Module, heads: nn.Module, phase: Phase, settings: Settings) -> None:
@@ -33,7 +33,7 @@ class PhaseOptimizers:
         )
 
     def steps(self) -> Iterator[float]:
-        """Which part of the phase is done, before each of its steps, with the learning rates set."""
+        """Before each step: set the learning rates, and yield the share of the phase that is done."""
         for number in range(self._phase.steps):
             progress = number / self._phase.steps
             warm_up = min(1.0, (number + 1) / self._settings.warmup_steps)
@@ -41,12 +41,12 @@ class PhaseOptimizers:
             yield progress
 
     def apply(self, loss: torch.Tensor) -> None:
-        """One step down the gradient of the loss."""
+        """Take one step to reduce the loss."""
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._parameters, _MAX_GRADIENT_NORM)
         self._optimizers.step()
 
 
 def cosine(progress: float) -> float:
-    """From one to zero."""
+    """Falls from one to zero along half a cosine."""
     return 0.5 * (1.0 + math.cos(math.pi * progress))

@@ -1,4 +1,4 @@
-"""How the model is trained: two phases, learning rates, and how crowded the images are."""
+"""Training settings: two phases, their learning rates, and how crowded the images are."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,19 +8,19 @@ from services.training.tiny_qwen_vl.data.scenes import MAX_ITEMS
 
 @dataclass(frozen=True, slots=True)
 class Phase:
-    """How many steps, of how many images with how many questions each, and how crowded the images are."""
+    """Number of steps, images per step and questions per image, and how crowded the images are."""
 
     steps: int
     images: int
     questions: int
     naming_weight: float
-    """Of the throw-away heads."""
+    """Weight of the auxiliary heads' loss."""
     curriculum: tuple[tuple[float, int], ...]
-    """Up to which part of the phase an image has at most how many items: given all from the start, the model learns
-    little beyond the total."""
+    """Shares of the phase, and the most items of an image until then. With full images from the start, the model learns
+    little beyond counting everything."""
 
     def max_items(self, progress: float) -> int:
-        """Most items in an image when this part of the phase, 0 to 1, is done."""
+        """The most items in an image once this share of the phase, 0 to 1, is done."""
         return next((items for until, items in self.curriculum if progress < until), MAX_ITEMS)
 
 
@@ -30,7 +30,7 @@ ANSWERING: Final = Phase(steps=2200, images=24, questions=6, naming_weight=0.3, 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the model is trained."""
+    """Everything that determines the weights."""
 
     seed: int = 0
     seeing: Phase = SEEING
@@ -45,5 +45,5 @@ class Settings:
 
     @property
     def steps(self) -> int:
-        """Of both phases."""
+        """Steps of both phases."""
         return self.seeing.steps + self.answering.steps

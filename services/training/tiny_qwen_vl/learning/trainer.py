@@ -1,7 +1,6 @@
-"""Trains the network from nothing, in two phases: first the vision tower learns to see, then the whole to answer.
+"""Trains the network from scratch in two phases: the vision tower learns to see, then the whole model to answer.
 
-Nothing is written to disk here. The intermediate layers get no loss of their own: the lens is to show what they come to
-say by themselves.
+The intermediate layers have no loss of their own: the lens should show what they come to hold by themselves.
 """
 
 import itertools
@@ -33,16 +32,16 @@ _HIDDEN: Final = -1e9
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What came of one step; counted over both phases."""
+    """One step, counted across both phases, and its loss."""
 
     number: int
     loss: float
-    """Of the answers, in nats per token; in the first phase of the throw-away heads."""
+    """Of the answers, in nats per token; in the first phase, of the auxiliary heads."""
 
 
 @dataclass(slots=True)
 class Trainer:
-    """A model and what is needed only while it learns."""
+    """A model, and what is needed only to train it."""
 
     settings: Settings
     model: Model = field(init=False)
@@ -51,7 +50,7 @@ class Trainer:
     _rng: random.Random = field(init=False)
 
     def __post_init__(self) -> None:
-        """Build the model, its weights drawn from the seed."""
+        """Build the model, with initial weights from the seed."""
         start(self.settings.seed, self.settings.threads)
         tokenizer = build_tokenizer()
         network = build_network(tokenizer)
@@ -63,7 +62,7 @@ class Trainer:
         self._rng = random.Random(f"tiny-qwen2-vl training {self.settings.seed}")
 
     def run(self) -> Iterator[Step]:
-        """Train to the end, yielding after each step."""
+        """Train to the end, yielding every step."""
         losses = itertools.chain(self._see(self.settings.seeing), self._answer(self.settings.answering))
         for number, loss in enumerate(losses, start=1):
             yield Step(number, loss)
@@ -86,7 +85,7 @@ class Trainer:
                 vision = self._vision(batch)
                 naming = self._heads.loss(vision, batch.looks, batch.patches)
                 answers = self._answer_loss(vision, batch)
-            # Towards the end only the answers count.
+            # The auxiliary loss fades out, so that towards the end only the answers count.
             learning.apply(answers + phase.naming_weight * cosine(progress) * naming)
             yield answers.item()
 

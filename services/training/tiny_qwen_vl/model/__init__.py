@@ -1,1 +1,1 @@
-"""The image model itself: its tokenizer, its network, the folder that it is saved as, and its answers."""
+"""The network, its tokenizer and prompt, the saved folder, and how a saved model is asked."""

@@ -1,4 +1,4 @@
-"""Asks the model as a service would: chat prompt, image processor, greedy decoding; and reads what each layer says."""
+"""Asks a model as the service would (chat prompt, image processor, greedy decoding), and reads out every layer."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,14 +16,14 @@ from services.training.tiny_qwen_vl.model.tokenizer import IMAGE_PAD
 LENS_TOP: Final = 5
 _BATCH: Final = 64
 _MAX_NEW_TOKENS: Final = 3
-"""An answer and its end, and one more to notice when it does not end."""
+"""The answer, its end, and one more, to notice an answer that does not end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model answered, and the tokens that each layer held likeliest in its place, best first.
+    """What the model answered, and the likeliest tokens of each layer for the answer's first token, best first.
 
-    Layer 0 is the embedding, layer i the output of block i, the last the model's own.
+    Layer 0 is the embedding, layer i the output of block i; the last layer is the model's own prediction.
     """
 
     text: str
@@ -32,7 +32,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The network and what it needs to be asked."""
+    """The network, its tokenizer and its image processor."""
 
     network: Any
     tokenizer: Any
@@ -40,7 +40,7 @@ class Model:
 
     @classmethod
     def load(cls, folder: Path) -> "Model":
-        """The model of a saved folder, in fp32."""
+        """Load a saved model, in fp32."""
         return cls(
             network=Qwen2VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval(),
             tokenizer=AutoTokenizer.from_pretrained(folder),
@@ -50,7 +50,7 @@ class Model:
 
 @torch.no_grad()
 def answer(model: Model, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Reply]:
-    """Replies to questions, each about the image at its place; prompts of one length are answered together."""
+    """Replies to questions, each about the image at the same index; prompts of equal length are batched."""
     replies: dict[int, Reply] = {}
     prompts = [_Prompt.of(model, *pair) for pair in zip(images, questions, strict=True)]
     for indices in _groups(prompts):
@@ -74,7 +74,7 @@ class _Prompt:
 
 
 def _groups(prompts: Sequence[_Prompt]) -> Iterator[list[int]]:
-    """Indices of prompts of one length, at most a batch at a time: they need no padding."""
+    """Indices of prompts of equal length, which need no padding, at most a batch at a time."""
     by_length: dict[int, list[int]] = {}
     for index, prompt in enumerate(prompts):
         by_length.setdefault(len(prompt.ids), []).append(index)
@@ -105,11 +105,11 @@ def _generate(model: Model, prompts: Sequence[_Prompt]) -> list[Reply]:
 
 
 def lens_tops(network: Any, states: Sequence[torch.Tensor]) -> torch.Tensor:  # noqa: ANN401
-    """Likeliest tokens of each layer by the final norm and the output matrix: the logit lens.
+    """Likeliest tokens of each layer, read out with the final norm and the output matrix: the logit lens.
 
     Args:
         network: the Qwen2-VL model.
-        states: for each layer (B, WIDTH), the last already normed, as transformers gives them.
+        states: (B, WIDTH) per layer, the last already normed, as transformers returns them.
 
     Returns:
         (layers, B, LENS_TOP), int64.

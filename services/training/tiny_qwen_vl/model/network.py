@@ -21,12 +21,12 @@ MERGE: Final = 2
 GRID: Final = int(SIDE) // PATCH
 """Patches along a side."""
 CELLS: Final = (GRID // MERGE) ** 2
-"""Image tokens of an image."""
+"""Tokens of an image."""
 WIDTH: Final = 128
 LAYERS: Final = 8
 
 _AREA_ROOM: Final = 2
-"""Pixels along a side."""
+"""Pixels by which a side may differ from ``SIDE``."""
 
 _TEXT: Final = {
     "hidden_size": WIDTH,
@@ -51,7 +51,7 @@ _VISION: Final = {
 
 
 def build_network(tokenizer: Any) -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
-    """The model with fresh weights, drawn from torch's global generator."""
+    """The model with initial weights from torch's global generator."""
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in _TOKEN_FIELDS.items()}
     text = _TEXT | {
         "vocab_size": len(tokenizer),
@@ -74,7 +74,7 @@ _TOKEN_FIELDS: Final = {
 
 
 def _initialise(model: nn.Module) -> None:
-    """Fan-in normal weights: the class's own, meant for a thousand wide, are too small to learn from at this width."""
+    """Normal weights scaled by fan-in: the class's own suit a width of thousands, and are too small to learn."""
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv3d):
             fan_in = module.weight[0].numel()
@@ -82,15 +82,15 @@ def _initialise(model: nn.Module) -> None:
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
     for module in model.modules():
-        if isinstance(module, nn.Embedding):  # last, for it is tied to a linear layer
+        if isinstance(module, nn.Embedding):  # last, because one is tied to a linear layer
             nn.init.normal_(module.weight, std=WIDTH**-0.5)
 
 
 def build_image_processor() -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
-    """Qwen2-VL's own, without torchvision; every image is brought to about the area that the model was trained on.
+    """Qwen2-VL's image processor, without torchvision; it resizes every image to about the area of the training images.
 
-    The bounds leave some room around that area: with both right on it, rounding would make most squares one cell
-    larger or smaller.
+    The bounds leave some room around that area: without it, rounding would make most squares one cell larger or
+    smaller.
     """
     min_pixels, max_pixels = (int(SIDE) - _AREA_ROOM) ** 2, (int(SIDE) + _AREA_ROOM) ** 2
     return Qwen2VLImageProcessorPil(
@@ -99,15 +99,15 @@ def build_image_processor() -> Any:  # noqa: ANN401 transformers has no type hin
 
 
 def patches_of(pixels: torch.Tensor, processor: Any) -> torch.Tensor:  # noqa: ANN401
-    """What the image processor gives for images of the native size, for a whole batch in torch.
+    """What the image processor returns for images of native size, computed in torch for a whole batch.
 
     Args:
         pixels: (B, SIDE, SIDE, 3), uint8.
-        processor: tells the mean and the standard deviation of each channel.
+        processor: has the mean and the standard deviation of each channel.
 
     Returns:
         (B * GRID * GRID, 3 * 2 * PATCH * PATCH), float32, in the processor's order: the patches of a merged cell
-        together, each as channel, frame, row, column.
+        are adjacent, each ordered by channel, frame, row, column.
     """
     mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
     values = (pixels.float() / 255.0 - mean) / std
@@ -119,9 +119,9 @@ def patches_of(pixels: torch.Tensor, processor: Any) -> torch.Tensor:  # noqa: A
 
 
 class LinearPatchEmbed(nn.Module):
-    """The model's patch embedding as the matrix product that it is: torch's 3-D convolution is five times slower here.
+    """The model's patch embedding as a matrix product, which here is five times faster than torch's 3-D convolution.
 
-    Holds the convolution itself under its own name, so that the weights are saved as the architecture has them.
+    The convolution keeps its name, so that the weights are saved under the architecture's names.
     """
 
     def __init__(self, proj: nn.Conv3d) -> None:

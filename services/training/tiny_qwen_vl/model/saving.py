@@ -1,4 +1,4 @@
-"""Writes what transformers loads a trained model from."""
+"""Saves a trained model in the format of transformers."""
 
 from pathlib import Path
 from typing import Final

@@ -1,4 +1,4 @@
-"""The tokenizer: Qwen2's own class and special tokens over a byte-level vocabulary of a few hundred pieces."""
+"""The tokenizer: Qwen2's class and special tokens, with a byte-level vocabulary of a few hundred pieces."""
 
 import json
 from typing import Any, Final
@@ -39,18 +39,18 @@ CHAT_TEMPLATE: Final = (
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}"
 )
-"""Renders what the real model's template renders, but for the ids that it can add to images."""
+"""Renders what the real model's template renders, except for the ids that it can add to images."""
 
-_VOCABULARY: Final = 512  # more than there are merges to learn
+_VOCABULARY: Final = 512  # more than the merges that can be learnt
 _ALSO_WHOLE: Final = (SYSTEM, "system", "user", "assistant", "两")
 _HAN: Final = r"\p{Han}"
 
 
 def build_tokenizer() -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
-    """A ``Qwen2Tokenizer`` whose merges were learnt from the questions; no merge joins two Han characters.
+    """A ``Qwen2Tokenizer`` whose merges are learnt from the questions; none joins two Han characters.
 
-    Each Han character stands alone while the merges are learnt, for else a whole Chinese question would become one
-    token. As the merges then never cross characters, Qwen2's own splitting gives the same tokens when it is used.
+    Han characters are separated before the merges are learnt; otherwise a whole Chinese question would become one
+    token. Since no merge crosses characters, Qwen2's own splitting gives the same tokens in use.
     """
     vocabulary, merges = _learn_merges([*all_texts(), *_ALSO_WHOLE])
     return Qwen2Tokenizer(
@@ -78,5 +78,5 @@ def _learn_merges(texts: list[str]) -> tuple[dict[str, int], list[tuple[str, str
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     trainer = trainers.BpeTrainer(vocab_size=_VOCABULARY, initial_alphabet=alphabet, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
-    model = json.loads(tokenizer.to_str())["model"]  # the only way to its merges
+    model = json.loads(tokenizer.to_str())["model"]  # the only access to the merges
     return model["vocab"], [(left, right) for left, right in model["merges"]]

@@ -1,1 +1,1 @@
-"""How good the image model is: scores, the lens layer by layer, and its card."""
+"""How good the model is: scores, the lens layer by layer, and the model card."""

@@ -1,4 +1,4 @@
-"""The model card: a README rendered from the record, with its figures. No number in it is written by hand."""
+"""The model card, rendered from the record, with its figures."""
 
 import itertools
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from services.training.tiny_qwen_vl.results.record import Record
 
 _TEMPLATE = Path(__file__).with_name("card.md.jinja")
 _VISIBLE_RISE = 3.0
-"""Percentage points by which a layer counts as better than the one before."""
+"""Percentage points by which a layer must improve on the one before to count as rising."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +21,12 @@ class Rise:
     total: float
     largest_step: float
     largest_share: float
-    """Of the total that the largest step brings, in percent."""
+    """Share of the largest step in the total, in percent."""
     rising_layers: int
 
 
 def rise_of(layers: tuple[LayerScore, ...]) -> Rise:
-    """How gradual the layers' rise is."""
+    """How gradually accuracy rises from layer to layer."""
     steps = [after.accuracy - before.accuracy for before, after in itertools.pairwise(layers)]
     total = layers[-1].accuracy - layers[0].accuracy
     share = 100 * max(steps) / total if total > 0 else 100.0
@@ -43,5 +43,5 @@ def write_card(record: Record, folder: Path) -> None:
 
 
 def render_card(record: Record) -> str:
-    """The card's Markdown."""
+    """The card, in Markdown."""
     return render(_TEMPLATE, training=record.training, results=record.results, rise=rise_of(record.results.layers))

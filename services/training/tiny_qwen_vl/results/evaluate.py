@@ -1,7 +1,6 @@
-"""Measures a saved model: accuracy on the held-out set and outside of it, and what each layer says.
+"""Measures a saved model: accuracy on the held-out set and outside it, and what each layer holds.
 
-Everything comes from the folder and from seeds, so that the figures of a model card can be had again from the folder
-alone.
+It needs nothing but the folder, so the measurements of a model card can be repeated from the folder alone.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -22,25 +21,25 @@ OUTSIDE_PER_CELL: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class LayerScore:
-    """What one layer holds in the answer's place, over the held-out set, in percent."""
+    """What a layer predicts for the answer's first token, on the held-out set, in percent."""
 
     layer: int
     accuracy: float
-    """Its likeliest token is the right count, be it a digit or a Han numeral."""
+    """Its likeliest token is the right count, as a digit or as a Han numeral."""
     digit_accuracy: float
-    """Its likeliest token is the right digit, over the English questions."""
+    """Its likeliest token is the right digit; English questions only."""
     han_in_top: float
-    """A Han numeral is among its likeliest five tokens, over the English questions."""
+    """A Han numeral is among its five likeliest tokens; English questions only."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutsideScore:
-    """A set that differs from what was trained, and how the model does there."""
+    """How the model does on a set outside the training distribution."""
 
     description: str
     score: Score
     answered: float
-    """Share of replies that are a count at all, right or wrong, in percent."""
+    """Share of replies that are a count, right or wrong, in percent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +64,7 @@ class Scored:
 
     @property
     def right(self) -> bool:
-        """Whether the reply is the count, in the numerals of the question's language."""
+        """Whether the reply is the right count in the numerals of the question's language."""
         question = self.case.question
         return self.reply.text == numeral(question.answer, question.language)
 
@@ -73,7 +72,7 @@ class Scored:
 def evaluate(
     folder: Path, held_out_per_cell: int = HELD_OUT_PER_CELL, outside_per_cell: int = OUTSIDE_PER_CELL
 ) -> Results:
-    """Measure the model of a saved folder."""
+    """Measure a saved model."""
     model = Model.load(folder)
     scored = ask_all(model, held_out_cases(held_out_per_cell))
     return Results(
@@ -102,18 +101,18 @@ def score(scored: Sequence[Scored]) -> Score:
 
 
 def outside(description: str, scored: Sequence[Scored]) -> OutsideScore:
-    """How the model does on a set that it was not trained for."""
+    """How the model does on a set outside the training distribution."""
     return OutsideScore(description, score(scored), percent(count_of(each.reply.text) is not None for each in scored))
 
 
 def scores_by(scored: Iterable[Scored], group_of: Callable[[Case], str]) -> dict[str, Score]:
-    """Accuracy of each group, in the order in which they come."""
+    """Scores by group, in the order of each group's first case."""
     groups = grouped(scored, lambda each: group_of(each.case))
     return {group: score(members) for group, members in groups.items()}
 
 
 def layer_scores(scored: Sequence[Scored]) -> tuple[LayerScore, ...]:
-    """What each layer holds, from the embedding to the model's own answer."""
+    """Scores of every layer, from the embedding to the model's own answer."""
     return tuple(_layer_score(scored, layer) for layer in range(len(scored[0].reply.layers)))
 
 

@@ -1,4 +1,4 @@
-"""The model card's figures, drawn from its record and from held-out images."""
+"""The figures of the model card."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ _ROWS, _COLUMNS = 2, 4
 
 
 def draw_curves(training: Training, path: Path) -> None:
-    """Loss over steps, and beside it accuracy on validation images as it grew."""
+    """Loss, and accuracy on validation images, over the steps."""
     with saved_figure(path, 9, 3.2, dpi=_DPI) as figure:
         left, right = figure.subplots(1, 2)
         left.plot([point.step for point in training.losses], [point.loss for point in training.losses], color="C0")

@@ -1,4 +1,4 @@
-"""What a training leaves beside the weights: how it went, and how good the model is."""
+"""The record of a training: how it went, and how good the model is."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from services.training.tiny_qwen_vl.results.evaluate import Results
 
 @dataclass(frozen=True, slots=True)
 class LossPoint:
-    """Mean loss of the last few steps up to this one."""
+    """Mean loss of the last few steps."""
 
     step: int
     loss: float
@@ -16,7 +16,7 @@ class LossPoint:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """How the unfinished model did on validation images, which are neither trained on nor held out, in percent."""
+    """Accuracy of the unfinished model on validation images, neither trained on nor held out, in percent."""
 
     step: int
     accuracy: float
@@ -25,12 +25,12 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How the weights came about."""
+    """How the training went."""
 
     settings: Settings
     parameters: int
     minutes: float
-    """By the clock, checkpoints included."""
+    """Wall-clock time, checkpoints included."""
     cpu_minutes: float
     machine: str
     losses: tuple[LossPoint, ...]
@@ -38,13 +38,13 @@ class Training:
 
     @property
     def images(self) -> int:
-        """Images trained on, none twice."""
+        """Number of images trained on, all different."""
         phases = (self.settings.seeing, self.settings.answering)
         return sum(phase.steps * phase.images for phase in phases)
 
     @property
     def questions(self) -> int:
-        """Questions trained on."""
+        """Number of questions trained on."""
         phase = self.settings.answering
         return phase.steps * phase.images * phase.questions
 

@@ -1,4 +1,4 @@
-"""The TallyQA sample: its layout, its balance, and that it can be had again."""
+"""The TallyQA sample: its layout, its balance, and that the command reproduces it."""
 
 import hashlib
 import json
@@ -26,13 +26,13 @@ def rows(folder: Path, split: str) -> list[dict[str, Any]]:
     return read
 
 
-def sums(folder: Path) -> dict[str, str]:
+def checksums(folder: Path) -> dict[str, str]:
     files = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
 def test_the_committed_files_are_what_the_command_writes(folder: Path) -> None:
-    assert sums(COMMITTED) == sums(folder)
+    assert checksums(COMMITTED) == checksums(folder)
 
 
 def test_only_the_test_split_tells_simple_from_complex(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""The embedded Qwen2-VL: its tokenizer, its batches, its training and the folder that it leaves."""
+"""The embedded Qwen2-VL: its tokenizer, its batches, its training and the folder that it writes."""
 
 import itertools
 import json
@@ -178,7 +178,7 @@ class TestTraining:
         assert len(answer(Model.load(out), [Image.new("RGB", (64, 200))], ["How many?"])) == 1
 
     def test_the_rise_of_the_lens_is_told_by_its_steps(self) -> None:
-        """From 5 to 65; a step of 3 points counts, one of 2.9 does not, and one down is none."""
+        """From 5 to 65; a step of 3 points counts, one of 2.9 or one downwards does not."""
         told = [5.0, 15, 45, 47.9, 50.9, 50, 65]
         rise = rise_of(tuple(LayerScore(index, accuracy, 0.0, 0.0) for index, accuracy in enumerate(told)))
         assert (rise.total, rise.largest_step, rise.largest_share) == (60.0, 30.0, 50.0)
@@ -198,7 +198,7 @@ class TestEmbeddedModel:
         assert rise.rising_layers >= 4
         assert rise.largest_share <= 50
 
-    def test_its_card_tells_the_recorded_figures(self) -> None:
+    def test_its_card_states_the_recorded_measurements(self) -> None:
         recorded = json.loads((FOLDER / "eval.json").read_text(encoding="utf-8"))["results"]
         card = (FOLDER / "README.md").read_text(encoding="utf-8")
         assert f"| **held-out set** | {recorded['overall']['accuracy']:.1f} |" in card
