@@ -35,7 +35,7 @@ def write(folder: Path, seed: int) -> None:
 
 
 def write_set(folder: Path, rng: random.Random, charts: int, draw: Draw, first_number: int = _FIRST_NUMBER) -> None:
-    """Write ``charts`` charts, drawn by ``draw``, with questions; every kind is asked about equally often."""
+    """Write ``charts`` charts, drawn by ``draw``, with questions; every kind comes up about equally often."""
     times_asked: Counter[str] = Counter()
     stems = []
     for number in range(first_number, first_number + charts):

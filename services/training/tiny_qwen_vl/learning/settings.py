@@ -16,7 +16,7 @@ class Phase:
     naming_weight: float
     """Weight of the auxiliary heads' loss."""
     curriculum: tuple[tuple[float, int], ...]
-    """Shares of the phase, and the most items of an image until then. With full images from the start, the model learns
+    """Shares of the phase, and the most items in an image up to each. With full images from the start, the model learns
     little beyond counting everything."""
 
     def max_items(self, progress: float) -> int:

@@ -9,12 +9,7 @@ from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
 from services.training.tiny_qwen_vl.data.scenes import SIDE
-from services.training.tiny_qwen_vl.model.tokenizer import (
-    IMAGE_PAD,
-    VIDEO_PAD,
-    VISION_END,
-    VISION_START,
-)
+from services.training.tiny_qwen_vl.model.tokenizer import IMAGE_PAD, VIDEO_PAD, VISION_END, VISION_START
 
 PATCH: Final = 14
 MERGE: Final = 2
@@ -61,7 +56,7 @@ def build_network(tokenizer: Any) -> Any:  # noqa: ANN401 transformers has no ty
     }
     config = Qwen2VLConfig(text_config=text, vision_config=_VISION, tie_word_embeddings=True, **ids)
     model = Qwen2VLForConditionalGeneration(config)
-    _initialise(model)
+    _initialize(model)
     return model
 
 
@@ -73,8 +68,8 @@ _TOKEN_FIELDS: Final = {
 }
 
 
-def _initialise(model: nn.Module) -> None:
-    """Normal weights scaled by fan-in: the class's own suit a width of thousands, and are too small to learn."""
+def _initialize(model: nn.Module) -> None:
+    """Normal weights scaled by fan-in: the class's own suit a far greater width, and are too small to learn here."""
     for module in model.modules():
         if isinstance(module, nn.Linear | nn.Conv3d):
             fan_in = module.weight[0].numel()
