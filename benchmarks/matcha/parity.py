@@ -20,7 +20,7 @@ from services.matcha.prepare.build import Extras, build
 from services.matcha.prepare.source import find
 from services.matcha.types import ChartAnswer, ChartQuestion
 from services.matcha.variants import VARIANTS, VariantName
-from services.training.tiny_matcha.evaluate import Asked, held_out
+from services.training.tiny_matcha.data.held_out import Asked, held_out
 
 HOW = "make variants"
 _MIB = 1 << 20

@@ -15,7 +15,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLIm
 from services.common.artifact.manifest import QWEN2_VL, Source
 from services.common.artifact.writer import whole_folder
 from services.common.settings import MODELS
-from services.training.folder import seal_trained
+from services.training.shared.folder import seal_trained
 
 TOKENIZER: Final = MODELS / "tiny-qwen2-vl"
 SOURCE: Final = Source(id="tallyglass/random-qwen2-vl-2b", revision="seed-0")

@@ -1,1 +1,1 @@
-"""Trains the embedded models and makes the sample sets: seeded, offline, on one core."""
+"""Trains the embedded models and draws the sample datasets, from a seed, offline, on one core."""

@@ -16,9 +16,10 @@ def tiny_matcha(
     out: Annotated[Path, typer.Option(help="Folder of the model.")] = ROOT / "models/tiny-matcha", seed: Seed = 0
 ) -> None:
     """Train the chart model: a Pix2Struct that reads the question out of its header."""
-    from services.training.tiny_matcha.train import train  # noqa: PLC0415 torch, which the other commands may not need
+    from services.training.tiny_matcha.train import train  # noqa: PLC0415 torch, which takes seconds and --help does not need
 
     train(out, seed)
+    typer.echo(f"written: {out}")
 
 
 @app.command("tiny-qwen-vl")
@@ -29,13 +30,14 @@ def tiny_qwen_vl(
     from services.training.tiny_qwen_vl.train import train  # noqa: PLC0415 see above
 
     train(out, seed)
+    typer.echo(f"written: {out}")
 
 
 @app.command()
 def samples(
     out: Annotated[Path, typer.Option(help="Folder of the samples.")] = ROOT / "clients/samples", seed: Seed = 0
 ) -> None:
-    """Draw the samples in their data sets' layouts: RealCQA, RealCQA in styles training never saw, and TallyQA."""
+    """Draw the samples in the layouts of their datasets: RealCQA, RealCQA in unseen styles, and TallyQA."""
     from services.training.samples import realcqa, realcqa_shifted, tallyqa  # noqa: PLC0415 matplotlib
 
     realcqa.write(out / "realcqa", seed)

@@ -1,1 +1,1 @@
-"""Small sets of questions in the layouts of the data sets they stand in for, from seeds that training never sees."""
+"""Small datasets in the layouts of those they stand in for, from seeds that training never uses."""

@@ -1,12 +1,10 @@
-"""A small set in RealCQA's own layout: charts of the training generator's family, from seeds that training never sees.
+"""A small dataset in RealCQA's layout: charts of the distribution that training uses, from seeds that it never uses.
 
 ``images/STEM.jpg``, ``qa/STEM.json`` with one block per question, and ``test_filenames.txt`` with the stems of the test
-charts, here all of them. Chart annotations (``json/``) are left out.
+charts, here all charts. There are no chart annotations (``json/``).
 """
 
 import hashlib
-import io
-import json
 import random
 from collections import Counter
 from collections.abc import Callable
@@ -15,16 +13,18 @@ from typing import Any, Final
 
 from PIL import Image
 
-from services.training.tiny_matcha.charts import Chart, sample_chart
-from services.training.tiny_matcha.drawing import draw_chart
-from services.training.tiny_matcha.kinds import KINDS, Kind
-from services.training.tiny_matcha.questions import Question, ask, kinds_for
+from services.training.samples.files import write_json, write_whole
+from services.training.shared.images import jpeg_bytes
+from services.training.tiny_matcha.data.charts import Chart, sample_chart
+from services.training.tiny_matcha.data.drawing import draw_chart
+from services.training.tiny_matcha.data.kinds import KINDS, Kind
+from services.training.tiny_matcha.data.questions import Question, ask, kinds_for
 
 CHARTS: Final = 66
 QUESTIONS_PER_CHART: Final = 5
 JPEG_QUALITY: Final = 95
 _FIRST_NUMBER: Final = 9_000_001
-"""Of the stems; far above the numbers that PubMed Central has given out."""
+"""First number of a stem, far above those that PubMed Central has assigned."""
 
 Draw = Callable[[Chart, random.Random], Image.Image]
 
@@ -35,7 +35,7 @@ def write(folder: Path, seed: int) -> None:
 
 
 def write_set(folder: Path, rng: random.Random, charts: int, draw: Draw, first_number: int = _FIRST_NUMBER) -> None:
-    """Write ``charts`` charts, drawn by ``draw``, with questions of every kind in turn."""
+    """Write ``charts`` charts, drawn by ``draw``, with questions; every kind comes up about equally often."""
     times_asked: Counter[str] = Counter()
     stems = []
     for number in range(first_number, first_number + charts):
@@ -43,15 +43,16 @@ def write_set(folder: Path, rng: random.Random, charts: int, draw: Draw, first_n
         chart = sample_chart(rng)
         asked = [ask(chart, kind, rng) for kind in _rarest_kinds(times_asked, chart)]
         times_asked.update(question.kind.name for question in asked)
-        _write_whole(folder / "images" / f"{stem}.jpg", _jpeg(draw(chart, rng)))
+        image = jpeg_bytes(draw(chart, rng), JPEG_QUALITY, subsampling=0)
+        write_whole(folder / "images" / f"{stem}.jpg", image)
         blocks = [_block(question, stem, index) for index, question in enumerate(asked)]
-        _write_whole(folder / "qa" / f"{stem}.json", json.dumps(blocks, indent=1).encode() + b"\n")
+        write_json(folder / "qa" / f"{stem}.json", blocks)
         stems.append(stem)
-    _write_whole(folder / "test_filenames.txt", "".join(f"{stem}\n" for stem in stems).encode())
+    write_whole(folder / "test_filenames.txt", "".join(f"{stem}\n" for stem in stems).encode())
 
 
 def _rarest_kinds(times_asked: Counter[str], chart: Chart) -> list[Kind]:
-    """The kinds asked least often so far of those that apply to the chart, so that all come up about equally often."""
+    """Of the kinds that apply to the chart, those asked least often so far."""
     return sorted(kinds_for(chart), key=lambda kind: times_asked[kind.name])[:QUESTIONS_PER_CHART]
 
 
@@ -72,17 +73,3 @@ def _block(question: Question, stem: str, index: int) -> dict[str, Any]:
 def _as_json(question: Question) -> str | list[str]:
     gold = question.content.gold
     return gold if isinstance(gold, str) else list(gold)
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return buffer.getvalue()
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write under another name first, so that a file is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.rename(path)

@@ -1,6 +1,6 @@
-"""The same kinds of question in the same layout, about charts in a look that training never saw: matplotlib's.
+"""The same kinds of question in the same layout, about charts in looks that training never saw: matplotlib's.
 
-Other colours, fonts, sizes and layouts: a reader sees where the embedded model ends.
+Their other colours, fonts, sizes and layouts show the limits of the embedded model.
 """
 
 import random
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from services.training.samples.realcqa import write_set
-from services.training.tiny_matcha.shifted import draw_shifted, sample_look
+from services.training.tiny_matcha.data.shifted import draw_shifted, sample_look
 
 CHARTS: Final = 20
 _FIRST_NUMBER: Final = 9_100_001

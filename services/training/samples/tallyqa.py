@@ -1,12 +1,11 @@
-"""A small set in TallyQA's own layout: images of coloured shapes, from seeds that training never sees.
+"""A small dataset in TallyQA's layout: images of coloured shapes, from seeds that training never uses.
 
-``train.json`` and ``test.json`` are flat lists, and images lie in the folders of the collections that TallyQA takes
-its own from: ``VG_100K`` and ``VG_100K_2`` of Visual Genome, and, in the training split only, COCO's ``train2014`` and
-``val2014``. Only the test split tells simple questions from complex ones.
+``train.json`` and ``test.json`` are flat lists, and the images lie in folders named after the collections that TallyQA
+draws on: ``VG_100K`` and ``VG_100K_2`` of Visual Genome, and, in the training split only, COCO's ``train2014`` and
+``val2014``. Only the test split distinguishes simple questions from complex ones.
 """
 
 import itertools
-import json
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -14,16 +13,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from services.training.tiny_qwen_vl.drawing import draw, jpeg_bytes
-from services.training.tiny_qwen_vl.questions import KINDS, Language, Question, ask, further_queries, queries_of
-from services.training.tiny_qwen_vl.scenes import MAX_ANSWER, MAX_ITEMS, Query, Scene, sample_scene
+from services.training.samples.files import write_json, write_whole
+from services.training.shared.images import jpeg_bytes
+from services.training.tiny_qwen_vl.data.drawing import draw
+from services.training.tiny_qwen_vl.data.questions import (
+    KINDS,
+    Language,
+    SceneQuestion,
+    ask,
+    further_queries,
+    queries_of,
+)
+from services.training.tiny_qwen_vl.data.scenes import MAX_ANSWER, MAX_ITEMS, Query, Scene, sample_scene
 
 _SIDE_PIXELS: Final = 224
 _JPEG_QUALITY: Final = 90
 _CHINESE_SHARE: Final = 0.25
 _COMPLEX: Final = "colour and shape"
 _CHOICE: Final = 12
-"""How many further questions to choose an image's others from."""
+"""Number of candidates for an image's further questions."""
 
 _FOLDERS: Final = {
     "train": ("train2014", "val2014", "VG_100K", "VG_100K_2"),
@@ -35,7 +43,7 @@ _FIRST_QUESTION_ID: Final = {"train": 20_000_000, "test": 30_000_000}
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """An image's scene, the query that it was made for, where it lies, and how TallyQA numbers it."""
+    """The scene of an image, the query that it was made for, its path, and its number in TallyQA."""
 
     scene: Scene
     query: Query
@@ -49,15 +57,15 @@ def write(folder: Path, seed: int) -> None:
     for split in _FOLDERS:
         rows: list[dict[str, Any]] = []
         for image in _images(rng, split):
-            _write_whole(folder / image.path, jpeg_bytes(draw(image.scene, _SIDE_PIXELS), _JPEG_QUALITY))
+            write_whole(folder / image.path, jpeg_bytes(draw(image.scene, _SIDE_PIXELS), _JPEG_QUALITY))
             rows += _rows(rng, image, split, Counter(row["answer"] for row in rows))
         first = _FIRST_QUESTION_ID[split]
         numbered = [row | {"question_id": first + offset} for offset, row in enumerate(rows)]
-        _write_whole(folder / f"{split}.json", json.dumps(numbered, ensure_ascii=False, indent=1).encode() + b"\n")
+        write_json(folder / f"{split}.json", numbered)
 
 
 def _images(rng: random.Random, split: str) -> Iterator[_Image]:
-    """Images for which each kind of question and each answer was the aim equally often, in a shuffled order."""
+    """Images in random order; each pair of a kind of question and an answer is the aim of about as many."""
     folders, number_of = _FOLDERS[split], _IMAGES[split]
     aims = list(itertools.islice(itertools.cycle(itertools.product(KINDS, range(MAX_ANSWER + 1))), number_of))
     rng.shuffle(aims)
@@ -69,22 +77,22 @@ def _images(rng: random.Random, split: str) -> Iterator[_Image]:
 
 
 def _placed(scene: Scene, query: Query, folder: str, number: int) -> _Image:
-    """The scene under the name that an image of this collection has; Visual Genome's numbers get a 9 in front."""
+    """The scene, named like an image of this collection; image ids of Visual Genome get a leading 9."""
     if folder.startswith("VG"):
-        number += 2_000_000  # its numbers have seven digits there
+        number += 2_000_000  # its file names have seven digits
         return _Image(scene, query, f"{folder}/{number}.jpg", int(f"9{number}"))
     return _Image(scene, query, f"{folder}/COCO_{folder}_{number:012d}.jpg", number)
 
 
 def _rows(rng: random.Random, image: _Image, split: str, seen: Counter[int]) -> Iterator[dict[str, Any]]:
-    """The question that the image was made for and one or two more, of answers that are still rare in the split."""
+    """The question that the image was made for, and one or two more whose answers are still rare in the split."""
     others = sorted(further_queries(rng, image.scene, _CHOICE), key=lambda query: seen[image.scene.count(query)])
     for query in list(dict.fromkeys([image.query, *others]))[: rng.randint(2, 3)]:
         language: Language = "zh" if rng.random() < _CHINESE_SHARE else "en"
         yield _row(image, ask(rng, image.scene, query, language), split)
 
 
-def _row(image: _Image, question: Question, split: str) -> dict[str, Any]:
+def _row(image: _Image, question: SceneQuestion, split: str) -> dict[str, Any]:
     is_complex = question.kind == _COMPLEX
     row: dict[str, Any] = {
         "answer": question.answer,
@@ -95,11 +103,3 @@ def _row(image: _Image, question: Question, split: str) -> dict[str, Any]:
     if split == "test":
         row["issimple"] = not is_complex
     return row | {"question": question.text}
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write under a temporary name first, so that a file with its name is a whole one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(content)
-    partial.rename(path)

@@ -1,1 +1,1 @@
-"""The embedded MatCha: a small ``Pix2StructForConditionalGeneration``, trained from nothing on charts drawn here."""
+"""The embedded MatCha: a small ``Pix2StructForConditionalGeneration``, trained from scratch on charts drawn here."""

@@ -1,1 +1,1 @@
-"""The embedded Qwen2-VL: a real architecture with few parameters that counts coloured shapes, trained from nothing."""
+"""The embedded Qwen2-VL: the real architecture with few parameters, trained from scratch to count coloured shapes."""

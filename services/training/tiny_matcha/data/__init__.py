@@ -1,0 +1,1 @@
+"""Charts, their images, and questions about them with their answers."""

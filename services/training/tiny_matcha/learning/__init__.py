@@ -1,0 +1,1 @@
+"""How the network learns: targets, batches, losses, optimizers, and the recipe of each stage."""

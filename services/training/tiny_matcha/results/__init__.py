@@ -1,0 +1,1 @@
+"""How good the model is: scores, and the model card."""

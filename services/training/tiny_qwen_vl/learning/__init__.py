@@ -1,0 +1,1 @@
+"""How the network learns: settings, batches, auxiliary heads, optimizers, and the training itself."""

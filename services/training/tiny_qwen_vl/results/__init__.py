@@ -1,0 +1,1 @@
+"""How good the model is: scores, the lens layer by layer, and the model card."""
