@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageDraw
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from clients.demo.services import Service, running
 from tests.pictures import encode
@@ -17,6 +19,24 @@ from tests.pictures import encode
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it, and its children would
 TINY_MATCHA = Path(__file__).parents[1] / "models/tiny-matcha"
 SAMPLES = Path(__file__).parents[1] / "clients/samples"
+
+
+class Scheduling(LoadScopeScheduling):
+    """Which tests one process runs in turn, where several run at once: those of a file, and outside unit/ of a folder.
+
+    What a folder's tests share is then built once, and nothing that has a fixed name or a time to keep is there twice.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        path = nodeid.partition("::")[0]
+        folder = path.removeprefix("tests/").partition("/")[0]
+        return path if folder == "unit" else folder
+
+
+@pytest.hookimpl(optionalhook=True)  # there is none without pytest-xdist
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    config.option.loadscopereorder = False  # in the order of the folders: the longest, deploy, is the first
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)
