@@ -29,13 +29,14 @@ from services.training.tiny_qwen_vl.network import (
     patches_of,
 )
 from services.training.tiny_qwen_vl.questions import all_texts, numeral
+from services.training.tiny_qwen_vl.saving import save_model
 from services.training.tiny_qwen_vl.scenes import Item, Scene
 from services.training.tiny_qwen_vl.tokenizer import SPECIAL_TOKENS, build_tokenizer
 from services.training.tiny_qwen_vl.train import train
 
 FOLDER = Path(__file__).parents[3] / "models/tiny-qwen2-vl"
 SHORT = Settings(
-    seeing=replace(SEEING, steps=2, pictures=2), answering=replace(ANSWERING, steps=2, pictures=2, questions=2)
+    seeing=replace(SEEING, steps=1, pictures=2), answering=replace(ANSWERING, steps=2, pictures=2, questions=2)
 )
 
 
@@ -49,6 +50,23 @@ def fresh() -> Model:
 @pytest.fixture(scope="module")
 def embedded() -> Model:
     return Model.load(FOLDER)
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    state: dict[str, torch.Tensor] = trainer.model.network.state_dict()
+    return state
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the training command leaves, with seed 5, where a folder was before."""
+    out = tmp_path_factory.mktemp("trained") / "model"
+    out.mkdir()
+    (out / "stale").touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("services.training.tiny_qwen_vl.train._CHECKPOINT_PER_CELL", 1)
+        train(out, seed=5, settings=SHORT, cases_per_cell=1)
+    return out
 
 
 def examples(number: int, questions: int = 3) -> list[Example]:
@@ -154,26 +172,24 @@ class TestTraining:
         phase = Phase(10, 1, 1, 1.0, ((0.1, 2), (0.5, 4)))
         assert [phase.max_items(progress) for progress in (0.0, 0.1, 0.49, 0.5, 1.0)] == [2, 4, 4, 7, 7]
 
-    def test_the_same_seed_gives_the_same_weights(self) -> None:
-        def weights(seed: int) -> dict[str, torch.Tensor]:
-            trainer = Trainer(replace(SHORT, seed=seed))
-            assert [step.number for step in trainer.run()] == [1, 2, 3, 4]
-            state: dict[str, torch.Tensor] = trainer.model.network.state_dict()
-            return state
+    def test_the_same_seed_gives_the_same_weights(self, trained: Path, tmp_path: Path) -> None:
+        trainer = Trainer(replace(SHORT, seed=5))
+        assert [step.number for step in trainer.run()] == [1, 2, 3]
+        save_model(trainer.model, tmp_path)
+        assert (tmp_path / "model.safetensors").read_bytes() == (trained / "model.safetensors").read_bytes()
 
-        first, again, other = weights(1), weights(1), weights(2)
-        assert all(torch.equal(first[name], again[name]) for name in first)
-        assert not all(torch.equal(first[name], other[name]) for name in first)
+    def test_another_seed_gives_other_weights_and_other_pictures(self) -> None:
+        """Before the first step, and so after it."""
+        one, other = (Trainer(replace(SHORT, seed=seed)) for seed in (1, 2))
+        assert not all(torch.equal(tensor, weights(other)[name]) for name, tensor in weights(one).items())
+        drawn = [trainer._batch(SHORT.answering, 1.0).pixels for trainer in (one, other)]  # noqa: SLF001 nothing else shows it
+        assert not torch.equal(*drawn)
 
-    def test_the_command_leaves_a_whole_folder_in_place_of_the_old_one(self, tmp_path: Path) -> None:
-        out = tmp_path / "model"
-        out.mkdir()
-        (out / "stale").touch()
-        train(out, seed=5, settings=SHORT, cases_per_cell=1)
-        assert verify(out, "Qwen2VLForConditionalGeneration").source.revision == "seed-5"
-        assert {path.name for path in out.iterdir()} == {path.name for path in FOLDER.iterdir()}
-        assert [path.name for path in tmp_path.iterdir()] == ["model"]
-        assert len(answer(Model.load(out), [Image.new("RGB", (64, 200))], ["How many?"])) == 1
+    def test_the_command_leaves_a_whole_folder_in_place_of_the_old_one(self, trained: Path) -> None:
+        assert verify(trained, "Qwen2VLForConditionalGeneration").source.revision == "seed-5"
+        assert {path.name for path in trained.iterdir()} == {path.name for path in FOLDER.iterdir()}
+        assert [path.name for path in trained.parent.iterdir()] == ["model"]
+        assert len(answer(Model.load(trained), [Image.new("RGB", (64, 200))], ["How many?"])) == 1
 
     def test_the_rise_of_the_lens_is_told_by_its_steps(self) -> None:
         """From 5 to 65; a step of 3 points counts, one of 2.9 does not, and one down is none."""
