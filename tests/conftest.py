@@ -28,7 +28,7 @@ TINY_MATCHA = Path(__file__).parents[1] / "models/tiny-matcha"
 SAMPLES = Path(__file__).parents[1] / "clients/samples"
 
 
-class Scheduling(LoadScopeScheduling):
+class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # it has no type hints
     """Which tests one process runs in turn, where several run at once: those of a file, and outside unit/ of a folder.
 
     What a folder's tests share is then built once, and nothing that has a fixed name or a time to keep is there twice.
