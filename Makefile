@@ -27,8 +27,11 @@ install: $(VENV)/installed $(KERNEL) ## Build .venv with everything (a few minut
 demo: install ## The main job: both services on the embedded models, three replays, one report
 	@$(BIN)/python -m clients.demo $(if $(OUT),--out $(OUT))
 
-test: install ## Run every test
-	$(BIN)/python -m pytest
+# Two at a time, however many cores there are: more would end no sooner than the tests of deploy/, which run one after
+# the other, and each takes a gigabyte, for torch. A thread that spins while it waits takes a core from the other half.
+WORKERS ?= 2
+test: install ## Run every test, two at a time (WORKERS=0: one after the other)
+	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses $(WORKERS)
 
 # mutmut brings a terminal interface of its own, which nothing else needs.
 $(VENV)/mutants: $(VENV)/installed

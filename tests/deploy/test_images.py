@@ -1,7 +1,9 @@
 """The images, run for real: hardened, on one core, with a memory limit."""
 
+import json
 import shutil
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,7 +31,6 @@ from tests.deploy.containers import (
 )
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("images")]
-EACH = pytest.mark.parametrize("image", SERVICES, ids=lambda image: image.name)
 
 IMAGES = {
     "matcha": ("clients/samples/realcqa/images/PMC9000001_g001.jpg", "What type of chart is it?", "area"),
@@ -43,6 +44,20 @@ def images(engine: None) -> None:  # noqa: ARG001 a fixture that checks
     for name in (REPLAY, PREPARE, *(image.name for image in SERVICES)):
         if docker("image", "inspect", name, check=False).returncode:
             missing(f"no image {name}: run make images")
+
+
+@pytest.fixture(scope="module", params=SERVICES, ids=lambda image: image.name)
+def image(request: pytest.FixtureRequest) -> Image:
+    """Each image of a service: all tests of one, then those of the next."""
+    each: Image = request.param
+    return each
+
+
+@pytest.fixture(scope="module")
+def container(image: Image) -> Iterator[Container]:
+    """A container of it with one core, for all tests; the last of them stops it."""
+    with running(image) as started:
+        yield started
 
 
 def _ask(url: str, image: Image, **fields: str) -> httpx.Response:
@@ -65,23 +80,31 @@ def _processes(container: Container) -> str:
     return docker("exec", container.name, "python", "-c", code).stdout
 
 
-@EACH
-def test_a_hardened_container_is_ready_in_time_and_answers(image: Image) -> None:
-    with running(image) as container:
-        assert container.ready_s < image.ready_within_s
-        reply = _ask(container.url, image)
-        assert reply.status_code == 200, reply.text
-        assert IMAGES[image.service][2] in reply.json()["answer"].lower()
-        status = _processes(container)
-        assert set(_values(status, "Uid")) == {"10001"}
-        assert {int(value, 16) for value in _values(status, "CapEff")} == {0}
-        assert set(_values(status, "NoNewPrivs")) == {"1"}
-        _wait_until_healthy(container)
+def test_a_hardened_container_is_ready_in_time_and_answers(image: Image, container: Container) -> None:
+    assert container.ready_s < image.ready_within_s
+    reply = _ask(container.url, image)
+    assert reply.status_code == 200, reply.text
+    assert IMAGES[image.service][2] in reply.json()["answer"].lower()
+    status = _processes(container)
+    assert set(_values(status, "Uid")) == {"10001"}
+    assert {int(value, 16) for value in _values(status, "CapEff")} == {0}
+    assert set(_values(status, "NoNewPrivs")) == {"1"}
+    _wait_until_healthy(container)
 
 
-@EACH
-def test_stop_answers_what_has_begun_and_ends_with_0(image: Image) -> None:
-    with running(image) as container, ThreadPoolExecutor(24) as pool:
+def test_compute_threads_are_as_many_as_the_cpu_limit(image: Image, container: Container) -> None:
+    """The setting follows the limit, and with a second core the process that computes has more threads than with one.
+
+    A framework that counted the host's cores instead would have as many under both limits.
+    """
+    threads = [_compute_threads(container, image, cpus=1)]
+    with running(image, cpus=2) as other:
+        threads.append(_compute_threads(other, image, cpus=2))
+    assert threads[1] > threads[0]
+
+
+def test_stop_answers_what_has_begun_and_ends_with_0(image: Image, container: Container) -> None:
+    with ThreadPoolExecutor(24) as pool:
         slow = {"max_patches": "2048"} if image.service == "matcha" else {}
         replies = [pool.submit(_ask, container.url, image, **slow) for _ in range(24)]
         deadline_s = time.monotonic() + 20
@@ -96,23 +119,6 @@ def test_stop_answers_what_has_begun_and_ends_with_0(image: Image) -> None:
         assert exit_code(container.name) == 0
 
 
-@EACH
-def test_compute_threads_are_as_many_as_the_cpu_limit(image: Image) -> None:
-    """The setting follows the limit, and with a second core the process that computes has more threads than with one.
-
-    A framework that counted the host's cores instead would have as many under both limits.
-    """
-    threads = []
-    for cpus in (1, 2):
-        with running(image, cpus=cpus) as container:
-            assert _ask(container.url, image).status_code == 200
-            code = "from services.common.cpu import available_cores; print(available_cores())"
-            assert docker("exec", container.name, "python", "-c", code).stdout.strip() == str(cpus)
-            threads.append(_worker_threads(container))
-    assert threads[1] > threads[0]
-
-
-@EACH
 def test_what_is_mounted_in_the_models_place_is_served_or_refused(image: Image, tmp_path: Path) -> None:
     """A folder that is no whole model ends the container with 1, and a sentence."""
     tmp_path.chmod(0o755)
@@ -126,27 +132,25 @@ def test_what_is_mounted_in_the_models_place_is_served_or_refused(image: Image, 
         docker("rm", "--force", name)
 
 
-@EACH
 def test_an_image_holds_its_own_service_and_no_other(image: Image) -> None:
-    held = set(python_in(image.name, "import os; print(*os.listdir('/app/services'))").split()) - {"__pycache__"}
-    assert held == {"__init__.py", "common", "torch_cpu", image.service}
-    assert python_in(image.name, "import os; print(os.path.exists('/app/clients'))") == "False"
-    compiled = "import glob; print(len(glob.glob('/app/services/**/*.pyc', recursive=True)) > 5)"
-    assert python_in(image.name, compiled) == "True"
+    lists = "[os.listdir('/app'), os.listdir('/app/services'), glob.glob('/app/services/**/*.pyc', recursive=True)]"
+    app, held, compiled = json.loads(python_in(image.name, f"import glob, json, os; print(json.dumps({lists}))"))
+    assert "clients" not in app
+    assert set(held) - {"__pycache__"} == {"__init__.py", "common", "torch_cpu", image.service}
+    assert len(compiled) > 5
 
 
 @pytest.mark.parametrize("name", [*(image.name for image in SERVICES), REPLAY])
 def test_no_pip_and_no_compiler_is_left(name: str) -> None:
+    patterns = "('/[uoa]*/**/*-packages/pip*', '/[uoa]*/**/bin/pip*')"
     found = python_in(
         name,
-        "import importlib.util as i, shutil;"
+        "import glob, importlib.util as i, shutil;"
         "print([m for m in ('pip', 'ensurepip') if i.find_spec(m)],"
-        "[c for c in ('pip', 'pip3', 'gcc', 'cc', 'c++', 'clang', 'make') if shutil.which(c)])",
+        "[c for c in ('pip', 'pip3', 'gcc', 'cc', 'c++', 'clang', 'make') if shutil.which(c)],"
+        f"[p for each in {patterns} for p in glob.glob(each, recursive=True)])",
     )
-    assert found == "[] []"
-    patterns = "('/[uoa]*/**/*-packages/pip*', '/[uoa]*/**/bin/pip*')"
-    left = f"import glob; print([p for each in {patterns} for p in glob.glob(each, recursive=True)])"
-    assert python_in(name, left) == "[]"
+    assert found == "[] [] []"
 
 
 @pytest.mark.parametrize("name", [*(image.name for image in SERVICES), REPLAY])
@@ -198,6 +202,13 @@ def test_the_replay_image_replays_and_reports(tmp_path: Path) -> None:
 
 def _values(status: str, key: str) -> list[str]:
     return [line.split()[1] for line in status.splitlines() if line.startswith(f"{key}:")]
+
+
+def _compute_threads(container: Container, image: Image, cpus: int) -> int:
+    assert _ask(container.url, image).status_code == 200
+    code = "from services.common.cpu import available_cores; print(available_cores())"
+    assert docker("exec", container.name, "python", "-c", code).stdout.strip() == str(cpus)
+    return _worker_threads(container)
 
 
 def _worker_threads(container: Container) -> int:

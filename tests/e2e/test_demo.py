@@ -1,6 +1,7 @@
 """The main job as a newcomer runs it: two real services, three replays, one report; and nothing left behind."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -23,24 +24,23 @@ def demo(*options: str) -> list[str]:
     return [sys.executable, "-m", "clients.demo", *options]
 
 
-def services_running() -> list[psutil.Process]:
-    # of this checkout: others may have their own on the same machine
-    modules, here = {"services.matcha", "services.qwen_vl"}, str(Path.cwd())
-    found = psutil.process_iter(["cmdline", "cwd"])
-    return [entry for entry in found if modules & set(entry.info["cmdline"] or []) and entry.info["cwd"] == here]
+def services_of(out: Path) -> list[psutil.Process]:
+    """Those that a demo started, by a variable of its environment: others have their own on the same machine."""
+    modules = {"services.matcha", "services.qwen_vl"}
+    found = psutil.process_iter(["cmdline", "environ"])
+    started = [entry for entry in found if (entry.info["environ"] or {}).get("DEMO_OF") == str(out)]
+    return [entry for entry in started if modules & set(entry.info["cmdline"] or [])]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a short demo leaves."""
     out = tmp_path_factory.mktemp("demo") / "out"
-    before = {process.pid for process in services_running()}
-    ended = subprocess.run(
-        demo("--out", str(out), "--limit", "12"), capture_output=True, text=True, timeout=280, check=False
-    )
+    command, marked = demo("--out", str(out), "--limit", "12"), {**os.environ, "DEMO_OF": str(out)}
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, env=marked)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert str(out / "report" / "index.html") in ended.stdout
-    assert {process.pid for process in services_running()} <= before
+    assert not services_of(out)
     shutil.copytree(out / "realcqa", out / "again")
     runs = [str(out / name) for name in ("realcqa", "again", "realcqa-shifted")]
     command = [sys.executable, "-m", "clients.replay", "compare", *runs, "--out", str(out / "compared")]
