@@ -111,13 +111,7 @@ class Desk:
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """One request and its answer, as httpx has them."""
-
-        async def go() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
-                return await client.request(method, path, **request)
-
-        return asyncio.run(go())
+        return send(self.app, method, path, **request)
 
     def answer(self, **fields: Any) -> httpx.Response:
         """One question as JSON."""
@@ -130,6 +124,17 @@ class Desk:
     def counted(self, name: str, **labels: str) -> float:
         """A figure of ``/metrics``; 0 where there is none yet."""
         return reading(self.send("GET", "/metrics").text, name, **labels)
+
+
+def send(app: FastAPI, method: str, path: str, **request: Any) -> httpx.Response:
+    """One request to an app and its answer, as httpx has them."""
+
+    async def go() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
+            return await client.request(method, path, **request)
+
+    return asyncio.run(go())
 
 
 def reading(exposition: str, name: str, **labels: str) -> float:

@@ -8,8 +8,10 @@ import time
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from PIL import Image
 
+from services.common.chat import QwenVLChat
 from services.common.errors import (
     DeadlineError,
     InternalError,
@@ -19,9 +21,10 @@ from services.common.errors import (
     ServiceError,
 )
 from services.common.jobs import Delta
+from services.common.routes import Routes, Wire
 from services.common.schemas import MatchaRequest, QwenVLRequest, TokenLogprob
 from tests.pictures import encode, png_header
-from tests.unit.common.serving import Desk, b64, response, turn
+from tests.unit.common.serving import CARD, Desk, Settings, Worker, b64, response, send, turn
 
 SMALL = encode(Image.new("RGB", (7, 5)))
 LARGE = png_header(11, 5)
@@ -35,6 +38,55 @@ def desk() -> Desk:
 
 def logprob(token: str) -> TokenLogprob:
     return TokenLogprob(token=token, logprob=-0.5, bytes=None, top_logprobs=[])
+
+
+def as_installed(worker: Worker, *, ready: bool) -> FastAPI:
+    """A service in which nothing is put in place afterwards, as it is in the ``desk``, which tests share."""
+    app = FastAPI()
+    wire = Wire(QwenVLRequest, QwenVLChat)
+    Routes(Settings(max_image_pixels=54), CARD, wire, worker, lambda: ready).install(app)
+    return app
+
+
+def test_each_route_answers_where_it_was_installed() -> None:
+    worker = Worker()
+    app = as_installed(worker, ready=False)
+    asked = {"/v1/answer": ASKED, "/v1/chat/completions": {"messages": [turn(SMALL, "How many?")]}}
+    for path, fields in asked.items():
+        answer = send(app, "POST", path, json=fields)
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
+        assert send(app, "GET", path).status_code == 405
+    assert len(worker.jobs) == len(asked)
+    assert send(app, "POST", "/v1/answer", json={**ASKED, "image": b64(LARGE)}).status_code == 413
+    assert send(app, "GET", "/v1/models").json()["data"] == [CARD.model_dump()]
+    assert send(app, "GET", "/live").status_code == 200
+    assert send(app, "GET", "/ready").status_code == 503
+    assert 'tallyglass_requests_total{route="/v1/answer",status="200"} 1.0' in send(app, "GET", "/metrics").text
+
+
+def test_openapi_tells_what_each_route_takes_and_gives() -> None:
+    def schemas(content: dict[str, Any]) -> dict[str, str]:
+        return {kind: body["schema"].get("$ref", "").rpartition("/")[2] for kind, body in content.items()}
+
+    described = send(as_installed(Worker(), ready=True), "GET", "/openapi.json").json()["paths"]
+    routes = {(path, method): route for path, methods in described.items() for method, route in methods.items()}
+    answer, chat = routes["/v1/answer", "post"], routes["/v1/chat/completions", "post"]
+    pages = {path: routes[path, "get"] for path in ("/v1/models", "/live", "/ready", "/metrics")}
+    assert len(routes) == 2 + len(pages)
+    assert set(answer["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
+    assert set(chat["requestBody"]["content"]) == {"application/json"}
+    for route, schema in ((answer, "AnswerResponse"), (chat, "ChatCompletion"), (pages["/v1/models"], "ModelList")):
+        assert schemas(route["responses"].pop("200")["content"]) == {"application/json": schema}
+    error = {"application/json": "ErrorEnvelope"}
+    for route in (answer, chat):
+        told = {int(status): schemas(reply["content"]) for status, reply in route["responses"].items()}
+        assert told == dict.fromkeys((400, 413, 415, 422, 500, 503, 504), error)
+    ready = pages["/ready"]["responses"]
+    assert set(ready) == {"200", "503"}
+    assert schemas(ready["503"]["content"]) == error
+    assert "content" not in pages["/metrics"]["responses"]["200"], "it is no JSON"
+    for route in routes.values():
+        assert re.fullmatch(r"[A-Z][a-z]* .*[a-z?]", route["summary"]), "a phrase"
 
 
 def test_a_question_reaches_the_worker_as_it_was_asked(desk: Desk) -> None:
@@ -185,6 +237,7 @@ def test_readiness_follows_the_worker_and_liveness_does_not(desk: Desk) -> None:
     desk.ready = False
     refused = desk.send("GET", "/ready")
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
+    assert refused.json()["error"]["message"].startswith("the model cannot answer yet")
     live = desk.send("GET", "/live")
     assert (live.status_code, live.json()) == (200, {"status": "live"})
 
