@@ -2,9 +2,10 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import httpx
@@ -38,31 +39,128 @@ def test_a_canned_server_that_does_not_come_up_is_said(monkeypatch: pytest.Monke
         pass
 
 
+@dataclass
+class Process:
+    """One that listens only when it has been asked often enough."""
+
+    command: list[str]
+    asked: list[str] = field(default_factory=list)
+    calls: list[str] = field(default_factory=list)
+
+    def terminate(self) -> None:
+        self.calls.append("terminate")
+
+    def wait(self) -> None:
+        self.calls.append("wait")
+
+
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Summary], Plan]]:
-    """Measures without a load, and gives the plan; where each process would run is kept beside it."""
-    everywhere = os.sched_getaffinity(0)
+def processes(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
+    """Those that were started; none listens before it has been asked 4 times, and time passes only in ``sleep``."""
+    started: list[Process] = []
+    now_s = 1000.0
+
+    def start(command: list[str]) -> Process:
+        started.append(Process(command))
+        return started[-1]
+
+    def get(url: str, *, trust_env: bool = True) -> httpx.Response:
+        assert not trust_env, "a proxy of the machine would be asked"
+        started[-1].asked.append(url)
+        if len(started[-1].asked) < 4:
+            message = "nobody listens"
+            raise httpx.ConnectError(message)
+        return httpx.Response(200, request=httpx.Request("GET", url))
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_s
+        now_s += seconds
+
+    monkeypatch.setattr(generator.subprocess, "Popen", start)
+    monkeypatch.setattr(generator.httpx, "get", get)
+    monkeypatch.setattr(generator.time, "sleep", sleep)
+    monkeypatch.setattr(generator.time, "monotonic", lambda: now_s)
+    return started
+
+
+def test_the_block_begins_when_the_server_answers_and_ends_with_the_server(processes: list[Process]) -> None:
+    with canned(stall_at_s=2.5, stall_s=7) as url:
+        (process,) = processes
+        assert process.asked == [f"{url}/v1/models"] * 4
+        assert process.calls == []
+    assert process.calls == ["terminate", "wait"]
+    port = url.removeprefix("http://127.0.0.1:")
+    assert process.command == [sys.executable, "-m", "loadtests.canned", port, "2.5", "7"]
+
+
+def test_a_server_that_does_not_answer_in_time_is_stopped(
+    monkeypatch: pytest.MonkeyPatch, processes: list[Process]
+) -> None:
+    monkeypatch.setattr(generator, "_UP_WITHIN_S", 0.25)
+    with pytest.raises(LoadTestError, match=r"^the canned server was not up within 0\.25 s$"), canned():
+        pass
+    (process,) = processes
+    assert process.asked
+    assert process.calls == ["terminate", "wait"]
+
+
+@dataclass
+class Cores:
+    """Stands in for the machine's: on which of them this process may run."""
+
+    everywhere: set[int]
+    here: set[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """As it was started."""
+        self.here = self.everywhere
+
+    def read(self, process: int) -> set[int]:
+        assert process == 0, "this one"
+        return set(self.here)
+
+    def bind(self, process: int, cores: set[int]) -> None:
+        assert process == 0, "this one"
+        self.here = set(cores)
+
+
+@pytest.fixture
+def cores(monkeypatch: pytest.MonkeyPatch) -> Cores:
+    """Three of them."""
+    made = Cores({5, 2, 7})
+    monkeypatch.setattr(os, "sched_getaffinity", made.read)
+    monkeypatch.setattr(os, "sched_setaffinity", made.bind)
+    return made
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch, cores: Cores, tmp_path: Path) -> Callable[[Summary], Plan]:
+    """Measures without a load, and gives the plan."""
     plans: list[Plan] = []
 
     @contextmanager
     def nothing() -> Iterator[str]:
-        assert os.sched_getaffinity(0) == (everywhere - {min(everywhere)} or everywhere)
+        assert cores.here == (cores.everywhere - {min(cores.everywhere)} or cores.everywhere)
         yield "http://127.0.0.1:1"
 
     def measure(summary: Summary) -> Plan:
         def run(plan: Plan) -> Summary:
-            assert os.sched_getaffinity(0) == {min(everywhere)}
+            assert cores.here == {min(cores.everywhere)}
             plans.append(plan)
             return summary
 
         monkeypatch.setattr(generator, "canned", nothing)
         monkeypatch.setattr(generator, "run", run)
         assert measure_generator(300, 20, tmp_path) is summary
-        assert os.sched_getaffinity(0) == everywhere
+        assert cores.here == cores.everywhere
         return plans[-1]
 
-    yield measure
-    os.sched_setaffinity(0, everywhere)
+    return measure
+
+
+def test_a_machine_of_one_core_measures_all_the_same(measured: Callable[[Summary], Plan], cores: Cores) -> None:
+    cores.here = cores.everywhere = {3}
+    measured(LATE)
 
 
 def test_the_generator_is_loaded_as_asked_from_one_core(measured: Callable[[Summary], Plan], tmp_path: Path) -> None:
@@ -89,7 +187,7 @@ def test_a_lag_of_nothing_is_none(measured: Callable[[Summary], Plan], tmp_path:
 
 
 def test_a_load_that_fails_leaves_every_core_to_what_comes_after(
-    monkeypatch: pytest.MonkeyPatch, measured: Callable[[Summary], Plan], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, measured: Callable[[Summary], Plan], cores: Cores, tmp_path: Path
 ) -> None:
     measured(LATE)
 
@@ -97,8 +195,7 @@ def test_a_load_that_fails_leaves_every_core_to_what_comes_after(
         message = "no"
         raise LoadTestError(message)
 
-    everywhere = os.sched_getaffinity(0)
     monkeypatch.setattr(generator, "run", fail)
     with pytest.raises(LoadTestError, match="no"):
         measure_generator(300, 20, tmp_path)
-    assert os.sched_getaffinity(0) == everywhere
+    assert cores.here == cores.everywhere
