@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,6 +13,7 @@ from services.common.errors import InvalidRequestError, UnsupportedImageError
 from services.common.jobs import Job, Reply
 from services.common.manifest import Manifest, Source
 from services.common.schemas import AnswerResponse, MatchaRequest, ModelCard
+from services.common.server import QueueSpec
 from services.matcha import api as wire
 from services.matcha.api import MatchaAPI
 from services.matcha.backends import Hardware
@@ -83,6 +85,17 @@ def test_the_engine_is_made_of_what_was_told(tmp_path: Path) -> None:
     assert engine_of(made).made_of == (tmp_path, "header.ttf", "onnx-int8", Hardware(3, "cuda"))
 
 
+def test_the_worker_is_prepared_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[MatchaSettings] = []
+    monkeypatch.setattr(wire, "prepare_worker", prepared.append)
+    service(threads=3, model_dir="a-folder")
+    assert prepared == [MatchaSettings(threads=3, model_dir=Path("a-folder"))]
+
+
+def test_jobs_come_through_the_queue_of_our_own_routes() -> None:
+    assert isinstance(service().spec, QueueSpec)
+
+
 def test_batches_are_as_large_and_wait_as_long_as_told() -> None:
     made = service(max_batch_size=5, batch_timeout_s=0.25)
     assert (made.max_batch_size, made.batch_timeout) == (5, 0.25)
@@ -98,6 +111,16 @@ def test_an_answer_tells_what_it_took() -> None:
     assert 5000 <= reply.timing.queue_ms < 15_000
     assert 20 < reply.timing.preprocess_ms < 2000  # decoding the picture, and what the engine says
     assert reply.timing.inference_ms == 300
+
+
+def test_times_are_milliseconds_from_the_queue_to_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([107.0, 107.25])  # begun, and decoded
+    made, asked_at_100_s = service(), replace(job(20), enqueued_s=100.0)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    reply = made.predict(asked_at_100_s)
+    assert isinstance(reply, AnswerResponse)
+    told = reply.timing
+    assert (told.queue_ms, told.preprocess_ms, told.inference_ms, told.total_ms) == (7000, 250 + 20, 300, 0)
 
 
 def test_bad_items_of_a_batch_get_their_errors_in_their_places() -> None:

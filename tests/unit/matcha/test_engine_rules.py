@@ -1,7 +1,7 @@
 """What the engine does around a backend, which answers here as it is told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -120,6 +120,17 @@ def test_a_side_as_long_as_the_model_knows_is_taken_and_no_longer_one(
         f"the picture needs {longest} patches along one side, this model knows {longest - 1}: "
     )
     assert given.param == "max_patches"
+
+
+def test_a_bright_corner_is_no_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values stand beside the ids: white is many deviations above the mean where little but the header is white."""
+    told = Told([[EOS]], positions=2)
+    asked = replace(question(), chart=Image.new("RGB", (120, 900)), max_patches=1)
+    (given,) = engine(told, monkeypatch).answer([asked])
+    ((patches, _),) = told.asked
+    assert patches[0, :2].tolist() == [1, 1]
+    assert patches[0, 2] > 2
+    assert isinstance(given, ChartAnswer)
 
 
 def test_bad_questions_get_their_errors_in_their_places(monkeypatch: pytest.MonkeyPatch) -> None:
