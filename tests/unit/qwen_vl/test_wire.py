@@ -29,7 +29,7 @@ LENS = LensRequest(top_k=7, layers=[8, 0, 3], tokens="all", track=["4", "3"], im
 OPTIONS = LensOptions(7, (8, 0, 3), every_token=True, track=("4", "3"), image_tokens=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def wire(prompts: PromptBuilder) -> Wire:
     return Wire(prompts, 8, 33, ModelCard(id="the-model", variant="bf16", revision="r", manifest_sha256=""))
 
