@@ -29,6 +29,7 @@ def test_pixel_bounds_of_a_request_hold_and_keep_the_aspect(prompts: PromptBuild
         (slot,) = build(prompts, picture, "?", **bounds).slots
         rows, columns = slot.grid
         assert low <= rows * columns * 14 * 14 <= high
+        assert len(prompts.pixels(slot)) == rows * columns
         assert columns / rows == pytest.approx(2, rel=0.2)
 
 
