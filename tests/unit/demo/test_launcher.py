@@ -65,6 +65,13 @@ def test_it_is_started_with_its_options_awaited_and_stopped(python: Make, tmp_pa
     assert (tmp_path / "log").read_text().startswith("said\n")
 
 
+def test_a_proxy_of_the_machine_is_not_asked(python: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    with running("matcha", tmp_path / "log", python=python()) as service:
+        assert service.process.poll() is None
+
+
 def test_it_is_stopped_whatever_happens(python: Make, tmp_path: Path) -> None:
     with pytest.raises(KeyError), running("matcha", tmp_path / "log", python=python()) as service:
         raise KeyError

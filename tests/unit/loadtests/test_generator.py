@@ -2,14 +2,17 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from clients.launcher import Service
 from loadtests import generator
 from loadtests.errors import LoadTestError
 from loadtests.generator import canned, measure_generator
@@ -38,31 +41,78 @@ def test_a_canned_server_that_does_not_come_up_is_said(monkeypatch: pytest.Monke
         pass
 
 
+def test_the_canned_server_stalls_as_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    commands: list[list[str]] = []
+
+    @contextmanager
+    def launched(_name: str, command: list[str], _log: Path, *, up: str) -> Iterator[Service]:
+        commands.append([*command, up])
+        yield Service("canned", "http://127.0.0.1:1", cast("Any", None))
+
+    monkeypatch.setattr(generator, "launched", launched)
+    with canned(stall_at_s=2.5, stall_s=7) as url:
+        assert url == "http://127.0.0.1:1"
+    stalls = ["--stall-at-s", "2.5", "--stall-s", "7"]
+    assert commands == [[sys.executable, "-m", "loadtests.canned", *stalls, "/v1/models"]]
+
+
+@dataclass
+class Cores:
+    """Stands in for the machine's: on which of them this process may run."""
+
+    everywhere: set[int]
+    here: set[int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """As it was started."""
+        self.here = self.everywhere
+
+    def read(self, process: int) -> set[int]:
+        assert process == 0, "this one"
+        return set(self.here)
+
+    def bind(self, process: int, cores: set[int]) -> None:
+        assert process == 0, "this one"
+        self.here = set(cores)
+
+
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[Summary], Plan]]:
-    """Measures without a load, and gives the plan; where each process would run is kept beside it."""
-    everywhere = os.sched_getaffinity(0)
+def cores(monkeypatch: pytest.MonkeyPatch) -> Cores:
+    """Three of them."""
+    made = Cores({5, 2, 7})
+    monkeypatch.setattr(os, "sched_getaffinity", made.read)
+    monkeypatch.setattr(os, "sched_setaffinity", made.bind)
+    return made
+
+
+@pytest.fixture
+def measured(monkeypatch: pytest.MonkeyPatch, cores: Cores, tmp_path: Path) -> Callable[[Summary], Plan]:
+    """Measures without a load, and gives the plan."""
     plans: list[Plan] = []
 
     @contextmanager
     def nothing() -> Iterator[str]:
-        assert os.sched_getaffinity(0) == (everywhere - {min(everywhere)} or everywhere)
+        assert cores.here == (cores.everywhere - {min(cores.everywhere)} or cores.everywhere)
         yield "http://127.0.0.1:1"
 
     def measure(summary: Summary) -> Plan:
         def run(plan: Plan) -> Summary:
-            assert os.sched_getaffinity(0) == {min(everywhere)}
+            assert cores.here == {min(cores.everywhere)}
             plans.append(plan)
             return summary
 
         monkeypatch.setattr(generator, "canned", nothing)
         monkeypatch.setattr(generator, "run", run)
         assert measure_generator(300, 20, tmp_path) is summary
-        assert os.sched_getaffinity(0) == everywhere
+        assert cores.here == cores.everywhere
         return plans[-1]
 
-    yield measure
-    os.sched_setaffinity(0, everywhere)
+    return measure
+
+
+def test_a_machine_of_one_core_measures_all_the_same(measured: Callable[[Summary], Plan], cores: Cores) -> None:
+    cores.here = cores.everywhere = {3}
+    measured(LATE)
 
 
 def test_the_generator_is_loaded_as_asked_from_one_core(measured: Callable[[Summary], Plan], tmp_path: Path) -> None:
@@ -89,7 +139,7 @@ def test_a_lag_of_nothing_is_none(measured: Callable[[Summary], Plan], tmp_path:
 
 
 def test_a_load_that_fails_leaves_every_core_to_what_comes_after(
-    monkeypatch: pytest.MonkeyPatch, measured: Callable[[Summary], Plan], tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, measured: Callable[[Summary], Plan], cores: Cores, tmp_path: Path
 ) -> None:
     measured(LATE)
 
@@ -97,8 +147,7 @@ def test_a_load_that_fails_leaves_every_core_to_what_comes_after(
         message = "no"
         raise LoadTestError(message)
 
-    everywhere = os.sched_getaffinity(0)
     monkeypatch.setattr(generator, "run", fail)
     with pytest.raises(LoadTestError, match="no"):
         measure_generator(300, 20, tmp_path)
-    assert os.sched_getaffinity(0) == everywhere
+    assert cores.here == cores.everywhere

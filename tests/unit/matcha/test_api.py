@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
 from services.common.artifact.manifest import Manifest, Source
+from services.common.server import QueueSpec
 from services.common.worker.messages import Job, Reply, WorkerAnswer
 from services.matcha import api
 from services.matcha.api import MatchaAPI
@@ -98,6 +100,17 @@ def test_the_engine_is_made_of_what_was_told(tmp_path: Path, models_own: int | N
     assert engine_of(made).made_of == (tmp_path, "header.ttf", "onnx-int8", Hardware(3, "cuda"), limits)
 
 
+def test_the_worker_is_prepared_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepared: list[MatchaSettings] = []
+    monkeypatch.setattr(api, "prepare_worker", prepared.append)
+    service(threads=3, model_dir="a-folder")
+    assert prepared == [MatchaSettings(threads=3, model_dir=Path("a-folder"))]
+
+
+def test_jobs_come_through_the_queue_of_our_own_routes() -> None:
+    assert isinstance(service().spec, QueueSpec)
+
+
 def test_batches_are_as_large_and_wait_as_long_as_told() -> None:
     made = service(max_batch_size=5, batch_timeout_s=0.25)
     assert (made.max_batch_size, made.batch_timeout) == (5, 0.25)
@@ -111,6 +124,14 @@ def test_an_answer_tells_what_it_took() -> None:
     assert (usage.image_tokens, usage.prompt_tokens, usage.completion_tokens) == (60, 60, 7)
     assert 5000 <= reply.queue_ms < 15_000
     assert (reply.preprocess_ms, reply.inference_ms) == (20, 300)
+
+
+def test_times_are_milliseconds_from_the_queue_to_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, asked_at_100_s = service(), replace(job(20), enqueued_s=100.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 107.0)
+    reply = made.predict(asked_at_100_s)
+    assert isinstance(reply, WorkerAnswer)
+    assert (reply.queue_ms, reply.preprocess_ms, reply.inference_ms) == (7000, 20, 300)
 
 
 def test_bad_items_of_a_batch_get_their_errors_in_their_places() -> None:

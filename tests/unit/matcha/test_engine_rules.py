@@ -1,7 +1,7 @@
 """What the engine does around a backend, which answers here as it is told."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -173,6 +173,17 @@ def test_a_side_as_long_as_the_model_knows_is_taken_and_no_longer_one(size: tupl
         f"the image needs {longest} patches along one side, this model knows {longest - 1}: "
     )
     assert given.param == "max_patches"
+
+
+def test_a_bright_corner_is_no_side() -> None:
+    """Values stand beside the ids: white is many deviations above the mean where little but the header is white."""
+    told = Told([[EOS]], positions=2)
+    chart = encode(Image.new("RGB", (120, 900)))
+    (given,) = engine(told).answer([replace(question(), image=chart, max_patches=1)])
+    ((patches, _),) = told.asked
+    assert patches[0, :2].tolist() == [1, 1]
+    assert patches[0, 2] > 2
+    assert isinstance(given, ChartAnswer)
 
 
 def test_bad_questions_get_their_errors_in_their_places() -> None:

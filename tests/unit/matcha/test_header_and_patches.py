@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFont
 from transformers.image_utils import SizeDict
+from transformers.models.pix2struct import image_processing_pil_pix2struct
 from transformers.models.pix2struct.image_processing_pil_pix2struct import Pix2StructImageProcessorPil
 
 from services.matcha.header import HeaderTooLargeError, load_font, render_header, render_text
@@ -67,6 +68,12 @@ def test_equal_to_the_processor_of_transformers(size: tuple[int, int], question:
         assert not expected[len(patches) :].any()
 
 
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS.keys())
+def test_a_header_is_drawn_as_transformers_draws_it(question: str) -> None:
+    expected = image_processing_pil_pix2struct.render_text(question, font_path=str(FONT))
+    assert render_text(question, load_font(FONT)) == expected
+
+
 @pytest.mark.parametrize("mode", ["1", "L", "P", "RGBA", "CMYK"])
 def test_equal_in_every_mode_of_an_image(mode: str) -> None:
     image = noise((120, 90)).convert(mode)
@@ -83,6 +90,7 @@ def test_a_plain_image_stays_finite() -> None:
 def test_rows_and_columns_are_counted_from_one() -> None:
     patches = flatten_patches(noise((32, 48)), 6)
     assert patches[:, :2].tolist() == [[row, column] for row in (1, 2, 3) for column in (1, 2)]
+    assert patches.dtype == np.float32  # what the runtimes take
 
 
 def test_each_patch_holds_the_pixels_of_its_place() -> None:

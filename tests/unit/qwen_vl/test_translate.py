@@ -30,7 +30,7 @@ LENS = LensRequest(top_k=7, layers=[8, 0, 3], tokens="all", track=["4", "3"], im
 OPTIONS = LensOptions(7, (8, 0, 3), every_token=True, track=("4", "3"), image_tokens=True)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def translator(prompts: PromptBuilder) -> Translator:
     return Translator(prompts, 8, 33)
 

@@ -86,16 +86,13 @@ class Worker:
             self.response_buffer[job_id].response = (reply, self.status)
 
 
-def installed(types: RequestTypes) -> tuple[FastAPI, Routes]:
-    """A service's application, and its routes in it."""
+@cache
+def _installed(types: RequestTypes) -> tuple[FastAPI, Routes]:
+    """Made once for all tests: FastAPI takes a good part of a second."""
     app = FastAPI()
     routes = Routes(Settings(), CARD, types, Worker(), lambda: False)
     routes.install(app)
     return app, routes
-
-
-_installed_once = cache(installed)
-"""For all tests together: FastAPI takes a good part of a second."""
 
 
 class Desk:
@@ -104,7 +101,7 @@ class Desk:
     def __init__(self, wire: RequestTypes, **settings: Any) -> None:
         self.worker = Worker()
         self.ready = True
-        self.app, self.routes = _installed_once(wire)
+        self.app, self.routes = _installed(wire)
         self.routes.settings = Settings(**settings)
         self.routes.queue = self.worker
         self.routes.is_ready = lambda: self.ready
@@ -122,13 +119,7 @@ class Desk:
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
         """One request and its answer, as httpx has them."""
-
-        async def go() -> httpx.Response:
-            transport = httpx.ASGITransport(self.app, raise_app_exceptions=False)
-            async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
-                return await client.request(method, path, **request)
-
-        return asyncio.run(go())
+        return send(self.app, method, path, **request)
 
     def answer(self, **fields: Any) -> httpx.Response:
         """One question as JSON."""
@@ -141,6 +132,17 @@ class Desk:
     def counted(self, name: str, **labels: str) -> float:
         """A figure of ``/metrics``; 0 where there is none yet."""
         return reading(self.send("GET", "/metrics").text, name, **labels)
+
+
+def send(app: FastAPI, method: str, path: str, **request: Any) -> httpx.Response:
+    """One request to an app and its answer, as httpx has them."""
+
+    async def go() -> httpx.Response:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://desk") as client:
+            return await client.request(method, path, **request)
+
+    return asyncio.run(go())
 
 
 def reading(exposition: str, name: str, **labels: str) -> float:

@@ -1,5 +1,6 @@
 """What one answer adds to the figures: names and seconds are what dashboards and alerts are made of."""
 
+import re
 from typing import Any
 
 import pytest
@@ -122,3 +123,10 @@ def test_the_exposition_is_of_this_service_alone_and_in_prometheus_text_format()
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
     names = {line.split()[2] for line in answer.text.splitlines() if line.startswith("# TYPE")}
     assert all(name.startswith("tallyglass_") for name in names)
+
+
+def test_each_figure_is_described_in_a_sentence() -> None:
+    told = Metrics().render().decode().splitlines()
+    sentences = [line.split(maxsplit=3)[3] for line in told if line.startswith("# HELP")]
+    assert len(sentences) == sum(line.startswith("# TYPE") for line in told)
+    assert [sentence for sentence in sentences if not re.fullmatch("[A-Z][a-z]* .*[a-z][.]", sentence)] == []

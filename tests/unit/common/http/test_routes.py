@@ -8,12 +8,13 @@ import time
 from typing import Any
 
 import pytest
+from fastapi import FastAPI
 from PIL import Image
 
 from services.common.http.routes import RequestTypes, Routes
 from services.common.worker.messages import Delta
 from services.wire.answer import MatchaRequest, QwenVLRequest, TokenLogprob
-from services.wire.chat import MatchaChat
+from services.wire.chat import MatchaChat, QwenVLChat
 from services.wire.errors import (
     DeadlineError,
     InternalError,
@@ -23,7 +24,7 @@ from services.wire.errors import (
     ServiceError,
 )
 from tests.images import encode, png_header
-from tests.unit.common.http.serving import CARD, Desk, Settings, Worker, answer, b64, installed, response, turn
+from tests.unit.common.http.serving import CARD, Desk, Settings, Worker, answer, b64, response, send, turn
 
 SMALL = encode(Image.new("RGB", (7, 5)))
 LARGE = png_header(11, 5)
@@ -37,6 +38,55 @@ def desk() -> Desk:
 
 def logprob(token: str) -> TokenLogprob:
     return TokenLogprob(token=token, logprob=-0.5, bytes=None, top_logprobs=[])
+
+
+def as_installed(worker: Worker, *, ready: bool) -> FastAPI:
+    """A service in which nothing is put in place afterwards, as it is in the ``desk``, which tests share."""
+    app = FastAPI()
+    types = RequestTypes(QwenVLRequest, QwenVLChat)
+    Routes(Settings(max_image_pixels=54), CARD, types, worker, lambda: ready).install(app)
+    return app
+
+
+def test_each_route_answers_where_it_was_installed() -> None:
+    worker = Worker()
+    app = as_installed(worker, ready=False)
+    asked = {"/v1/answer": ASKED, "/v1/chat/completions": {"messages": [turn(SMALL, "How many?")]}}
+    for path, fields in asked.items():
+        sent = send(app, "POST", path, json=fields)
+        assert (sent.status_code, sent.headers["content-type"]) == (200, "application/json")
+        assert send(app, "GET", path).status_code == 405
+    assert len(worker.jobs) == len(asked)
+    assert send(app, "POST", "/v1/answer", json={**ASKED, "image": b64(LARGE)}).status_code == 413
+    assert send(app, "GET", "/v1/models").json()["data"] == [CARD.model_dump()]
+    assert send(app, "GET", "/live").status_code == 200
+    assert send(app, "GET", "/ready").status_code == 503
+    assert 'tallyglass_requests_total{route="/v1/answer",status="200"} 1.0' in send(app, "GET", "/metrics").text
+
+
+def test_openapi_tells_what_each_route_takes_and_gives() -> None:
+    def schemas(content: dict[str, Any]) -> dict[str, str]:
+        return {kind: body["schema"].get("$ref", "").rpartition("/")[2] for kind, body in content.items()}
+
+    described = send(as_installed(Worker(), ready=True), "GET", "/openapi.json").json()["paths"]
+    routes = {(path, method): route for path, methods in described.items() for method, route in methods.items()}
+    ask, chat = routes["/v1/answer", "post"], routes["/v1/chat/completions", "post"]
+    pages = {path: routes[path, "get"] for path in ("/v1/models", "/live", "/ready", "/metrics")}
+    assert len(routes) == 2 + len(pages)
+    assert set(ask["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
+    assert set(chat["requestBody"]["content"]) == {"application/json"}
+    for route, schema in ((ask, "AnswerResponse"), (chat, "ChatCompletion"), (pages["/v1/models"], "ModelList")):
+        assert schemas(route["responses"].pop("200")["content"]) == {"application/json": schema}
+    error = {"application/json": "ErrorEnvelope"}
+    for route in (ask, chat):
+        told = {int(status): schemas(reply["content"]) for status, reply in route["responses"].items()}
+        assert told == dict.fromkeys((400, 413, 415, 422, 500, 503, 504), error)
+    ready = pages["/ready"]["responses"]
+    assert set(ready) == {"200", "503"}
+    assert schemas(ready["503"]["content"]) == error
+    assert "content" not in pages["/metrics"]["responses"]["200"], "it is no JSON"
+    for route in routes.values():
+        assert re.fullmatch(r"[A-Z][a-z]* .*[a-z?]", route["summary"]), "a phrase"
 
 
 def test_a_question_reaches_the_worker_as_it_was_asked(desk: Desk) -> None:
@@ -187,6 +237,7 @@ def test_readiness_follows_the_worker_and_liveness_does_not(desk: Desk) -> None:
     desk.ready = False
     refused = desk.send("GET", "/ready")
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
+    assert refused.json()["error"]["message"].startswith("the model cannot answer yet")
     live = desk.send("GET", "/live")
     assert (live.status_code, live.json()) == (200, {"status": "live"})
 
@@ -317,68 +368,11 @@ def test_no_end_in_time_is_504_and_what_comes_later_is_nobodys() -> None:
     assert desk.worker.response_buffer == {}
 
 
-ROUTES = {
-    ("post", "/v1/answer"): ("Answer a question about an image", "AnswerResponse", True),
-    ("post", "/v1/chat/completions"): ("Answer in a conversation, as OpenAI's API does", "ChatCompletion", False),
-    ("get", "/v1/models"): ("The model that answers", "ModelList", False),
-    ("get", "/live"): ("Is the HTTP process up?", None, False),
-    ("get", "/ready"): ("Can the model answer?", None, False),
-    ("get", "/metrics"): ("Prometheus metrics", None, False),
-}
-"""Method and path: what the pages call the route, the schema that it answers with, whether it takes a form."""
-
-
-@pytest.fixture(scope="module")
-def described() -> dict[str, Any]:
-    app, _ = installed(RequestTypes(MatchaRequest, MatchaChat))
-    description: dict[str, Any] = app.openapi()
-    return description
-
-
-def test_every_route_is_described_and_no_other(described: dict[str, Any]) -> None:
-    found = {(method, path): route for path, methods in described["paths"].items() for method, route in methods.items()}
-    assert {place: route["summary"] for place, route in found.items()} == {
-        place: summary for place, (summary, _, _) in ROUTES.items()
-    }
-    for place, (_, schema, form) in ROUTES.items():
-        answers = found[place]["responses"]["200"].get("content", {})
-        if schema:
-            assert answers["application/json"]["schema"] == {"$ref": f"#/components/schemas/{schema}"}
-        assert ("multipart/form-data" in found[place].get("requestBody", {}).get("content", {})) is form
-    assert found["get", "/metrics"]["responses"]["200"].get("content", {}).keys() != {"application/json"}
-
-
-def test_the_errors_of_a_route_are_described_by_status(described: dict[str, Any]) -> None:
-    refusals = {"400", "413", "415", "422", "500", "503", "504"}
-    for path in ("/v1/answer", "/v1/chat/completions"):
-        responses = described["paths"][path]["post"]["responses"]
-        assert set(responses) == {"200", *refusals}
-        for status in refusals:
-            schema = responses[status]["content"]["application/json"]["schema"]
-            assert schema == {"$ref": "#/components/schemas/ErrorEnvelope"}
-    ready = described["paths"]["/ready"]["get"]["responses"]
-    assert set(ready) == {"200", "503"}
-    assert ready["503"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ErrorEnvelope"}
-
-
-def test_the_schemas_that_requests_are_made_of_are_described(described: dict[str, Any]) -> None:
-    body = described["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert "max_patches" in body["properties"]
-    assert {"TextPart", "ImagePart", "Message"} <= set(described["components"]["schemas"])
-
-
-def test_answers_are_json(desk: Desk) -> None:
-    for sent in (desk.answer(**ASKED), desk.chat(turn("?")), desk.send("GET", "/v1/models")):
-        assert (sent.status_code, sent.headers["content-type"]) == (200, "application/json")
-
-
-def test_before_the_model_can_answer_that_is_said(desk: Desk) -> None:
-    desk.ready = False
-    sent = desk.send("GET", "/ready")
-    assert (sent.status_code, sent.json()["error"]["code"]) == (503, "not_ready")
-    assert sent.json()["error"]["message"] == "the model cannot answer yet: ask again in a moment"
-    desk.ready = True
-    assert desk.send("GET", "/ready").json() == {"status": "ready"}
+def test_the_schemas_that_requests_are_made_of_are_described() -> None:
+    description = send(as_installed(Worker(), ready=True), "GET", "/openapi.json").json()
+    chat = description["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert "max_pixels" in chat["properties"]
+    assert {"TextPart", "ImagePart", "Message"} <= set(description["components"]["schemas"])
 
 
 def test_routes_are_made_of_what_they_are_given() -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import gevent
 import pytest
+from geventhttpclient import HTTPClient
 
 from clients.replay.run.outcomes import Failure, FailureKind
 from loadtests.results.outcomes import NOT_SENT
@@ -18,10 +19,13 @@ from tests.unit.loadtests.making import ANSWER, an_ask
 
 
 class Server:
-    """Answers every request on a loopback port with the same bytes, late or slowly; keeps what it was sent."""
+    """Answers every request on a loopback port with the same bytes, late or slowly, and none before so many have come
+    ``together``; keeps what it was sent.
+    """
 
-    def __init__(self, reply: bytes, pause_s: float = 0, per_byte_s: float = 0) -> None:
+    def __init__(self, reply: bytes, pause_s: float = 0, per_byte_s: float = 0, together: int = 1) -> None:
         self._reply, self._pause_s, self._per_byte_s = reply, pause_s, per_byte_s
+        self._all_here = threading.Barrier(together)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.requests: list[bytes] = []
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -44,6 +48,7 @@ class Server:
             while len(body) < length:
                 body += connection.recv(1 << 16)
             self.requests.append(head + b"\r\n\r\n" + body)
+            self._all_here.wait()
             time.sleep(self._pause_s)
             for piece in [bytes([byte]) for byte in self._reply] if self._per_byte_s else [self._reply]:
                 connection.sendall(piece)
@@ -60,8 +65,8 @@ def serve() -> Iterator[Callable[..., Server]]:
     """Starts servers, which end with the test."""
     servers: list[Server] = []
 
-    def start(reply: bytes, pause_s: float = 0, per_byte_s: float = 0) -> Server:
-        servers.append(Server(reply, pause_s, per_byte_s))
+    def start(reply: bytes, pause_s: float = 0, per_byte_s: float = 0, together: int = 1) -> Server:
+        servers.append(Server(reply, pause_s, per_byte_s, together))
         return servers[-1]
 
     yield start
@@ -71,11 +76,11 @@ def serve() -> Iterator[Callable[..., Server]]:
 
 def test_a_question_is_posted_with_its_digest_and_its_answer_read(serve: Callable[..., Server]) -> None:
     server = serve(_http("200 OK", ANSWER.model_dump_json().encode()))
-    assert Asker(f"{server.url}/behind/a/proxy/", timeout_s=5).ask(an_ask()) == ANSWER
+    assert Asker(f"{server.url}/behind/a/BOX/", timeout_s=5).ask(an_ask()) == ANSWER
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     first, *lines = head.decode().split("\r\n")
     headers = dict(line.lower().split(": ", 1) for line in lines)
-    assert first == "POST /behind/a/proxy/v1/answer HTTP/1.1"
+    assert first == "POST /behind/a/BOX/v1/answer HTTP/1.1"
     assert headers["content-type"] == "application/json"
     assert headers["x-image-digest"] == an_ask().image_sha256
     assert body == an_ask().body
@@ -106,8 +111,12 @@ def test_a_plain_address_needs_no_path(serve: Callable[..., Server]) -> None:
             _http("200 OK", ANSWER.model_copy(update={"answer": 7}).model_dump_json(warnings=False).encode()),
             Failure(kind=FailureKind.BAD_REPLY, message="answer: Input should be a valid string", status=200),
         ),
+        (
+            _http("200 OK", json.dumps({**ANSWER.model_dump(), "timing": {"queue_ms": None}}).encode()),
+            Failure(kind=FailureKind.BAD_REPLY, message="timing.queue_ms: Input should be a valid number", status=200),
+        ),
     ],
-    ids=["refused", "a proxy's page", "another success", "a wrong field"],
+    ids=["refused", "a proxy's page", "another success", "a wrong field", "a wrong field of a field"],
 )
 def test_what_is_no_answer_is_a_failure_of_its_own_kind(
     serve: Callable[..., Server], reply: bytes, failure: Failure
@@ -144,6 +153,31 @@ def test_where_nobody_listens_the_connection_failed() -> None:
     assert isinstance(reply, Failure)
     assert reply.kind is FailureKind.CONNECTION
     assert "refused" in reply.message
+
+
+def test_an_error_without_words_is_told_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(HTTPClient, "post", broken)
+    reply = Asker("http://127.0.0.1:1", timeout_s=5).ask(an_ask())
+    assert reply == Failure(kind=FailureKind.CONNECTION, message="BrokenPipeError")
+
+
+def test_no_request_waits_for_the_answer_of_another(serve: Callable[..., Server]) -> None:
+    server = serve(_http("200 OK", ANSWER.model_dump_json().encode()), together=3)
+    asker = Asker(server.url, timeout_s=5)
+    asked = [gevent.spawn(asker.ask, an_ask()) for _ in range(3)]
+    assert [greenlet.get() for greenlet in asked] == [ANSWER] * 3
+
+
+def test_a_wait_may_be_longer_than_the_librarys_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connections give up after a minute by themselves."""
+    given: dict[str, float] = {}
+    monkeypatch.setattr(HTTPClient, "from_url", lambda _, **options: given.update(options))
+    Asker("http://127.0.0.1:1", timeout_s=75)
+    assert given["connection_timeout"] >= 75
+    assert given["network_timeout"] >= 75
 
 
 def test_an_answer_that_is_late_is_given_up(serve: Callable[..., Server]) -> None:

@@ -37,6 +37,7 @@ def _sent(ask: Ask) -> bytes:
 def test_unique_images_never_come_twice_and_show_what_they_showed(samples: Samples) -> None:
     asks = _asks(samples, "unique", 60)
     assert len({_sent(ask) for ask in asks}) == len(asks)
+    assert len({ask.sample.image_key for ask in asks}) > REPEATED_IMAGES, "of many files, too"
     for ask in asks[:5]:
         with Image.open(io.BytesIO(_sent(ask))) as seen, Image.open(DATA / ask.sample.image_key) as kept:
             assert seen.tobytes() == kept.tobytes()

@@ -105,6 +105,7 @@ class ToyGraph:
             assert row.tolist() == [1] * real + [0] * (len(row) - real)
         for name, state in named("past_key_values", marks(numbers, attention="decoder", length=step)).items():
             assert np.array_equal(inputs[name], state), name
+            assert inputs[name].dtype == np.float32, name  # runtimes take no other, even for nothing
         for name, state in named("past_key_values", marks(numbers, attention="encoder", length=mask.shape[1])).items():
             kept = mask[:, None, :, None].astype(bool)
             assert np.array_equal(np.where(kept, inputs[name], 0), np.where(kept, state, 0)), name

@@ -29,6 +29,7 @@ def test_pixel_bounds_of_a_request_hold_and_keep_the_aspect(prompts: PromptBuild
         (span,) = build(prompts, image, "?", **bounds).spans
         rows, columns = span.grid
         assert low <= rows * columns * 14 * 14 <= high
+        assert len(prompts.pixels(span)) == rows * columns
         assert columns / rows == pytest.approx(2, rel=0.2)
 
 

@@ -1,5 +1,6 @@
 """The prefix cache: what it keeps, and that an answer from it is the answer without it."""
 
+import ctypes
 import mmap
 import platform
 from collections.abc import Callable
@@ -209,6 +210,11 @@ def test_free_memory_between_what_is_kept_goes_back() -> None:
     give_back()
     assert before - psutil.Process().memory_info().rss > 60_000_000
     assert all(block[0] == 1 for block in kept)
+
+
+def test_where_the_c_library_gives_nothing_back_nothing_is_asked_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
+    give_back()
 
 
 def test_an_entry_is_a_copy_in_memory_of_its_own() -> None:

@@ -97,7 +97,7 @@ ENVELOPE = {"error": {"message": "queue full", "type": "server_error", "param": 
         (lambda _: httpx.Response(502, text="<html>"), FailureKind.HTTP_STATUS, 502, None, "<html>"),
         (lambda _: httpx.Response(204), FailureKind.HTTP_STATUS, 204, None, ""),
         (lambda _: httpx.Response(307, headers={"Location": "/x"}), FailureKind.HTTP_STATUS, 307, None, ""),
-        (lambda _: httpx.Response(200, text="hello"), FailureKind.BAD_REPLY, 200, None, "JSON"),
+        (lambda _: httpx.Response(200, text="hello"), FailureKind.BAD_REPLY, 200, None, "body: Invalid JSON"),
         (lambda _: httpx.Response(200, json={"answer": 3}), FailureKind.BAD_REPLY, 200, None, "id: Field"),
         (lambda _: httpx.Response(200, json=UNTIMED), FailureKind.BAD_REPLY, 200, None, "timing.queue_ms: "),
     ],
@@ -223,6 +223,18 @@ def test_the_model_is_the_first_that_the_service_lists() -> None:
 
     assert card("https://host/prefix/", httpx.MockTransport(handler)).id == "one"
     assert [(request.method, str(request.url)) for request in seen] == [("GET", "https://host/prefix/v1/models")]
+
+
+def test_a_service_that_is_asked_for_its_model_has_seconds_to_answer_not_as_long_as_for_a_picture() -> None:
+    seen: list[float] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.extend(request.extensions["timeout"].values())
+        return httpx.Response(200, json={"data": []})
+
+    with pytest.raises(ReplayError):
+        card("http://127.0.0.1:9", httpx.MockTransport(handler))
+    assert 1 <= min(seen) <= max(seen) <= 15 < AskOptions().timeout_s
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

@@ -1,6 +1,7 @@
 """How a run is going: lines now and then, counts, and a rate of this session alone."""
 
 import io
+import re
 import time
 from collections.abc import Callable
 
@@ -54,11 +55,29 @@ def test_what_an_earlier_session_did_counts_as_done_but_not_for_the_rate(console
     assert lines(console) == ["realcqa: 65/100, 0.5/s, 0 failed, 70 s left"]
 
 
-def test_a_terminal_shows_a_bar_with_the_same_figures(at: Clock) -> None:
-    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+def test_a_line_stays_one_line_without_colours_however_narrow_the_console_is(at: Clock) -> None:
+    console = Console(file=io.StringIO(), width=20, color_system="standard")
+    with progress(console, "tallyqa", total=1) as tick:
+        at(2)
+        tick(failed=True)
+    assert lines(console) == ["tallyqa: 1/1, 0.5/s, 1 failed, 0 s left"]
+
+
+def test_a_terminal_shows_a_bar_between_the_title_and_the_same_figures(at: Clock) -> None:
+    def now_s() -> float:
+        return time.monotonic()
+
+    file = io.StringIO()
+    console = Console(file=file, width=80, force_terminal=True, color_system=None, get_time=now_s)
     with progress(console, "tallyqa", total=10, before=2) as tick:
         for seconds, failed in [(1, True), (2, False), (4, True)]:
             at(seconds)
             tick(failed=failed)
-    shown = "".join(lines(console))
-    assert [part for part in ("tallyqa", "5/10", "0.8/s", "2 failed") if part not in shown] == []
+    shown = [
+        re.fullmatch("(.*?)([━╸╺ ]+)(.*)", frame.rstrip())
+        for frame in re.split(r"\x1b\[[?0-9]*[a-zA-Z]", file.getvalue())
+    ]
+    first, *_, last = (frame.groups() for frame in shown if frame)
+    assert [part for part in first if part.strip("━╸╺ ")] == ["tallyqa", "2/10 0.0/s 0 failed 0:00:00 -:--:--"]
+    assert [part for part in last if part.strip("━╸╺ ")] == ["tallyqa", "5/10 0.8/s 2 failed 0:00:04 0:00:08"]
+    assert 0 < first[1].count("━") < last[1].count("━")

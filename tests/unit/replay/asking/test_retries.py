@@ -127,6 +127,17 @@ def test_a_single_attempt_has_waited_for_nothing(clock: Clock) -> None:
     assert attempts.sent_at_s == 1e9 + 500
 
 
+def test_the_moments_around_a_single_attempt_are_no_waiting(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    moments = iter([500.0, 500.5, 501.0, 501.75])  # begun, sent, answered, and whenever else it is read
+    monkeypatch.setattr(clock, "perf_counter", lambda: next(moments))
+
+    async def served() -> Failure:
+        return Failure(kind=FailureKind.TIMEOUT, message="")
+
+    attempts = asyncio.run(ask_patiently(served, 5))
+    assert (attempts.latency_ms, attempts.waited_ms) == (500, 0)
+
+
 def test_without_a_wait_of_the_service_s_each_is_twice_as_long_up_to_fifteen_seconds(clock: Clock) -> None:
     asked = 0
 

@@ -135,7 +135,9 @@ def test_the_seed_decides_the_intervals_of_runs_and_comparisons(tmp_path: Path) 
         rmse = found["comparisons"][0]["differences"][-1]
         return [*(run["counts"]["rmse_interval"] for run in found["runs"]), [rmse["low"], rmse["high"]]]
 
-    for one, other in zip(intervals("one", 1), intervals("two", 2), strict=True):
+    first = intervals("one", 1)
+    assert intervals("again", 1) == first
+    for one, other in zip(first, intervals("two", 2), strict=True):
         assert one != other
 
 
@@ -157,6 +159,7 @@ def test_a_sentence_goes_by_its_own_run_s_record(tmp_path: Path) -> None:
     second, third = compare_runs(runs, tmp_path / "out", seed=0)
     assert "timed at different" not in second
     assert "timed at different" in third
+    assert json.loads((tmp_path / "out" / "compare.json").read_text(encoding="utf-8"))["sentences"] == [second, third]
 
 
 def test_the_compare_command_prints_the_sentences(tmp_path: Path) -> None:
@@ -166,6 +169,7 @@ def test_the_compare_command_prints_the_sentences(tmp_path: Path) -> None:
     assert "B may answer better than A" in " ".join(result.output.split())
     page = (tmp_path / "cmp" / "index.html").read_text(encoding="utf-8")
     assert page.count("<svg") == 3, "the logo, quality against latency, differences"
+    assert {"Accuracy", "Root mean square error"} < {row[0] for row in table_rows(page)}
     assert "<script" not in page
 
 
@@ -190,4 +194,4 @@ def test_one_run_is_compared_with_nothing(out: Path, tmp_path: Path) -> None:
 def test_a_run_in_which_nothing_was_answered_stands_beside_one_that_was(out: Path, tmp_path: Path) -> None:
     empty = write_run(tmp_path / "empty", [], record_of())
     (text,) = compare_runs([out.parent / "A", empty], tmp_path / "cmp", seed=0)
-    assert "shares no question" in text
+    assert text.startswith("empty shares no question with A, ")

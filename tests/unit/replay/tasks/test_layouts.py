@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import ijson
 import pytest
 
 from clients.replay.errors import ReplayError
@@ -80,6 +81,29 @@ def test_the_study_s_merged_file_is_read_like_the_folders(merged: Path) -> None:
     assert (missing.kind.value, missing.where) == ("missing questions", "PMC9_z")
 
 
+def test_what_is_wrong_in_the_study_s_file_is_named_by_chart_and_block(merged: Path, block: Make) -> None:
+    content = {"PMC0_a": [block(qa_id="1"), block(qa_id="2", question=" ")], "PMC2_a": "none"}
+    (merged / "merged_qa.json").write_text(json.dumps(content))
+    problems = load("realcqa", merged, "all").problems
+    assert [(problem.where, problem.detail) for problem in problems] == [
+        ("merged_qa.json:PMC0_a#1", "has no usable 'question'"),
+        ("merged_qa.json:PMC2_a", "is not a list of questions"),
+    ]
+
+
+def test_answers_are_read_alike_from_folders_and_from_the_study_s_file(merged: Path, hub: Path, block: Make) -> None:
+    blocks = [
+        block(qa_id="1", answer=0.1, answer_type="Numerical"),
+        block(qa_id="2", answer=["b", "a"], answer_type="Ranked List"),
+        block(qa_id="3", answer=["7.25", 8.5], answer_type="Unranked List"),
+    ]
+    (merged / "merged_qa.json").write_text(json.dumps({"PMC1_a": blocks}))
+    (hub / "qa2" / "PMC1_a.json").write_text(json.dumps(blocks))
+    expected: list[object] = ["0.1", ("b", "a"), ("7.25", "8.5")]
+    assert [sample.gold for sample in load("realcqa", merged).samples] == expected
+    assert [sample.gold for sample in load("realcqa", hub, "train").samples] == expected
+
+
 def test_the_study_s_file_needs_no_list_of_test_charts_for_all_of_them(merged: Path) -> None:
     (merged / realcqa.TEST_LIST).unlink()
     assert len(load("realcqa", merged, "all").samples) == 3
@@ -110,7 +134,12 @@ def test_the_study_s_file_that_breaks_off_gives_the_charts_before_and_is_named(m
     loaded = load("realcqa", merged, "all")
     assert [sample.id for sample in loaded.samples] == ["PMC0_a/1", "PMC1_a/1", "PMC1_a/2"]
     assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [("broken file", "merged_qa.json")]
-    assert "from here on" in loaded.problems[0].detail
+    before, _, told = loaded.problems[0].detail.partition(": ")
+    assert before == "cannot be read as JSON from here on"
+    with pytest.raises(ijson.JSONError) as error, path.open("rb") as file:
+        list(ijson.kvitems(file, ""))
+    assert told
+    assert " ".join(str(error.value).split()).startswith(told), "the parser's own words"
     path.write_text("[]")
     (problem,) = load("realcqa", merged, "all").problems
     assert "does not begin with '{'" in problem.detail

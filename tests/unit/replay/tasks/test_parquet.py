@@ -67,6 +67,13 @@ def test_every_row_s_own_image_is_sent(parquet: Path, do_run: Make, tmp_path: Pa
     assert columns_of(tmp_path / "run").shown.all()
 
 
+def test_a_file_s_name_may_hold_the_sign_before_the_row(parquet: Path) -> None:
+    (parquet / "data" / "test-00001-of-00002.parquet").rename(parquet / "test-#1.parquet")
+    last = load("tallyqa", parquet).samples[-1]
+    assert last.image_key == "test-#1.parquet#1"
+    assert TASKS["tallyqa"].pictures(parquet)(last.image_key) == IMAGES[4]
+
+
 def test_a_parquet_file_that_is_none_is_named_and_the_others_are_read(parquet: Path) -> None:
     (parquet / "data" / "test-00000-of-00002.parquet").write_bytes(b"PAR1 and nothing")
     loaded = load("tallyqa", parquet)
