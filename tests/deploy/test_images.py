@@ -136,7 +136,7 @@ def test_an_image_holds_its_own_service_and_no_other(image: Image) -> None:
     lists = "[os.listdir('/app'), os.listdir('/app/services'), glob.glob('/app/services/**/*.pyc', recursive=True)]"
     app, held, compiled = json.loads(python_in(image.name, f"import glob, json, os; print(json.dumps({lists}))"))
     assert "clients" not in app
-    assert set(held) - {"__pycache__"} == {"__init__.py", "common", "torch_cpu", image.service}
+    assert set(held) - {"__pycache__"} == {"__init__.py", "common", "torch_cpu", "wire", image.service}
     assert len(compiled) > 5
 
 
