@@ -11,6 +11,7 @@ DATA ?=
 URL  ?=
 RUNS ?= $(wildcard runs/*/outcomes.jsonl)
 
+WORKERS ?= 2
 GROUP   ?=
 SINCE   ?=
 MINUTES ?=
@@ -19,7 +20,7 @@ SERVICE     ?= matcha
 PROFILE     ?=
 SET         ?=
 VARIANT     ?=
-VARIANTS    ?= fp32 bf16 int8 onnx-fp32=$(ARTIFACTS)/onnx-fp32 onnx-int8=$(ARTIFACTS)/onnx-int8 openvino=$(ARTIFACTS)/onnx-fp32 openvino-int8=$(ARTIFACTS)/openvino-int8
+VARIANTS    ?= $(shell $(PYTHON) -m services.matcha.variants $(ARTIFACTS))
 SERVE_ENV   ?=
 NNSIGHT_ENV ?=
 
@@ -112,7 +113,6 @@ fmt: install ## Format the code and fix what can be fixed automatically
 
 # Two at a time, however many cores there are: more would end no sooner than the tests of deploy/, which run one after
 # the other, and each takes a gigabyte, for torch. A thread that spins while it waits takes a core from the other half.
-WORKERS ?= 2
 test: install ## Run every test, two at a time (WORKERS=0: one after the other)
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest --numprocesses $(WORKERS)
 

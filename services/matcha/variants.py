@@ -3,6 +3,7 @@
 To add one: a module ``services/matcha/backends/<runtime>_backend.py`` with ``load`` (or one of those there), and a row.
 """
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
@@ -57,3 +58,8 @@ if TYPE_CHECKING:
 else:  # what settings offer and check is what the table holds
     VariantName = Literal[tuple(VARIANTS)]
     FormName = Literal[tuple(variant.name for variant in VARIANTS.values() if variant.is_prepared)]
+
+if __name__ == "__main__":  # for the Makefile: each variant, with the folder of its artifact if fp32 weights do not do
+    for variant in VARIANTS.values():
+        folder = "" if "fp32" in variant.forms else f"={sys.argv[1]}/{variant.forms[0]}"
+        print(variant.name + folder)  # noqa: T201 the answer

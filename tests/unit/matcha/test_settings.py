@@ -1,5 +1,7 @@
 """What the service can be told, and which variant it serves from which folder."""
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -112,3 +114,17 @@ def test_each_is_read_from_the_environment_under_the_services_name(monkeypatch: 
         monkeypatch.setenv(f"MATCHA_{name}", value)
     settings = MatchaSettings()
     assert (settings.variant, settings.max_patches_limit, settings.allow_unverified) == ("onnx-int8", 321, True)
+
+
+def test_the_makefile_is_given_each_variant_with_the_folder_it_needs() -> None:
+    command = [sys.executable, "-m", "services.matcha.variants", "artifacts"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert told == [
+        "fp32",
+        "bf16",
+        "int8",
+        "onnx-fp32=artifacts/onnx-fp32",
+        "onnx-int8=artifacts/onnx-int8",
+        "openvino=artifacts/onnx-fp32",
+        "openvino-int8=artifacts/openvino-int8",
+    ]
