@@ -43,7 +43,7 @@ class _Sees(nn.Module):
 
 @torch.inference_mode()
 def main(
-    out: Annotated[Path, typer.Option(help="Folder for measurements.json.")],
+    out: Annotated[Path, typer.Option(help="Folder for figures.json.")],
     rounds: Annotated[int, typer.Option(min=1, help="Times of each, in turn.")] = 15,
     threads: Annotated[int, typer.Option(min=1, help="Compute threads.")] = available_cores(),
 ) -> None:

@@ -22,7 +22,7 @@ _GIB = 1 << 30
 _MEMORY_BARS: dict[str, float] = {"onnx-int8": 0.9, "onnx-fp32": 1.9}
 
 app = typer.Typer(help="MatCha's variants, measured.", no_args_is_help=True, pretty_exceptions_enable=False)
-Out = Annotated[Path, typer.Option(help="Folder for measurements.json.")]
+Out = Annotated[Path, typer.Option(help="Folder for figures.json.")]
 Work = Annotated[Path, typer.Option(help="Where the full-size models are kept between runs (about 10 GB).")]
 Threads = Annotated[int, typer.Option(min=1, help="Compute threads of each.")]
 _WORK, _THREADS = Path("runs/bench-matcha"), available_cores()

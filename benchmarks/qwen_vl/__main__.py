@@ -22,7 +22,7 @@ PARTS = ("reuse", "methods", "request", "memory", "servers", "library")
 
 @app.command()
 def run(  # noqa: PLR0913, PLR0917 options of a command line
-    out: Annotated[Path, typer.Option(help="Where measurements.json goes.")],
+    out: Annotated[Path, typer.Option(help="Where figures.json goes.")],
     model: Folder = Path("runs/qwen2-vl-2b-random"),
     parts: Annotated[str, typer.Option(help=f"Which of {', '.join(PARTS)}.")] = ",".join(PARTS),
     pairs: Annotated[int, typer.Option(help="Pairs of measurements for a figure.")] = 5,

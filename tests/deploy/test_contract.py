@@ -231,9 +231,9 @@ def test_every_variant_of_matcha_is_a_component(manifests: Manifests) -> None:
 
 
 def test_a_variant_has_the_memory_that_was_measured(manifests: Manifests) -> None:
-    """Of the full-size model, by the table in docs/measurements.md; a fifth more is its limit."""
-    measured = Path("docs/measurements.md").read_text()
-    table = measured[measured.index("| of the whole service |") :]
+    """Of the full-size model, by the table in services/matcha/README.md; a fifth more is its limit."""
+    readme = Path("services/matcha/README.md").read_text()
+    table = readme[readme.index("| of the whole service |") :]
     rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| [0-9.]+ GiB \| ([0-9.]+) GiB \|", table, re.MULTILINE))
     assert set(rows) == set(VARIANTS)
     del rows["fp32"]  # what the base serves, with the memory of the embedded model
