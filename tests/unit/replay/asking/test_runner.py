@@ -1,18 +1,24 @@
 """What is asked in which order, how much of it at once, and what each outcome says."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 import numpy as np
 import pytest
 
-from clients.replay.asking.client import AskOptions
+from clients.replay.asking.client import AnswerClient, AskOptions
+from clients.replay.asking.images import EncodedImage
+from clients.replay.asking.loop import replay
+from clients.replay.asking.retries import Attempts
+from clients.replay.run.outcomes import Failure, FailureKind, Outcome
 from clients.replay.scoring.gold import AnswerType
+from clients.replay.tasks.sample import Sample
 from tests.unit.replay.conftest import reply
 from tests.unit.replay.reading import columns_of, read_outcomes
 
@@ -101,6 +107,23 @@ def test_what_was_waited_for_stays_in_the_outcome(
     assert (failed.attempts, failed.failure.status, failed.failure.retry_after_s) == (3, 503, 0)
     assert failed.waited_ms >= 2, "two answers of a millisecond each"
     assert failed.latency_ms >= 1
+
+
+class Patient:
+    """A client whose every question took as long."""
+
+    async def ask(self, _image: EncodedImage, _question: str) -> Attempts:
+        failure = Failure(kind=FailureKind.TIMEOUT, message="")
+        return Attempts(failure, sent_at_s=1_700_000_000.12345, latency_ms=12.34567, attempts=2, waited_ms=7.65432)
+
+
+def test_an_outcome_s_times_are_kept_to_the_thousandth() -> None:
+    sample = Sample("1", "a.png", "How many?", "3", AnswerType.COUNT, {})
+    outcomes: list[Outcome] = []
+    client = cast("AnswerClient", Patient())
+    asyncio.run(replay(iter([(sample,)]), lambda _: b"pixels", client, 1, outcomes.append))
+    (outcome,) = outcomes
+    assert (outcome.latency_ms, outcome.waited_ms, outcome.sent_at_s) == (12.346, 7.654, 1_700_000_000.123)
 
 
 def test_failures_stay_apart_and_do_not_stop_the_run(
