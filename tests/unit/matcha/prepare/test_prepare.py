@@ -223,7 +223,7 @@ class TestInspect:
             "onnx-int8",
             "tallyglass/tiny-matcha @ seed-0",
             "encoder_model.onnx",
-            "files are as manifest.json",
+            "files match manifest.json",
         ):
             assert told in ended.stdout
 
@@ -239,7 +239,7 @@ class TestInspect:
     def test_no_folder(self, tmp_path: Path) -> None:
         ended = matcha("inspect", str(tmp_path / "none"))
         assert ended.returncode == 1
-        assert "is no folder" in ended.stderr
+        assert "is not a folder" in ended.stderr
 
 
 def test_an_unknown_command_is_named() -> None:
