@@ -223,7 +223,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a remote one": (
         {"image": "https://a.b/c", "question": "?"},
         "image",
-        "'image': images are not fetched from addresses: send the bytes in base64, or as a data URL",
+        "'image': images are not fetched from URLs: send the bytes in base64, or as a data URL",
     ),
 }
 
