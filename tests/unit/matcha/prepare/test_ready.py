@@ -141,7 +141,7 @@ class TestReady:
         if spoil == "another's":
             (out / "manifest.json").unlink()
         before = names(out)
-        with pytest.raises(SystemExit, match=r"is no artifact of this model .*pass --force"):
+        with pytest.raises(SystemExit, match=r"is not an artifact of this model .*pass --force"):
             prepare(plain, out)
         assert names(out) == before
         assert len(weights.asked) == 1
