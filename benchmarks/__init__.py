@@ -1,1 +1,1 @@
-"""Benchmarks: each command prints a table, and writes its figures as a file."""
+"""Benchmarks: each command prints a table and writes its measurements to a file."""

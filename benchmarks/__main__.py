@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: the newest of each figure under ``runs/``, and which fall short of their bar."""
+"""``python -m benchmarks``: print the latest measurements under ``runs/``, and those that miss their target."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,18 +8,18 @@ import typer
 from benchmarks.measurements import Measurement, read, show
 
 
-def main(runs: Annotated[Path, typer.Option(help="Folder of run folders.")] = Path("runs")) -> None:
-    """Print the newest of each figure. Exits with 1 if there is none."""
+def main(runs: Annotated[Path, typer.Option(help="Folder with the run folders.")] = Path("runs")) -> None:
+    """Print the latest value of each measurement. Exits with 1 if there are none."""
     newest: dict[tuple[str, str], Measurement] = {}
     for path in sorted(runs.glob("*/figures.json"), key=lambda path: path.stat().st_mtime):
-        for figure in read(path):
-            newest[figure.how.split(";")[0], figure.figure] = figure
+        for measurement in read(path):
+            newest[measurement.how.split(";")[0], measurement.figure] = measurement
     if not newest:
-        typer.echo(f"no figures under {runs}: run make variants, or another benchmark, first", err=True)
+        typer.echo(f"no measurements under {runs}: first run make variants or another benchmark", err=True)
         raise typer.Exit(1)
-    show(list(newest.values()), f"{len(newest)} figures")
-    short = [figure.figure for figure in newest.values() if figure.holds is False]
-    typer.echo(f"{len(short)} fall short" + "".join(f"\n  {name}" for name in short))
+    show(list(newest.values()), f"{len(newest)} measurements")
+    missed = [measurement.figure for measurement in newest.values() if measurement.holds is False]
+    typer.echo(f"{len(missed)} miss their target" + "".join(f"\n  {name}" for name in missed))
 
 
 if __name__ == "__main__":

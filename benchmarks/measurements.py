@@ -1,6 +1,6 @@
-"""What a benchmark leaves: a table to read, and ``figures.json``, a list of the same numbers.
+"""Results of a benchmark: a table on the terminal, and the same measurements in ``figures.json``.
 
-Every producer writes here: benchmarks, load tests and mutation testing. ``make figures`` reads them all.
+Benchmarks, load tests and mutation testing all use this format; ``make figures`` reads them all.
 """
 
 import json
@@ -15,10 +15,9 @@ from rich.table import Table
 
 
 class Measurement(BaseModel):
-    """One number: ``bar`` is what it is held to, None where it stands beside others for comparison.
+    """One measured number; ``bar`` is its target, None if it only serves for comparison.
 
-    ``low`` and ``high`` are the smallest and the largest of the values that ``value`` is the median of, None where it
-    is no median.
+    If ``value`` is a median, ``low`` and ``high`` are the smallest and largest of the values, else None.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -34,7 +33,7 @@ class Measurement(BaseModel):
     how: str
 
     @classmethod
-    def single(  # noqa: PLR0913 - a line of figures.json has as many parts
+    def single(  # noqa: PLR0913 - one parameter per field
         cls,
         name: str,
         value: float,
@@ -45,7 +44,7 @@ class Measurement(BaseModel):
         at_most: float | None = None,
         at_least: float | None = None,
     ) -> Self:
-        """A number computed over ``n`` cases at once, such as a percentile or a share."""
+        """A number computed over all ``n`` cases, such as a percentile or a share."""
         holds = None
         if at_most is not None:
             holds = value <= at_most
@@ -66,7 +65,7 @@ class Measurement(BaseModel):
         at_most: float | None = None,
         at_least: float | None = None,
     ) -> Self:
-        """The median of some values with their smallest and largest; ``n`` where each stands for many cases."""
+        """The median of several values, with the smallest and largest; pass ``n`` if a value covers many cases."""
         median = statistics.median(values)
         cases = n or len(values)
         found = cls.single(name, median, unit, how, n=cases, at_most=at_most, at_least=at_least)
@@ -74,7 +73,7 @@ class Measurement(BaseModel):
 
 
 def read(path: Path) -> list[Measurement]:
-    """The measurements of a ``figures.json``.
+    """Read the measurements in a ``figures.json``.
 
     Raises:
         pydantic.ValidationError: an entry is not a measurement.
@@ -83,28 +82,28 @@ def read(path: Path) -> list[Measurement]:
 
 
 def write(measurements: Sequence[Measurement], folder: Path) -> None:
-    """Write ``figures.json``, whole or not at all; entries of the same name that were there before are replaced."""
+    """Write ``figures.json`` atomically; existing entries are kept, or replaced by new ones of the same name."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "figures.json"
     before = read(path) if path.exists() else []
-    merged = {each.figure: each for each in [*before, *measurements]}
+    merged = {item.figure: item for item in [*before, *measurements]}
     draft = path.with_suffix(".json.part")
-    draft.write_text(json.dumps([each.model_dump() for each in merged.values()], indent=2) + "\n", encoding="utf-8")
+    draft.write_text(json.dumps([item.model_dump() for item in merged.values()], indent=2) + "\n", encoding="utf-8")
     draft.replace(path)
 
 
 def show(measurements: Sequence[Measurement], title: str) -> None:
-    """Print a table."""
+    """Print the measurements as a table."""
     table = Table(title=title)
     for column in ("figure", "value", "low … high", "n", "bar", "holds"):
         table.add_column(column, justify="left" if column == "figure" else "right")
-    for each in measurements:
+    for item in measurements:
         table.add_row(
-            each.figure,
-            f"{each.value:.4g} {each.unit}",
-            "" if each.low is None or each.high is None else f"{each.low:.4g} … {each.high:.4g}",
-            str(each.n),
-            "" if each.bar is None else f"{each.bar:g}",
-            {True: "yes", False: "no", None: ""}[each.holds],
+            item.figure,
+            f"{item.value:.4g} {item.unit}",
+            "" if item.low is None or item.high is None else f"{item.low:.4g} … {item.high:.4g}",
+            str(item.n),
+            "" if item.bar is None else f"{item.bar:g}",
+            {True: "yes", False: "no", None: ""}[item.holds],
         )
     Console().print(table)

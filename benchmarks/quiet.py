@@ -1,4 +1,4 @@
-"""Measurements on a machine that others use: each try knows how much of the machine others took meanwhile."""
+"""Measure on a shared machine, recording how much CPU other processes used during each try."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ _PAUSE_S: Final = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Tries(Generic[T]):
-    """Tries chosen for their calm, not for their outcome; the most that others took during one of them."""
+    """Tries selected by how calm the machine was, not by outcome, and the largest share of CPU used by others."""
 
     values: list[T]
     disturbed_percent: float
@@ -24,9 +24,9 @@ class Tries(Generic[T]):
 def calm_tries(
     measure: Callable[[], T], wanted: int, patience_s: float, processes: Sequence[psutil.Process] = ()
 ) -> Tries[T]:
-    """Measure until enough tries were calm, or patience is over; then the calmest.
+    """Measure until enough tries were calm or the patience has run out, and return the calmest.
 
-    What this process and the named ones with their children use is not counted as others'.
+    CPU time of this process, of ``processes`` and of their children does not count as other load.
     """
     own = [psutil.Process(), *processes]
     tries: list[tuple[float, T]] = []
@@ -53,5 +53,5 @@ def _others_s(own: Sequence[psutil.Process]) -> float:
 
 
 def _used_s(times: Any) -> float:  # noqa: ANN401 psutil's type differs by system
-    """What a process used, and those of its children that have ended."""
+    """CPU seconds used by a process and its ended children."""
     return float(times.user + times.system + times.children_user + times.children_system)

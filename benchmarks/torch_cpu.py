@@ -1,4 +1,4 @@
-"""``python -m benchmarks.torch_cpu``: what packed weights and attention in blocks gain in bf16."""
+"""``python -m benchmarks.torch_cpu``: the gains from packed weights and blocked attention in bf16."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -30,13 +30,13 @@ _ATTENTIONS = {
     "MatCha, one token": (12, 1, 2009, 64),
     "Qwen2-VL, 1296 patches": (16, 1296, 1296, 80),
 }
-"""Heads, rows, keys and width of a head."""
+"""Heads, rows, keys and head width."""
 _COPIES = 16
-"""Layers in turn, as a model has them: one alone would stay in the processor's cache."""
+"""Layers run in sequence, as in a model: a single one would stay in the CPU cache."""
 
 
 class _Sees(nn.Module):
-    """As much of an attention layer as is asked for: it is not causal."""
+    """A stand-in for a non-causal attention layer."""
 
     is_causal = False
 
@@ -44,20 +44,20 @@ class _Sees(nn.Module):
 @torch.inference_mode()
 def main(
     out: Annotated[Path, typer.Option(help="Folder for figures.json.")],
-    rounds: Annotated[int, typer.Option(min=1, help="Times of each, in turn.")] = 15,
+    rounds: Annotated[int, typer.Option(min=1, help="Timings of each, taken in turn.")] = 15,
     threads: Annotated[int, typer.Option(min=1, help="Compute threads.")] = available_cores(),
 ) -> None:
-    """Print how many times as fast they are, and the error of attention against float64. Exits with 1 without bf16."""
+    """Print the speedups, and the error of attention against float64. Exits with 1 if bf16 is not supported."""
     if not can_pack():
-        typer.echo("this processor multiplies no packed bfloat16: there is nothing to compare", err=True)
+        typer.echo("this CPU does not support packed bfloat16: there is nothing to compare", err=True)
         raise typer.Exit(1)
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    found = [_layer(name, *shape, rounds) for name, shape in _LAYERS.items()]
+    results = [_layer(name, *shape, rounds) for name, shape in _LAYERS.items()]
     for name, shape in _ATTENTIONS.items():
-        found += _attention(name, *shape, rounds)
-    measurements.write(found, out)
-    measurements.show(found, f"bf16 on the CPU, {threads} threads")
+        results += _attention(name, *shape, rounds)
+    measurements.write(results, out)
+    measurements.show(results, f"bf16 on the CPU, {threads} threads")
 
 
 def _layer(name: str, rows: int, inputs: int, outputs: int, rounds: int) -> Measurement:
@@ -100,7 +100,7 @@ def _attention(name: str, heads: int, rows: int, keys: int, width: int, rounds: 
 
 
 def _ratios(slow: Callable[[], object], fast: Callable[[], object], rounds: int) -> list[float]:
-    """Of times taken in turns, after one of each that is not counted."""
+    """Ratios of times taken in turns, after an uncounted warm-up of each."""
     pairs = [(_seconds(slow), _seconds(fast)) for _ in range(rounds + 1)]
     return [one / other for one, other in pairs[1:]]
 

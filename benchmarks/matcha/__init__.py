@@ -1,1 +1,1 @@
-"""MatCha at full size and every variant of it, beside what people run today."""
+"""Benchmarks of all MatCha variants, compared with the usual alternatives."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.matcha``: full size, and with ``variants`` the embedded model."""
+"""``python -m benchmarks.matcha``: benchmark MatCha at full size or, with ``variants``, the bundled model."""
 
 import logging
 import signal
@@ -21,10 +21,10 @@ from services.matcha.variants import VARIANTS
 _GIB = 1 << 30
 _MEMORY_BARS: dict[str, float] = {"onnx-int8": 0.9, "onnx-fp32": 1.9}
 
-app = typer.Typer(help="MatCha's variants, measured.", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(help="Benchmark MatCha's variants.", no_args_is_help=True, pretty_exceptions_enable=False)
 Out = Annotated[Path, typer.Option(help="Folder for figures.json.")]
-Work = Annotated[Path, typer.Option(help="Where the full-size models are kept between runs (about 10 GB).")]
-Threads = Annotated[int, typer.Option(min=1, help="Compute threads of each.")]
+Work = Annotated[Path, typer.Option(help="Folder for full-size models, kept between runs (about 10 GB).")]
+Threads = Annotated[int, typer.Option(min=1, help="Compute threads per variant.")]
 _WORK, _THREADS = Path("runs/bench-matcha"), available_cores()
 
 
@@ -35,10 +35,10 @@ def speed_command(
     optimum: Annotated[Path, typer.Option(help="Interpreter of Optimum's environment.")] = Path(
         ".venv-optimum/bin/python"
     ),
-    rounds: Annotated[int, typer.Option(min=1, help="Answers of each, in turn.")] = 5,
+    rounds: Annotated[int, typer.Option(min=1, help="Timed answers of each, in turn.")] = 5,
     threads: Threads = _THREADS,
 ) -> None:
-    """Time every variant beside transformers 4 and Optimum at 2048 and at 768 patches, eight tokens each."""
+    """Time all variants, transformers 4 and Optimum at 2048 and 768 patches, eight tokens each."""
     if not optimum.exists():
         sys.exit(f"{optimum} is missing: run make optimum-env first")
     console = Console()
@@ -55,9 +55,9 @@ def speed_command(
 
 @app.command("attention")
 def attention_command(out: Out, threads: Threads = _THREADS) -> None:
-    """Attention of one encoder layer in int8, beside the runtimes' own, at 2009 and at 750 patches."""
+    """Compare one encoder layer's attention in int8 with the runtimes' own, at 2009 and 750 patches."""
     if not attention.has_kernel():
-        Console().print("attention is not computed in int8 on this machine: there is nothing to compare")
+        Console().print("int8 attention is not available on this machine: there is nothing to compare")
         return
     measured = [figure for patches in (2009, 750) for figure in attention.attention_figures(patches, threads)]
     measurements.write(measured, out)
@@ -66,7 +66,7 @@ def attention_command(out: Out, threads: Threads = _THREADS) -> None:
 
 @app.command("serving")
 def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -> None:
-    """Time to ready and peak memory at full size and 2048 patches; what HTTP adds, on the embedded model."""
+    """Measure time to ready and peak memory at full size and 2048 patches, and HTTP overhead on the bundled model."""
     place = Place(work, Path(), threads)
     image, measured = speed.chart(place), list[Measurement]()
     for variant in VARIANTS:
@@ -96,10 +96,10 @@ def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -
 def batches_command(
     out: Out,
     work: Work = _WORK,
-    pairs: Annotated[int, typer.Option(min=1, help="Of a batch and the same questions one by one.")] = 3,
+    pairs: Annotated[int, typer.Option(min=1, help="Pairs of a batch and the same questions one by one.")] = 3,
     threads: Threads = _THREADS,
 ) -> None:
-    """Whether a batch pays on the CPU: its throughput against one question after the other, at full size."""
+    """Compare the throughput of a batch with answering one by one, on the CPU at full size."""
     place, console, measured = Place(work, Path(), threads), Console(), list[Measurement]()
     for variant in VARIANTS:
         measured.append(batches.batch_figure(place, variant, pairs))
@@ -114,14 +114,14 @@ def variants_command(
     per_kind: Annotated[int, typer.Option(min=1, help="Held-out questions of each kind.")] = 40,
     threads: Threads = _THREADS,
 ) -> None:
-    """Every variant on the embedded model's held-out charts: answers beside fp32's, size, memory, times."""
+    """Compare all variants with fp32 on the bundled model's held-out charts: answers, size, memory and times."""
     measured = parity.compare(per_kind, threads, Console())
     measurements.write(measured.figures, out)
     Console(width=max(Console().width, 130)).print(measured.table)
 
 
 if __name__ == "__main__":
-    logging.getLogger().setLevel(logging.ERROR)  # httpx and the quantizer tell their every step
+    logging.getLogger().setLevel(logging.ERROR)  # httpx and the quantizer log every step
     logging.getLogger("httpx").setLevel(logging.ERROR)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server it has started is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server started here is stopped
     app()

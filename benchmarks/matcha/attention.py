@@ -1,4 +1,4 @@
-"""Attention of one encoder layer by our int8 kernel, beside what ONNX Runtime and OpenVINO have: time and error."""
+"""Time and error of one encoder layer's attention: our int8 kernel against ONNX Runtime and OpenVINO."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -19,18 +19,18 @@ HOW = "make bench-matcha"
 _HEADS, _WIDTH = 12, 64
 _ROUNDS = 15
 _SPREAD = 0.2
-"""Of the queries, so that a score has a standard deviation of 1.6: neither flat rows nor single keys."""
+"""Scale of the queries, which gives the scores a standard deviation of 1.6: weights are neither flat nor one-hot."""
 
 Attention = Callable[[Sequence[Floats]], Floats]
 
 
 def has_kernel() -> bool:
-    """Whether this machine has the kernel and the processor for it."""
+    """Whether this machine has the kernel and a CPU that supports it."""
     return Int8Attention.find(_HEADS, _WIDTH, threads=1) is not None
 
 
 def attention_figures(patches: int, threads: int) -> list[Measurement]:
-    """Milliseconds of each, the ratios of the same round, and the relative error against double precision."""
+    """Milliseconds of each implementation, speedups per round, and relative errors against double precision."""
     numbers = np.random.default_rng(0)
     states = [numbers.normal(size=(1, patches, _HEADS * _WIDTH)).astype(np.float32) for _ in range(3)]
     states[0] *= np.float32(_SPREAD)
@@ -86,7 +86,7 @@ def _onnx(threads: int) -> Attention:
     opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # it would spin while the others compute
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # or it would spin while the others run
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     session = ort.InferenceSession(model.SerializeToString(), options)
 
@@ -99,26 +99,26 @@ def _onnx(threads: int) -> Attention:
 
 def _openvino(threads: int) -> Attention:
     inputs = [opset.parameter([1, -1, _HEADS * _WIDTH], np.float32) for _ in range(3)]
-    apart = [
-        opset.transpose(opset.reshape(each, [1, -1, _HEADS, _WIDTH], special_zero=False), [0, 2, 1, 3])
-        for each in inputs
+    heads = [
+        opset.transpose(opset.reshape(state, [1, -1, _HEADS, _WIDTH], special_zero=False), [0, 2, 1, 3])
+        for state in inputs
     ]
     none, one = opset.constant(0, np.float32), opset.constant(1, np.float32)
-    attended = opset.scaled_dot_product_attention(*apart, attention_mask=none, scale=one)
+    attended = opset.scaled_dot_product_attention(*heads, attention_mask=none, scale=one)
     out = opset.reshape(opset.transpose(attended, [0, 2, 1, 3]), [1, -1, _HEADS * _WIDTH], special_zero=False)
     options = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "bf16", "PERFORMANCE_HINT": "LATENCY"}
     request = ov.Core().compile_model(ov.Model([out], inputs), "CPU", options).create_infer_request()
 
     def attend(states: Sequence[Floats]) -> Floats:
-        given: Floats = request.infer(list(states), share_inputs=True)[0]
-        return given
+        output: Floats = request.infer(list(states), share_inputs=True)[0]
+        return output
 
     return attend
 
 
 def _exact(states: Sequence[Floats]) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     query, key, value = (
-        torch.from_numpy(each).double().reshape(1, -1, _HEADS, _WIDTH).transpose(1, 2) for each in states
+        torch.from_numpy(state).double().reshape(1, -1, _HEADS, _WIDTH).transpose(1, 2) for state in states
     )
     attended = torch.nn.functional.scaled_dot_product_attention(query, key, value, scale=1.0)
     return np.asarray(attended.transpose(1, 2).reshape(1, -1, _HEADS * _WIDTH))

@@ -1,4 +1,4 @@
-"""Whether a batch answers more questions a second than one after the other, at full size."""
+"""Throughput of a batch compared with answering one by one, at full size."""
 
 import time
 
@@ -13,15 +13,15 @@ from services.matcha.variants import VariantName
 
 _TOGETHER = 4
 _MAX_PATCHES = 768
-"""Where decoding, all that a batch can share, is the larger part."""
+"""Few enough that decoding, the only part that a batch speeds up, dominates."""
 
 
 def batch_figure(place: Place, variant: VariantName, pairs: int) -> Measurement:
-    """Throughput of a batch against that of the same questions one by one, in turns."""
+    """Throughput of a batch relative to the same questions one by one, measured in turns."""
     engine = service.engine_like(speed.variant_folder(place, variant), variant, place.threads)
     question = ChartQuestion(speed.chart(place).read_bytes(), QUESTION, TOKENS, _MAX_PATCHES)
     one_by_one, together = [[question]] * _TOGETHER, [[question] * _TOGETHER]
-    _seconds(engine, together)  # the first of a shape allocates
+    _seconds(engine, together)  # the first run of a shape allocates memory
     ratios = [_seconds(engine, one_by_one) / _seconds(engine, together) for _ in range(pairs)]
     name = f"{variant}: throughput of a batch of {_TOGETHER} against one by one at {_MAX_PATCHES} patches"
     return Measurement.median(name, ratios, "times", HOW)

@@ -1,4 +1,4 @@
-"""A MatCha of the real size with random weights: as slow as the real one, and nobody has to download it."""
+"""A full-size MatCha with random weights: as slow as the real one, without a download."""
 
 import json
 import shutil
@@ -15,9 +15,9 @@ _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 
 
 def write_random_model(folder: Path, max_patches: int, seed: int = 0) -> None:
-    """A folder as transformers saves one: the sizes of ``google/matcha-base`` (282 M), weights drawn from the seed.
+    """Write a transformers checkpoint with the sizes of ``google/matcha-base`` (282 M) and weights from the seed.
 
-    Its tokenizer is the embedded model's: what the tokens say does not matter here.
+    The tokenizer is the bundled model's, since the text does not matter here.
     """
     torch.manual_seed(seed)
     text = {

@@ -1,6 +1,6 @@
-"""One of our variants, whole: header, patches, model and tokenizer, as the service's worker runs them.
+"""One of our variants end to end: header, patches, model and tokenizer, as in the service's worker.
 
-Speaks the same lines as ``peer``: the path of an image goes in, seconds and tokens come out.
+Uses the same line protocol as ``peer``: an image path in, seconds and tokens out.
 """
 
 import json
@@ -17,7 +17,7 @@ QUESTION = "What is the value of the highest bar?"
 
 
 def main(variant: str, folder: str, threads: str, max_patches: str) -> None:
-    """Answer until there are no more lines."""
+    """Answer until standard input ends."""
     engine = ChartQA.load(Path(folder), None, variant, Hardware(int(threads)))
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:

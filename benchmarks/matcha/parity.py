@@ -1,4 +1,4 @@
-"""Whether a variant answers as fp32 does, on the embedded model's held-out charts, and what it costs."""
+"""Agreement of each variant with fp32 on the bundled model's held-out charts, and its cost."""
 
 import io
 import tempfile
@@ -25,13 +25,13 @@ from services.training.tiny_matcha.data.held_out import Asked, held_out
 HOW = "make variants"
 _MIB = 1 << 20
 _MAX_PATCHES, _MAX_TOKENS = 90, 16
-_CALIBRATION_SEED = 1  # charts that are not asked about
+_CALIBRATION_SEED = 1  # charts outside the test questions
 _HELD_TO: frozenset[VariantName] = frozenset({"onnx-int8", "openvino", "openvino-int8"})
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a variant did."""
+    """Results of one variant."""
 
     right: np.ndarray[tuple[int], np.dtype[np.bool_]]
     answers: list[str]
@@ -43,14 +43,14 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class ParityReport:
-    """The table for a reader and the figures for a file."""
+    """The table to print and the measurements to write."""
 
     table: Table
     figures: list[Measurement]
 
 
 def compare(per_kind: int, threads: int, console: Console) -> ParityReport:
-    """Prepare, ask and serve every variant in turn."""
+    """Prepare, run and serve all variants in turn."""
     asked = list(held_out(seed=0, per_kind=per_kind))
     table = Table(title=f"Embedded MatCha, {len(asked)} held-out questions, {threads} threads")
     for heading in ("variant", "equal answers", "EM", "EM less fp32's", "on disk", "resident", "ready", "p50", "p95"):
@@ -106,7 +106,7 @@ def _png(image: Image.Image) -> bytes:
 
 
 def add(table: Table, variant: VariantName, measured: Measured, reference: Measured) -> list[Measurement]:
-    """One row and its figures; the interval of the difference is paired, question by question."""
+    """Add a row and return its measurements; the confidence interval is of the paired differences per question."""
     equal = [100.0 * (one == other) for one, other in zip(measured.answers, reference.answers, strict=True)]
     difference = 100 * (measured.right.astype(float) - reference.right)
     share, shift = float(np.mean(equal)), float(difference.mean())

@@ -1,7 +1,7 @@
-"""What people run today, in Optimum's environment: transformers 4, or ``ORTModelForPix2Struct`` on Optimum's export.
+"""The usual alternatives, in Optimum's environment: transformers 4, or ``ORTModelForPix2Struct`` on Optimum's export.
 
-A script of its own, for another interpreter: it imports nothing of this project. It reads a line with the path of a
-file of patches, and answers with the seconds that eight tokens took and the tokens.
+A standalone script for another interpreter: it imports nothing from this project. For each line with the path of a
+patches file, it prints the seconds taken for eight tokens, and the tokens.
 """
 
 import json
@@ -16,7 +16,7 @@ TOKENS = 8
 
 
 def load(kind: str, folder: str, threads: int) -> Any:  # noqa: ANN401 a model of either library
-    """The model: ``transformers`` in fp32, or ``optimum`` in ONNX Runtime."""
+    """Load the model with ``transformers`` in fp32, or with ``optimum`` in ONNX Runtime."""
     torch.set_num_threads(threads)
     if kind == "transformers":
         from transformers import Pix2StructForConditionalGeneration  # noqa: PLC0415 one of two
@@ -31,7 +31,7 @@ def load(kind: str, folder: str, threads: int) -> Any:  # noqa: ANN401 a model o
 
 
 def main(kind: str, folder: str, threads: str) -> None:
-    """Answer until there are no more lines."""
+    """Answer until standard input ends."""
     model = load(kind, folder, int(threads))
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:

@@ -1,4 +1,4 @@
-"""What the processor can do: its matrix products in fp32, bf16 and int8, and what a request of MatCha needs."""
+"""A roofline: the CPU's throughput in fp32, bf16 and int8, and the operations that a MatCha request needs."""
 
 import time
 from collections.abc import Callable
@@ -19,14 +19,14 @@ _REPEATS = 15
 
 
 def encoder_flops(patches: int) -> tuple[float, float]:
-    """Operations of the encoder in linear layers and in attention, for the sizes of ``model.write_random_model``."""
+    """Operations in the encoder's linear layers and attention, for the sizes of ``model.write_random_model``."""
     linear = 2 * patches * 12 * (4 * 768 * 768 + 3 * 768 * 2048)
     attention = 2 * 2 * patches * patches * 768 * 12
     return linear, attention
 
 
 def throughput(threads: int) -> dict[str, float]:
-    """Operations a second of one product of an encoder's size, by number format; the best library for each."""
+    """Operations per second of a matrix product of the encoder's size, by number format, with the best library."""
     torch.set_num_threads(threads)
     flops = 2 * _ROWS * _INNER * _COLUMNS
     found = {}
@@ -39,11 +39,11 @@ def throughput(threads: int) -> dict[str, float]:
 
 
 def roofline_figures(rates: dict[str, float], seconds: dict[str, float], patches: int) -> list[Measurement]:
-    """The measured limits, and the share of its limit that each variant reaches with a whole request.
+    """The measured throughputs, and how close each variant comes to its limit on a whole request.
 
-    The limit of a variant is its linear layers at the rate of its format, and its attention at the rate of the format
-    that it is computed in (``int8`` of torch has bf16's). Decoding the eight tokens is not counted as work: it reads
-    weights, and is part of where the rest goes.
+    A variant's limit assumes its linear layers and its attention at the throughput of their number formats (torch's
+    ``int8`` computes attention in bf16). Decoding the eight tokens is not counted as work: it is bound by reading
+    weights, and accounts for part of the gap.
     """
     figures = [
         Measurement.median(f"matrix product in {name}", [rate / 1e9], "GFLOP/s", HOW) for name, rate in rates.items()
@@ -64,7 +64,7 @@ def roofline_figures(rates: dict[str, float], seconds: dict[str, float], patches
 
 
 def _onnx_product(operator: str, threads: int) -> Callable[[], object]:
-    """The product in ONNX Runtime, its right side constant, as a layer's weights are."""
+    """The product in ONNX Runtime, with a constant right side like a layer's weights."""
     kind, dtype = (TensorProto.FLOAT, np.float32) if operator == "MatMul" else (TensorProto.INT8, np.int8)
     out = TensorProto.FLOAT if operator == "MatMul" else TensorProto.INT32
     left_kind, left_dtype = (kind, dtype) if operator == "MatMul" else (TensorProto.UINT8, np.uint8)

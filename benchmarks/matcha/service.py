@@ -1,4 +1,4 @@
-"""What serving costs: time to ready, peak memory of the worker, and what HTTP adds to the engine."""
+"""The cost of serving: time to ready, the worker's peak memory, and the overhead of HTTP over the engine."""
 
 import base64
 import json
@@ -26,18 +26,18 @@ _LOG: Final = Path(tempfile.gettempdir()) / "tallyglass-benchmark.log"
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A service that is up: a client with its connection open, its process, and how long it took."""
+    """A running service: an HTTP client, the process, and the seconds until it was ready."""
 
     http: httpx.Client
     process: subprocess.Popen[bytes]
     ready_s: float
 
     def peak_bytes(self) -> int:
-        """Peak resident memory of the process that holds the model: the largest of the service's."""
+        """Peak resident memory of the worker, the largest of the service's processes."""
         return max(_peak_bytes(process.pid) for process in self._family())
 
     def service_peak_bytes(self) -> int:
-        """The same and what its other processes hold for themselves: what a container's memory limit must leave."""
+        """The worker's peak plus the unique memory of the other processes: the least that a memory limit must allow."""
         worker = max(self._family(), key=lambda process: _peak_bytes(process.pid))
         others = sum(process.memory_full_info().uss for process in self._family() if process.pid != worker.pid)
         return _peak_bytes(worker.pid) + int(others)
@@ -49,16 +49,16 @@ class Served:
 
 @contextmanager
 def serving(folder: Path, variant: VariantName, threads: int, *options: str) -> Iterator[Served]:
-    """The MatCha service on a free loopback port, ended when the block ends.
+    """Run the MatCha service on a free loopback port during the block.
 
     Raises:
         StartupError: it did not become ready.
     """
-    told = ["--model-dir", str(folder), "--variant", variant, "--threads", str(threads), "--log-level", "error"]
+    required = ["--model-dir", str(folder), "--variant", variant, "--threads", str(threads), "--log-level", "error"]
     command = [sys.executable, "-m", "services.matcha"]
     started_s = time.monotonic()
     with (
-        launched(f"matcha-{variant}", command, _LOG, *told, *options, HF_HUB_OFFLINE="1") as service,
+        launched(f"matcha-{variant}", command, _LOG, *required, *options, HF_HUB_OFFLINE="1") as service,
         httpx.Client(base_url=service.url, timeout=300, trust_env=False) as client,
     ):
         yield Served(client, service.process, time.monotonic() - started_s)
@@ -67,7 +67,7 @@ def serving(folder: Path, variant: VariantName, threads: int, *options: str) -> 
 def post(
     http: httpx.Client, image: Path, question: str, max_patches: int | None, max_new_tokens: int
 ) -> dict[str, object]:
-    """One answer over HTTP."""
+    """Request one answer over HTTP."""
     body = {
         "image": base64.b64encode(image.read_bytes()).decode(),
         "question": question,
@@ -81,7 +81,7 @@ def post(
 
 
 def added_ms(served: Served, engine: ChartQA, image: Path, question: ChartQuestion, pairs: int) -> list[float]:
-    """What the service adds to the engine, in pairs: the client's time less the engine's for the same question."""
+    """Overhead of the service in pairs of measurements: the client's time minus the engine's for the same question."""
     added = []
     for _ in range(pairs):
         started_s = time.perf_counter()
@@ -94,7 +94,7 @@ def added_ms(served: Served, engine: ChartQA, image: Path, question: ChartQuesti
 
 
 def engine_like(folder: Path, variant: VariantName, threads: int) -> ChartQA:
-    """The engine in this process."""
+    """Load the same engine in this process."""
     return ChartQA.load(folder, None, variant, Hardware(threads))
 
 

@@ -1,4 +1,4 @@
-"""How fast each variant answers at full size, beside transformers 4 and Optimum, in rounds A B A B."""
+"""Speed of each variant at full size, compared with transformers 4 and Optimum, measured in turns (A B A B)."""
 
 import subprocess
 from collections.abc import Callable, Sequence
@@ -23,20 +23,20 @@ from services.matcha.variants import VARIANTS, VariantName
 HOW = "make bench-matcha"
 STUDY, OPTIMUM = "transformers 4.57.6 fp32", "ORTModelForPix2Struct"
 _LIGHTEST = ("onnx-int8", "openvino", "openvino-int8")
-"""The torch-free variants that may be the fastest."""
+"""The torch-free variants that compete for the fastest."""
 _WARM_UPS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where models are kept between runs, the interpreter of Optimum's environment, and how many threads to use."""
+    """The folder for models kept between runs, the interpreter of Optimum's environment, and the thread count."""
 
     work: Path
     optimum: Path
     threads: int
 
     def folder(self, name: str, make: Callable[[Path], object]) -> Path:
-        """A folder, made if it is not there."""
+        """A folder, made if missing."""
         folder = self.work / name
         if not folder.exists():
             make(folder)
@@ -44,7 +44,7 @@ class Place:
 
 
 def model_folder(place: Place, max_patches: int) -> Path:
-    """The random model, bound to that many patches by its processor, which is what Optimum exports."""
+    """The random model, with that ``max_patches`` in its processor, to which Optimum fixes its export."""
     return place.folder(f"model-{max_patches}", lambda folder: write_random_model(folder, max_patches))
 
 
@@ -52,19 +52,19 @@ def artifact_folder(place: Place, variant: str) -> Path:
     """The random model prepared as a variant."""
     source = find(str(model_folder(place, 2048)), None)
     charts = chart(place).parent
-    font = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"  # which one does not matter to a random model
+    font = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"  # any font will do for a random model
     return place.folder(
         variant, lambda folder: build(source, variant, folder, Extras(font=font, calibration=charts), lambda _: None)
     )
 
 
 def variant_folder(place: Place, variant: VariantName) -> Path:
-    """What to serve a variant from; one folder for all that torch makes of fp32 weights."""
+    """The folder to serve a variant from; the torch variants share the fp32 one."""
     return artifact_folder(place, VARIANTS[variant].forms[-1])
 
 
 def optimum_folder(place: Place, max_patches: int) -> Path:
-    """What ``optimum-cli`` makes of the random model."""
+    """The random model as exported by ``optimum-cli``."""
 
     def export(folder: Path) -> None:
         cli = place.optimum.with_name("optimum-cli")
@@ -76,7 +76,7 @@ def optimum_folder(place: Place, max_patches: int) -> Path:
 
 
 def chart(place: Place) -> Path:
-    """A drawn chart of 800 × 600 px."""
+    """Draw a chart of 800 × 600 px."""
     path = place.work / "charts/chart.png"
     path.parent.mkdir(parents=True, exist_ok=True)
     image = Image.new("RGB", (800, 600), "white")
@@ -88,11 +88,11 @@ def chart(place: Place) -> Path:
 
 
 def subjects(place: Place, max_patches: int) -> list[Subject]:
-    """Every variant and what it is compared with, at that many patches."""
+    """All variants and the alternatives they are compared with, at that many patches."""
     image = chart(place)
     with Image.open(image) as drawn:
         rows = flatten_patches(render_header(drawn.convert("RGB"), QUESTION, load_font(None)), max_patches)
-    padded = np.zeros((max_patches, rows.shape[1]), dtype=np.float32)  # Optimum's graphs take no other number
+    padded = np.zeros((max_patches, rows.shape[1]), dtype=np.float32)  # Optimum's graphs need exactly this many
     padded[: len(rows)] = rows
     patches = place.work / f"patches-{max_patches}.npy"
     np.save(patches, padded)
@@ -101,14 +101,14 @@ def subjects(place: Place, max_patches: int) -> list[Subject]:
         peer(OPTIMUM, "optimum", optimum_folder(place, max_patches), patches, threads, place.optimum),
         *(own(variant, variant_folder(place, variant), image, threads, max_patches) for variant in VARIANTS),
     ]
-    if max_patches > 768:  # noqa: PLR2004 the study's path is slow, and compared at full length only
+    if max_patches > 768:  # noqa: PLR2004 transformers 4 is slow, so it is compared at full length only
         study = model_folder(place, 2048)
         found.insert(0, peer(STUDY, "transformers", study, patches, threads, place.optimum))
     return found
 
 
 def time_all(found: Sequence[Subject], rounds: int, say: Callable[[str], None]) -> None:
-    """Two answers each to warm up, as memory grows in the first, then rounds in which each answers once."""
+    """Warm up each subject with two answers, because the first allocates, then time one answer each per round."""
     with ExitStack() as stack:
         for subject in found:
             stack.enter_context(subject)
@@ -117,14 +117,15 @@ def time_all(found: Sequence[Subject], rounds: int, say: Callable[[str], None]) 
         for index in range(rounds):
             for subject in found:
                 subject.ask()
-            say(f"round {index + 1}/{rounds}: " + ", ".join(f"{each.name} {each.seconds[-1]:.2f} s" for each in found))
+            times = ", ".join(f"{subject.name} {subject.seconds[-1]:.2f} s" for subject in found)
+            say(f"round {index + 1}/{rounds}: {times}")
 
 
 def speed_figures(found: Sequence[Subject], max_patches: int) -> list[Measurement]:
-    """Seconds of each, and the ratios asked for: of times in the same round, so that a slow minute cancels."""
+    """Times of each subject, and speedups from times of the same round, so that slow phases cancel out."""
     by_name = {subject.name: subject for subject in found}
     at = f"at {max_patches} patches"
-    figures = [Measurement.median(f"{each.name} {at}", each.seconds, "s", HOW) for each in found]
+    figures = [Measurement.median(f"{subject.name} {at}", subject.seconds, "s", HOW) for subject in found]
 
     def ratio(slow: str, fast: str, bar: float | None, name: str = "") -> None:
         pairs = zip(by_name[slow].seconds, by_name[fast].seconds, strict=True)

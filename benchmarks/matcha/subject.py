@@ -1,4 +1,4 @@
-"""Something to time, in a process of its own that stays loaded, so that rounds can go A B A B."""
+"""Something to time, in a separate process that stays loaded, so that subjects can be timed in turns (A B A B)."""
 
 import json
 import os
@@ -18,7 +18,7 @@ _SCRIPT = Path(__file__).with_name("peer.py")
 
 @dataclass(slots=True)
 class Subject:
-    """A named command that answers lines; ``asks_with`` is what it is sent: an image, or its patches."""
+    """A named command that answers one line per request; ``asks_with`` is the file to send: an image or its patches."""
 
     name: str
     command: list[str]
@@ -53,19 +53,19 @@ class Subject:
         stdin.flush()
         reply = self._read()
         if len(reply["tokens"]) != TOKENS:
-            message = f"{self.name} gave {len(reply['tokens'])} tokens instead of {TOKENS}: the times do not compare"
+            message = f"{self.name} gave {len(reply['tokens'])} tokens instead of {TOKENS}: times are not comparable"
             raise RuntimeError(message)
         if not warm_up:
             self.seconds.append(reply["seconds"])
             self.preprocess_ms.append(reply.get("preprocess_ms", 0.0))
 
     def _read(self) -> dict[str, Any]:
-        assert self._process  # noqa: S101 only called while it runs
+        assert self._process  # noqa: S101 only called while the process runs
         for line in self._stream(self._process.stdout):
             if line.startswith("{"):  # the libraries print too
                 reply: dict[str, Any] = json.loads(line)
                 return reply
-        message = f"{self.name} ended with {self._process.wait()}"
+        message = f"{self.name} exited with {self._process.wait()}"
         raise RuntimeError(message)
 
     @staticmethod
@@ -75,16 +75,16 @@ class Subject:
 
 
 def own(variant: str, folder: Path, image: Path, threads: int, max_patches: int) -> Subject:
-    """One of our variants."""
+    """A subject for one of our variants."""
     module = "benchmarks.matcha.own"
     return Subject(
         variant,
         [sys.executable, "-m", module, variant, str(folder), str(threads), str(max_patches)],
         image,
-        HUGE_PAGES,  # as the service gives its worker
+        HUGE_PAGES,  # as in the service's worker
     )
 
 
 def peer(name: str, kind: str, folder: Path, patches: Path, threads: int, python: Path) -> Subject:
-    """What runs in Optimum's environment, whose interpreter is ``python``."""
+    """A subject that runs in Optimum's environment, whose interpreter is ``python``."""
     return Subject(name, [str(python), str(_SCRIPT), kind, str(folder), str(threads)], patches)

@@ -1,1 +1,1 @@
-"""What Qwen2-VL costs at full size: the lens, the prefix cache, and other ways to the same numbers."""
+"""Benchmarks of Qwen2-VL at full size: the lens, the prefix cache, and other tools that do the same."""

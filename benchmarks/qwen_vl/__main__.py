@@ -1,4 +1,4 @@
-"""``python -m benchmarks.qwen_vl``: write a full-size model, and measure what Qwen2-VL costs with it."""
+"""``python -m benchmarks.qwen_vl``: write a full-size model and benchmark Qwen2-VL with it."""
 
 import os
 import signal
@@ -15,29 +15,29 @@ from services.common.cpu import HUGE_PAGES
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-app = typer.Typer(help="What Qwen2-VL costs at full size.", no_args_is_help=True)
-Folder = Annotated[Path, typer.Option(help="Folder of the full-size model; written if it is not there.")]
+app = typer.Typer(help="Benchmark Qwen2-VL at full size.", no_args_is_help=True)
+Folder = Annotated[Path, typer.Option(help="Folder of the full-size model; written if missing.")]
 PARTS = ("reuse", "methods", "request", "memory", "servers", "library")
 
 
 @app.command()
 def run(  # noqa: PLR0913, PLR0917 options of a command line
-    out: Annotated[Path, typer.Option(help="Where figures.json goes.")],
+    out: Annotated[Path, typer.Option(help="Folder for figures.json.")],
     model: Folder = Path("runs/qwen2-vl-2b-random"),
-    parts: Annotated[str, typer.Option(help=f"Which of {', '.join(PARTS)}.")] = ",".join(PARTS),
-    pairs: Annotated[int, typer.Option(help="Pairs of measurements for a figure.")] = 5,
-    patience_s: Annotated[float, typer.Option(help="How long to wait for calm on the machine, by figure.")] = 240,
-    serve_env: Annotated[Path | None, typer.Option(help="An environment with transformers[serving].")] = None,
-    nnsight_env: Annotated[Path | None, typer.Option(help="An environment with nnsight.")] = None,
+    parts: Annotated[str, typer.Option(help=f"Benchmarks to run, of {', '.join(PARTS)}.")] = ",".join(PARTS),
+    pairs: Annotated[int, typer.Option(help="Pairs of tries per measurement.")] = 5,
+    patience_s: Annotated[float, typer.Option(help="How long to wait for an idle machine, per measurement.")] = 240,
+    serve_env: Annotated[Path | None, typer.Option(help="Environment with transformers[serving].")] = None,
+    nnsight_env: Annotated[Path | None, typer.Option(help="Environment with nnsight.")] = None,
 ) -> None:
-    """Measure, print the tables, and write the figures."""
+    """Run benchmarks, print tables and write the measurements."""
     from benchmarks.qwen_vl.library import library_figures  # noqa: PLC0415 torch
     from benchmarks.qwen_vl.servers import server_figures  # noqa: PLC0415 the same
     from benchmarks.qwen_vl.weights import write_model  # noqa: PLC0415 the same
 
     wanted = parts.split(",")
     if unknown := set(wanted) - set(PARTS):
-        message = f"no part is called {', '.join(sorted(unknown))}; there are {', '.join(PARTS)}"
+        message = f"unknown parts {', '.join(sorted(unknown))}; choose from {', '.join(PARTS)}"
         raise typer.BadParameter(message)
     if not model.exists():
         typer.echo(f"writing a full-size model with random weights to {model}")
@@ -51,7 +51,7 @@ def run(  # noqa: PLR0913, PLR0917 options of a command line
     }
     for part, (environment, measure) in outside.items():
         if part in wanted and environment is None:
-            typer.echo(f"{part}: left out, for it needs an environment of its own (--help)")
+            typer.echo(f"{part}: skipped, because it needs a separate environment (see --help)")
         elif part in wanted and environment is not None:
             _report(list(measure(environment)), part, out)
 
@@ -87,8 +87,8 @@ def weights(model: Folder = Path("runs/qwen2-vl-2b-random")) -> None:
 
 
 if __name__ == "__main__":
-    if not HUGE_PAGES.items() <= os.environ.items():  # as the service's worker starts, from the first byte on
+    if not HUGE_PAGES.items() <= os.environ.items():  # like the service's worker, from process start
         again = [sys.executable, "-m", "benchmarks.qwen_vl", *sys.argv[1:]]
         os.execve(sys.executable, again, os.environ | HUGE_PAGES)  # noqa: S606 ourselves
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server it has started is stopped
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server started here is stopped
     app()

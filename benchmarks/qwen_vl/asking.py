@@ -1,6 +1,6 @@
-"""The question that everything is measured with: one 504 × 504 image, an answer of two tokens.
+"""The request used for all measurements: one 504 × 504 image and an answer of two tokens.
 
-Two tokens, for a number and the end is what the model's users ask for; a random model never ends by itself.
+The model's users ask for counts: a number and the end-of-sequence token. A random model never ends by itself.
 """
 
 import io
@@ -19,7 +19,7 @@ TEXTS: Final = ("How many red circles are there?", "How many blue squares are th
 
 
 def noise(number: int) -> ImageFile:
-    """An image of noise that no other number has."""
+    """A noise image that is unique to the number."""
     image = Image.effect_noise((SIDE_PIXELS, SIDE_PIXELS), 80).convert("RGB")
     image.putpixel((0, 0), (number % 256, number // 256, 0))
     buffer = io.BytesIO()
@@ -30,17 +30,17 @@ def noise(number: int) -> ImageFile:
 def question(
     about: ImageFile, text: str = TEXTS[0], *, lens: LensOptions | None = None, tokens: int = ANSWER_TOKENS
 ) -> Question:
-    """One question about one image."""
+    """A question about an image."""
     return Question((Turn("user", (about, text)),), max_new_tokens=tokens, lens=lens)
 
 
 def seconds(call: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Time a call."""
     started_s = time.perf_counter()
     call()
     return time.perf_counter() - started_s
 
 
 def told(tries: Tries[Any], what: str) -> str:
-    """How a figure came about."""
+    """Describe how a measurement was taken."""
     return f"make bench-qwen-vl: {what}; others used at most {tries.disturbed_percent:.0f} % of the machine meanwhile"

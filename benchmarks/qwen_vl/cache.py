@@ -1,4 +1,4 @@
-"""What the prefix cache saves, and what it holds."""
+"""Time saved and memory used by the prefix cache."""
 
 import gc
 import itertools
@@ -18,7 +18,7 @@ _MB = 1_000_000
 
 
 def reuse_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
-    """The first question on an image and the second, in turns."""
+    """Time the first and the second question about an image, in turns."""
     numbers = itertools.count(100)
 
     def pair() -> tuple[float, float]:
@@ -35,13 +35,13 @@ def reuse_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[M
 
 
 def memory_figures(engine: VisionQA, images: int, bound_mb: int) -> Iterator[Measurement]:
-    """Resident memory that different images add, beyond the most that answers without a cache take."""
+    """Resident memory that different images add to the peak of answering without a cache."""
     process = psutil.Process()
     engine.cache = PrefixCache(0)
     without = []
     for number in range(4):
         engine.answer(question(noise(200 + number), tokens=1))
-        give_back()  # as the engine does where it keeps what it read
+        give_back()  # as the engine does when it caches a prompt
         gc.collect()
         without.append(process.memory_info().rss)
     before = max(without)

@@ -1,4 +1,4 @@
-"""What the lens costs: against the same request without, and against the ways that it is usually computed."""
+"""Cost of the lens, compared with the same request without it and with the usual ways to compute it."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,7 +16,7 @@ _TOP_K = 5
 
 
 def request_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
-    """Whole first requests without and with the lens of the first token, in turns."""
+    """Time whole first requests with and without the lens of the first token, in turns."""
     without, with_lens = question(noise(0)), question(noise(0), lens=LensOptions(top_k=_TOP_K))
 
     def first_time(asked: Question) -> float:
@@ -37,7 +37,7 @@ def request_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator
 
 @torch.inference_mode()
 def method_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
-    """The lens of one position by three ways, from states that are there already, in turns."""
+    """Time three ways to compute the lens of one position from recorded states, in turns."""
     network = engine.network
     prompt = engine.prompts.build(question(noise(0)))
     (span,) = prompt.spans
@@ -75,12 +75,12 @@ def method_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[
 
 
 def _again(way: Callable[[], None]) -> float:
-    """Seconds of a second call: the first pays for memory that the way before it has given back."""
+    """Seconds of a second call: the first one has to reallocate memory that the previous method freed."""
     way()
     return seconds(way)
 
 
 def _head_of_norm(engine: VisionQA, states: torch.Tensor) -> torch.Tensor:
-    """Probabilities as a notebook computes them: by transformers' own head, the embedding's weights, not packed."""
+    """Probabilities as a notebook would compute them: transformers' own head with unpacked embedding weights."""
     text = engine.network.text
     return torch.softmax(functional.linear(text.norm(states), text.embed_tokens.weight).float(), dim=-1)

@@ -1,4 +1,4 @@
-"""The same lens by a library that people use for it, in an environment of its own."""
+"""The same lens with nnsight, a library commonly used for it, in a separate environment."""
 
 import json
 import subprocess
@@ -19,7 +19,7 @@ _SCRIPT: Final = Path(__file__).with_name("nnsight_trace.py")
 
 
 def library_figures(folder: Path, environment: Path, pairs: int, patience_s: float) -> Iterator[Measurement]:
-    """A forward pass up to the first token without and with nnsight's trace of every layer."""
+    """Time a forward pass to the first token with and without nnsight's trace of every layer."""
     builder = PromptBuilder(folder, max_pixels=1_003_520)
     prompt = builder.build(question(noise(0)))
     inputs = {

@@ -1,7 +1,7 @@
-"""The same lens through nnsight, run by the interpreter of an environment that has it.
+"""The same lens with nnsight, run in an environment where it is installed.
 
-``python nnsight_trace.py MODEL PROMPT TRIES`` loads the model, takes the prompt's tensors from a file, and prints the
-seconds of plain forward passes and of traced ones as JSON. It knows nothing of this project.
+``python nnsight_trace.py MODEL PROMPT TRIES`` loads the model and the prompt's tensors from a file, and prints the
+seconds of plain and traced forward passes as JSON. It imports nothing from this project.
 """
 
 import json
@@ -18,7 +18,7 @@ TOP_K = 5
 
 
 def lens(traced: Any, inputs: dict[str, torch.Tensor]) -> Any:  # noqa: ANN401 nnsight's proxies
-    """Top tokens of every layer at the last position, as nnsight's guides compute them."""
+    """Top tokens of each layer at the last position, computed as in nnsight's tutorials."""
     text = traced.model.language_model
     with torch.inference_mode(), traced.trace(**inputs):
         best = []
@@ -26,19 +26,19 @@ def lens(traced: Any, inputs: dict[str, torch.Tensor]) -> Any:  # noqa: ANN401 n
             state = layer.output[0] if isinstance(layer.output, tuple) else layer.output
             logits = traced.lm_head(text.norm(state[:, -1]))
             best.append(logits.float().softmax(-1).topk(TOP_K))
-        save(best)  # what is not saved is gone after the trace
+        save(best)  # unsaved values are lost after the trace
     return best
 
 
 def seconds(call: Callable[[], Any]) -> float:
-    """How long a call takes."""
+    """Time a call."""
     started_s = time.perf_counter()
     call()
     return time.perf_counter() - started_s
 
 
 def main(folder: str, prompt: str, tries: int) -> None:
-    """Load, measure in turns, print."""
+    """Load the model, measure in turns and print the times."""
     torch.set_num_threads(2)
     model = Qwen2VLForConditionalGeneration.from_pretrained(
         folder, dtype=torch.bfloat16, attn_implementation="sdpa"
@@ -50,7 +50,7 @@ def main(folder: str, prompt: str, tries: int) -> None:
         with torch.inference_mode():
             model(**inputs, logits_to_keep=1)
 
-    assert len(lens(traced, inputs)) == model.config.text_config.num_hidden_layers  # noqa: S101 it did trace
+    assert len(lens(traced, inputs)) == model.config.text_config.num_hidden_layers  # noqa: S101 every layer was traced
     pairs = [(seconds(plain), seconds(lambda: lens(traced, inputs))) for _ in range(tries)]
     print(json.dumps(pairs))  # noqa: T201 read by the benchmark
 

@@ -1,6 +1,6 @@
-"""One request's time over HTTP: ours against ``transformers serve``, the same weights, one after the other.
+"""Time of single requests over HTTP: our service against ``transformers serve`` with the same weights.
 
-Only one of the two is up at a time, since both together need twice the memory: blocks of ours and theirs in turns.
+Only one server runs at a time, to save memory: blocks of requests to each alternate.
 """
 
 import base64
@@ -28,12 +28,12 @@ _ANSWER_S: Final = 300.0
 _numbers = itertools.count(1000)
 
 Pair = tuple[float, float]
-"""Seconds of the first and of the second question on one image."""
+"""Seconds for the first and the second question about an image."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contender:
-    """How to start a server, where it says that it is up, and what it calls the model."""
+    """How to start a server, its health endpoint, and its name for the model."""
 
     name: str
     command: Sequence[str]
@@ -42,13 +42,13 @@ class Contender:
 
 
 def ours(folder: Path) -> Contender:
-    """This project's service in bf16."""
+    """Our service in bf16."""
     options = ["--model-dir", str(folder), "--variant", "bf16", "--timeout-s", str(_ANSWER_S), "--log-level", "error"]
     return Contender("tallyglass", [sys.executable, "-m", "services.qwen_vl", *options], "/ready", "any")
 
 
 def theirs(folder: Path, environment: Path) -> Contender:
-    """``transformers serve`` of an environment that has it."""
+    """``transformers serve`` from the given environment."""
     model = str(folder.resolve())
     options = ["--device", "cpu", "--dtype", "bfloat16", "--host", "127.0.0.1"]
     command = [str(environment / "bin/transformers"), "serve", model, *options]
@@ -58,7 +58,7 @@ def theirs(folder: Path, environment: Path) -> Contender:
 def server_figures(
     folder: Path, environment: Path, blocks: int, pairs: int, patience_s: float
 ) -> Iterator[Measurement]:
-    """First and next questions of both, in blocks by turns."""
+    """Time first and further questions to both servers, in alternating blocks."""
     contenders = (ours(folder), theirs(folder, environment))
     tries: dict[str, list[Tries[Pair]]] = {contender.name: [] for contender in contenders}
     for _ in range(blocks):
@@ -85,7 +85,7 @@ def _merged(parts: list[Tries[Pair]]) -> Tries[Pair]:
 
 def _block(contender: Contender, pairs: int, patience_s: float) -> Tries[Pair]:
     with _running(contender) as (url, process):
-        _ask(url, contender.model, noise(next(_numbers)), TEXTS[0])  # the first request of a server warms it
+        _ask(url, contender.model, noise(next(_numbers)), TEXTS[0])  # warm-up
 
         def pair() -> Pair:
             about = noise(next(_numbers))
@@ -103,13 +103,13 @@ def _ask(url: str, model: str, about: ImageFile, text: str) -> None:
     response.raise_for_status()
     tokens = response.json()["usage"]["completion_tokens"]
     if tokens != ANSWER_TOKENS:
-        message = f"an answer of {tokens} tokens instead of {ANSWER_TOKENS}: the times cannot be compared"
+        message = f"an answer of {tokens} tokens instead of {ANSWER_TOKENS}: times are not comparable"
         raise RuntimeError(message)
 
 
 @contextmanager
 def _running(contender: Contender) -> Iterator[tuple[str, psutil.Process]]:
-    # Each as it starts by itself; what this process was given for its own measurements is not passed on.
+    # Start each server with its own defaults, without this process's settings for huge pages.
     environment: dict[str, str | None] = {"HF_HUB_OFFLINE": "1", **dict.fromkeys(HUGE_PAGES)}
     with launched(contender.name, contender.command, _LOG, up=contender.up, **environment) as server:
         yield server.url, psutil.Process(server.process.pid)

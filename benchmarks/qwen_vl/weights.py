@@ -1,8 +1,8 @@
-"""A Qwen2-VL of the 2B model's sizes with random weights: it answers nonsense in the time that the real one takes.
+"""A Qwen2-VL of the 2B model's size with random weights: it answers nonsense, as fast as the real one.
 
-Sizes are those of the published configuration (hidden 1536, 28 layers, 12 heads with 2 for keys and values, a
-vocabulary of 151,936, and a vision tower of 32 layers). The tokenizer is that of the embedded model: a random model
-says nothing that a larger one would show.
+The sizes are those of the published configuration (hidden size 1536, 28 layers, 12 heads with 2 for keys and values, a
+vocabulary of 151,936, and a vision tower of 32 layers). The tokenizer is the bundled model's, since the text of a
+random model does not matter.
 """
 
 from pathlib import Path
@@ -52,14 +52,14 @@ _TOKEN_FIELDS: Final = {
 
 
 def write_model(folder: Path, seed: int = 0) -> None:
-    """Write the model (4.4 GB, bf16), its tokenizer, image processor and manifest; whole or not at all."""
+    """Write the model (4.4 GB, bf16) with its tokenizer, image processor and manifest, atomically."""
     tokenizer = AutoTokenizer.from_pretrained(TOKENIZER, local_files_only=True)
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in _TOKEN_FIELDS.items()}
     text = _TEXT | {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     torch.manual_seed(seed)
     config = Qwen2VLConfig(text_config=text, vision_config=_VISION, tie_word_embeddings=True, **ids)
     config.dtype = torch.bfloat16
-    model = Qwen2VLForConditionalGeneration._from_config(config, dtype=torch.bfloat16)  # noqa: SLF001 no public way to a dtype
+    model = Qwen2VLForConditionalGeneration._from_config(config, dtype=torch.bfloat16)  # noqa: SLF001 no public API sets the dtype
     model.generation_config = GenerationConfig(
         do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )

@@ -1,1 +1,1 @@
-"""Figures of the replay client itself: what a report costs, what a request costs, what a kill and a large set do."""
+"""Benchmarks of the replay client itself: cost of reports and requests, resilience to kills, and large datasets."""

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.replay``: measures, prints a table, and writes ``figures.json``."""
+"""``python -m benchmarks.replay``: benchmark the replay client, print a table and write ``figures.json``."""
 
 import shutil
 import time
@@ -13,9 +13,9 @@ from benchmarks.replay.measure import kills, overhead, reports, selections
 
 def main(
     out: Annotated[Path | None, typer.Option(help="Folder for figures.json; default runs/<time>-bench-replay.")] = None,
-    outcomes: Annotated[int, typer.Option(min=100, help="Outcomes of the reported runs.")] = 200_000,
+    outcomes: Annotated[int, typer.Option(min=100, help="Outcomes per reported run.")] = 200_000,
 ) -> None:
-    """Measure the replay client on this machine. Nothing else should run meanwhile."""
+    """Measure the replay client on this machine, which should be otherwise idle."""
     out = out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-bench-replay"
     made = out / "made"
     made.mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""The measurements: each gives figures, and leaves what it made under the folder it is given."""
+"""The replay client's benchmarks; each yields measurements and writes its files to the given folder."""
 
 import asyncio
 import http.client
@@ -39,7 +39,7 @@ _IMAGE_BYTES: Final = 60_000
 
 
 def reports(out: Path, outcomes: int) -> Iterator[Measurement]:
-    """Time and memory of a report of one run, for each task."""
+    """Time and memory to report one run of each task."""
     for task, bound in (("realcqa", "without lens"), ("tallyqa", "29 layers each")):
         folder = out / f"run-{task}"
         write_run(folder, task, outcomes, seed=1)
@@ -51,7 +51,7 @@ def reports(out: Path, outcomes: int) -> Iterator[Measurement]:
 
 
 def overhead(out: Path, pairs: int, requests: int) -> Iterator[Measurement]:
-    """What the client adds to a request: a replay against the no-op service less bare requests of the same bytes."""
+    """The client's overhead per request: a replay against the no-op service minus bare requests of the same size."""
     data = out / "overhead-data"
     write_tallyqa(data, requests, requests // 2, seed=2)
     content = os.urandom(_IMAGE_BYTES)
@@ -84,8 +84,8 @@ def _bare_s(url: str, body: bytes, requests: int) -> float:
 
 
 def kills(out: Path, times: int, questions: int) -> Iterator[Measurement]:
-    """Outcomes that differ between a run that was killed again and again, and one that was not."""
-    data, draw = out / "kills-data", random.Random(3)  # noqa: S311 - moments, no secret
+    """Outcomes that differ between a run that was repeatedly killed and resumed, and an undisturbed one."""
+    data, draw = out / "kills-data", random.Random(3)  # noqa: S311 - random delays, not a secret
     write_tallyqa(data, questions, questions // 3, seed=3)
     with serving() as url:
         command = [sys.executable, "-m", "clients.replay", "run", "--task", "tallyqa", "--split", "train", "--resume"]
@@ -117,7 +117,7 @@ def _lines(run_folder: Path) -> list[str]:
 
 
 def selections(out: Path) -> Iterator[Measurement]:
-    """Peak memory of a client that reads, draws and walks through the largest splits."""
+    """Time and peak memory to read, select and iterate over the largest splits."""
     write_tallyqa(out / "tallyqa", TALLYQA_TRAIN, 20_000, seed=4)
     write_realcqa(out / "realcqa", REALCQA_CHARTS, REALCQA_TEST)
     for task, split, n in (("tallyqa", "train", TALLYQA_TRAIN), ("realcqa", "test", REALCQA_TEST)):
@@ -127,7 +127,7 @@ def selections(out: Path) -> Iterator[Measurement]:
 
 
 def _child(*arguments: str) -> tuple[float, float]:
-    """Seconds and peak MiB of a module that is run in a process of its own."""
+    """Run a module in a separate process; return its seconds and peak MiB."""
     command, started = [sys.executable, "-m", "benchmarks.replay.peak", *arguments], time.perf_counter()
     ended = subprocess.run(command, check=True, capture_output=True, text=True)  # noqa: S603 - our own modules
     return time.perf_counter() - started, float(ended.stderr.split()[-1])

@@ -1,4 +1,4 @@
-"""A service that does nothing: it answers every question at once, with a trace of 29 layers."""
+"""A no-op service: answers every question immediately, with a trace of 29 layers."""
 
 import http.server
 import json
@@ -13,7 +13,7 @@ from benchmarks.replay.synthetic import LAYERS
 from clients.launcher import launched
 
 _LAYER: Final = {
-    "top": [{"token": str(place), "token_id": place, "prob": 0.123456789} for place in range(5)],
+    "top": [{"token": str(rank), "token_id": rank, "prob": 0.123456789} for rank in range(5)],
     "entropy": 1.23456789,
     "answer_prob": 0.123456789,
     "answer_rank": 0,
@@ -57,19 +57,19 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
+        """Log nothing."""
 
 
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a client that is killed hangs up."""
+        """Print nothing: killed clients drop their connections."""
 
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """The service's address, in a process of its own, while the block runs."""
+    """Run the service in a separate process during the block, and yield its URL."""
     command = [sys.executable, "-m", "benchmarks.replay.noop"]
     with (
         tempfile.TemporaryDirectory() as scratch,

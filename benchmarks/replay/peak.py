@@ -1,6 +1,6 @@
-"""Runs a module as ``python -m`` would, and then says on standard error how much memory the process had at its peak.
+"""Run a module like ``python -m``, then print the process's peak memory on standard error.
 
-Asked of the process itself: what ``wait4`` tells of a child counts the parent that it was forked from.
+Measured by the process itself, because what ``wait4`` reports for a child includes the parent it was forked from.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def peak_mib() -> float:
-    """The largest resident set of this process so far, in MiB."""
+    """Peak resident memory of this process so far, in MiB."""
     (kibibytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"))
     return int(kibibytes) / 1024
 
@@ -22,4 +22,4 @@ if __name__ == "__main__":
     except SystemExit as ended:
         if ended.code:
             raise
-    print(peak_mib(), file=sys.stderr)  # noqa: T201 - how the parent learns it
+    print(peak_mib(), file=sys.stderr)  # noqa: T201 - read by the parent

@@ -1,4 +1,4 @@
-"""Large run folders and data sets, made up from a seed: as large as the real ones, in their layouts."""
+"""Synthetic run folders and datasets, generated from a seed, with the size and layout of real ones."""
 
 import json
 import random
@@ -22,11 +22,11 @@ _TYPES: Final = ("string", "numerical", "binary", "ranked list", "unranked list"
 
 
 def write_run(path: Path, task: str, outcomes: int, seed: int) -> None:
-    """A finished run of ``outcomes`` lines; TallyQA's with a trace of 29 layers each."""
-    draw, folder = random.Random(seed), RunFolder(path)  # noqa: S311 - made-up data
+    """Write a finished run of ``outcomes`` lines; TallyQA's have a trace of 29 layers each."""
+    draw, folder = random.Random(seed), RunFolder(path)  # noqa: S311 - synthetic data
     folder.create()
-    pictures = outcomes // 2 if task == "tallyqa" else REALCQA_CHARTS
-    selection = Selection(split="test", seed=seed, questions=outcomes, pictures=pictures, sha256="0" * 64)
+    images = outcomes // 2 if task == "tallyqa" else REALCQA_CHARTS
+    selection = Selection(split="test", seed=seed, questions=outcomes, pictures=images, sha256="0" * 64)
     record = RunRecord(
         task=task,
         data="synthetic",
@@ -43,7 +43,7 @@ def write_run(path: Path, task: str, outcomes: int, seed: int) -> None:
     folder.write_record(record.finished(RunStatus.FINISHED))
     make = _tally_lines if task == "tallyqa" else _chart_lines
     with folder.outcomes.open("w", encoding="utf-8") as file:
-        file.writelines(make(outcomes, pictures, draw))
+        file.writelines(make(outcomes, images, draw))
 
 
 def _tally_lines(outcomes: int, pictures: int, draw: random.Random) -> Iterator[str]:
@@ -52,8 +52,8 @@ def _tally_lines(outcomes: int, pictures: int, draw: random.Random) -> Iterator[
         gold = str(draw.randrange(16))
         labels = {"script": "Latin", "complexity": draw.choice(["simple", "complex"]), "source": "amt"}
         answer = gold if draw.random() < 0.7 else draw.choice(["3", "三", "many", "four"])  # noqa: PLR2004 - a share
-        asked = _outcome(number, f"VG_100K/{draw.randrange(pictures)}.jpg", gold, "count", answer, labels, draw)
-        yield f'{json.dumps(asked, ensure_ascii=False)[:-1]}, "lens": {draw.choice(traces)}}}\n'
+        outcome = _outcome(number, f"VG_100K/{draw.randrange(pictures)}.jpg", gold, "count", answer, labels, draw)
+        yield f'{json.dumps(outcome, ensure_ascii=False)[:-1]}, "lens": {draw.choice(traces)}}}\n'
 
 
 def _chart_lines(outcomes: int, pictures: int, draw: random.Random) -> Iterator[str]:
@@ -116,8 +116,8 @@ def _trace(draw: random.Random) -> dict[str, Any]:
 
 
 def write_tallyqa(folder: Path, questions: int, pictures: int, seed: int) -> None:
-    """TallyQA's train split of that size, about images that are a few bytes each."""
-    draw = random.Random(seed)  # noqa: S311 - made-up data
+    """Write a TallyQA train split of that size, with images of a few bytes each."""
+    draw = random.Random(seed)  # noqa: S311 - synthetic data
     (folder / "VG_100K").mkdir(parents=True)
     for number in range(pictures):
         (folder / "VG_100K" / f"{number}.jpg").write_bytes(b"picture")
@@ -136,12 +136,12 @@ def write_tallyqa(folder: Path, questions: int, pictures: int, seed: int) -> Non
 
 
 def write_realcqa(folder: Path, charts: int, questions: int) -> None:
-    """RealCQA's test split of that size."""
+    """Write a RealCQA test split of that size."""
     (folder / "images").mkdir(parents=True)
     (folder / "qa").mkdir()
     stems = [f"PMC{number}_a" for number in range(charts)]
-    each = questions // charts
-    for place, stem in enumerate(stems):
+    per_chart = questions // charts
+    for position, stem in enumerate(stems):
         (folder / "images" / f"{stem}.jpg").write_bytes(b"picture")
         blocks = [
             {
@@ -153,7 +153,7 @@ def write_realcqa(folder: Path, charts: int, questions: int) -> None:
                 "qa_id": f"q{number}",
                 "PMC_ID": stem,
             }
-            for number in range(each + (place < questions % charts))
+            for number in range(per_chart + (position < questions % charts))
         ]
         (folder / "qa" / f"{stem}.json").write_text(json.dumps(blocks), encoding="utf-8")
     (folder / "test_filenames.txt").write_text("\n".join(stems), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Selects a whole split and walks through it, as a run does; for the memory that this takes."""
+"""Select a whole split and iterate over it, as a run does, to measure the memory this takes."""
 
 import sys
 from pathlib import Path
@@ -13,5 +13,5 @@ if __name__ == "__main__":
     criteria = Criteria.model_validate({"split": split})
     with SampleIndex(TASKS[task].scan(Path(data), criteria.split)) as index:
         select(index, criteria)
-        asked = sum(len(samples) for samples in index.by_image())
-        sys.exit(0 if asked == index.questions() else 1)
+        seen = sum(len(samples) for samples in index.by_image())
+        sys.exit(0 if seen == index.questions() else 1)

@@ -1,1 +1,1 @@
-"""What both services share: the wire contract and its errors (pure), and the serving glue."""
+"""Code that both services share: settings, model folders, the HTTP process and the worker."""

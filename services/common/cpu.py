@@ -1,7 +1,7 @@
-"""What this process may compute with: cores within the container's quota, and the instructions of the processor.
+"""CPU resources of this process: cores within the container's quota, and instruction set extensions.
 
-PyTorch, ONNX Runtime and OpenVINO size their thread pools by the host's cores. In a container with a CPU limit that
-means many threads that share one core's time, and are throttled together.
+PyTorch, ONNX Runtime and OpenVINO size their thread pools by the host's cores. In a container with a CPU limit, that
+oversubscribes the quota and the threads are throttled together.
 """
 
 import math
@@ -12,19 +12,19 @@ CGROUP = Path("/sys/fs/cgroup")
 CPUINFO = Path("/proc/cpuinfo")
 
 HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Environment in which glibc asks for huge pages (from 2.35 on; elsewhere it changes nothing).
+"""Environment that makes glibc (2.35 or later) use huge pages; no effect elsewhere.
 
-PyTorch takes fresh memory for each layer's results, and a page fault per 4 KiB of it is a few per cent of a request.
+PyTorch allocates fresh memory for each layer's output, and a page fault per 4 KiB costs a few per cent of a request.
 """
 
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86 with tiles, Arm
 
 
 def available_cores(cgroup: Path = CGROUP) -> int:
-    """Cores that this process may run on: its affinity, or its cgroup's CPU quota rounded up, whichever is less.
+    """Cores this process may use: its affinity or its cgroup's CPU quota rounded up, whichever is less.
 
-    The quota is read as a container sees its own: ``cpu.max`` (cgroup v2), else ``cpu/cpu.cfs_quota_us`` over
-    ``cpu.cfs_period_us`` (v1). A part of a core counts as one: there is no smaller number of threads.
+    The quota is read from inside the container: ``cpu.max`` (cgroup v2), else ``cpu/cpu.cfs_quota_us`` over
+    ``cpu.cfs_period_us`` (v1). The result is at least 1.
     """
     cores = len(os.sched_getaffinity(0))
     quota = _quota(cgroup)
@@ -32,12 +32,12 @@ def available_cores(cgroup: Path = CGROUP) -> int:
 
 
 def computes_in_bf16(cpuinfo: Path = CPUINFO) -> bool:
-    """Whether the processor multiplies bfloat16 in hardware; without that, bfloat16 is slower than float32."""
+    """Whether the CPU multiplies bfloat16 in hardware; without that, bfloat16 is slower than float32."""
     return not _BF16_FLAGS.isdisjoint(instructions(cpuinfo))
 
 
 def instructions(cpuinfo: Path = CPUINFO) -> frozenset[str]:
-    """Extensions of the processor's instruction set, as Linux names them; none where it does not say."""
+    """The CPU's instruction set extensions by their Linux names; empty if Linux does not list them."""
     if not cpuinfo.exists():
         return frozenset()
     for line in cpuinfo.read_text(encoding="utf-8").splitlines():
@@ -48,7 +48,7 @@ def instructions(cpuinfo: Path = CPUINFO) -> frozenset[str]:
 
 
 def _quota(cgroup: Path) -> float | None:
-    """Cores' worth of time allowed, or None without a limit."""
+    """CPU quota in cores, or None if unlimited."""
     version_2 = cgroup / "cpu.max"
     if version_2.is_file():
         limit, period = version_2.read_text(encoding="ascii").split()

@@ -1,6 +1,6 @@
-"""Bytes from outside to an image, with every size bounded before anything is decoded.
+"""Decode untrusted image bytes, with all sizes checked before anything is decoded.
 
-``probe`` reads only a header and is cheap enough for the HTTP process; ``decode`` does the work, in the worker.
+``probe`` reads only the header and is cheap enough for the HTTP process; ``decode`` runs in the worker.
 """
 
 import io
@@ -21,29 +21,29 @@ def probe(data: bytes, max_bytes: int, max_pixels: int) -> tuple[int, int]:
 
     Raises:
         TooLargeError: more bytes or pixels than allowed.
-        UnsupportedImageError: no bytes, or not an image of one of ``FORMATS``.
+        UnsupportedImageError: empty, or not an image in one of ``FORMATS``.
     """
     if not data:
         message = "the image is empty (0 bytes)"
         raise UnsupportedImageError(message, "image")
     if len(data) > max_bytes:
-        message = f"the image has {len(data)} bytes, at most {max_bytes} are taken: scale it down"
+        message = f"the image has {len(data)} bytes, the limit is {max_bytes}: scale it down"
         raise TooLargeError(message, "image")
     with _open(data) as image:
         width, height = image.size
     if width * height > max_pixels:
-        message = f"the image has {width} x {height} pixels, at most {max_pixels} in all are taken: scale it down"
+        message = f"the image has {width} x {height} pixels, the limit is {max_pixels} in total: scale it down"
         raise TooLargeError(message, "image")
     return width, height
 
 
 def decode(data: bytes) -> Image.Image:
-    """The image in RGB, upright by its EXIF tag, on white where it is transparent, the first frame if it moves.
+    """Decode to RGB: rotated by the EXIF tag, transparency composited on white, first frame of an animation.
 
-    White, because charts are often saved without a background, and black on black cannot be read.
+    White, because charts are often saved without a background, and black text on black is unreadable.
 
     Raises:
-        UnsupportedImageError: not an image, or one that breaks off.
+        UnsupportedImageError: not an image, or corrupt or truncated.
     """
     with _open(data) as image:
         try:
@@ -52,13 +52,13 @@ def decode(data: bytes) -> Image.Image:
                 return upright.convert("RGB")
             rgba = upright.convert("RGBA")
         except (OSError, SyntaxError, ValueError) as error:  # what Pillow's readers raise on broken data
-            message = f"the image is broken or breaks off ({error})"
+            message = f"the image is corrupt or truncated ({error})"
             raise UnsupportedImageError(message, "image") from error
     return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
 
 
 def upright_size(data: bytes) -> tuple[int, int]:
-    """Width and height of what ``decode`` gives, without decoding where the format allows it.
+    """Width and height of what ``decode`` returns, without decoding where the format allows it.
 
     Raises:
         UnsupportedImageError: as ``decode``.
@@ -67,14 +67,14 @@ def upright_size(data: bytes) -> tuple[int, int]:
         try:
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
         except (OSError, SyntaxError, ValueError) as error:
-            message = f"the image is broken or breaks off ({error})"
+            message = f"the image is corrupt or truncated ({error})"
             raise UnsupportedImageError(message, "image") from error
         width, height = image.size
     return (height, width) if orientation in _TURNED_ON_ITS_SIDE else (width, height)
 
 
 def _in_8_bits(image: Image.Image) -> Image.Image:
-    """Grey of 16 bits scaled to 8: Pillow's ``convert`` cuts it off at 255, so that nearly all of it is white."""
+    """Scale 16-bit greyscale to 8 bits: Pillow's ``convert`` clips at 255, which turns most of the image white."""
     return image.point(lambda grey: grey / 256).convert("L") if image.mode == "I;16" else image
 
 

@@ -1,4 +1,4 @@
-"""One JSON object a line on standard error, from our own code and from the libraries under it."""
+"""JSON lines logging on standard error, for our code and the libraries it uses."""
 
 import logging
 import sys
@@ -6,11 +6,11 @@ import sys
 from pythonjsonlogger.json import JsonFormatter
 
 LIBRARIES = ("litserve", "uvicorn", "uvicorn.error", "uvicorn.access")
-"""Loggers that bring handlers of their own; theirs are taken off, so that no plain line is mixed in."""
+"""Loggers that install their own plain-text handlers, which are removed."""
 
 
 def configure(level: str) -> None:
-    """Send everything of at least ``level`` through the one formatter. Safe to call again, in every process."""
+    """Log everything at ``level`` or above as JSON. Safe to call repeatedly, in every process."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         JsonFormatter(
@@ -26,7 +26,7 @@ def configure(level: str) -> None:
 
 
 def take_over_libraries() -> None:
-    """Let what the libraries log go through our formatter alone; for after each step that gives them another."""
+    """Route the libraries' logs through our formatter; call again after any step that adds a handler."""
     for name in LIBRARIES:
         logger = logging.getLogger(name)
         logger.handlers.clear()

@@ -1,8 +1,8 @@
-"""The only module that builds and runs a LitServer; the rest of the project knows LitServe by its ``LitAPI`` alone.
+"""Builds and runs a LitServer; elsewhere the project uses little of LitServe beyond its ``LitAPI``.
 
-LitServe (0.2.19) gives worker processes, a queue and batching. What it leaves open is closed here: our routes instead
-of its own, a worker that dies while loading is noticed, SIGTERM ends like Ctrl-C, logs are JSON, and nothing is
-written to the working directory.
+LitServe (0.2.19) provides worker processes, a queue and batching. This module adds the rest: our routes replace its
+own, a worker that dies while loading is detected, SIGTERM stops the service like Ctrl-C, logs are JSON, and nothing
+is written to the working directory.
 """
 
 import logging
@@ -32,41 +32,41 @@ from services.wire.answer import ModelCard
 
 _log = logging.getLogger(__name__)
 _REPLACED_PATHS = frozenset({"/", "/health", "/info"}) | docs.PAGES
-"""Pages of LitServe and FastAPI: ``/live``, ``/ready``, ``/v1/models`` and our ``/docs`` stand in their place."""
+"""Pages of LitServe and FastAPI, replaced by ``/live``, ``/ready``, ``/v1/models`` and our ``/docs``."""
 
 
 class QueueSpec(LitSpec):  # type: ignore[misc]  # LitServe has no type hints
-    """Connects our routes to LitServe's queue. Jobs and replies pass through it unchanged."""
+    """Connects our routes to LitServe's queue. Jobs and replies pass through unchanged."""
 
     def __init__(self) -> None:
         super().__init__()
         self.api_path = "/v1/answer"
 
     def __getstate__(self) -> dict[str, Any]:
-        """What a worker gets: not the buffer of the HTTP process."""
+        # A worker must not get the HTTP process's buffer.
         return {**super().__getstate__(), "response_buffer": None, "data_streamer": None}
 
     def decode_request(self, request: object, _context: object = None) -> object:
-        """The job itself."""
+        """The job, unchanged."""
         return request
 
     def encode_response(self, output: object, _context: object = None) -> object:
-        """The reply itself."""
+        """The reply, unchanged."""
         return output
 
 
 class _Stop(KeyboardInterrupt):
-    """What LitServe ends on, by another name.
+    """A subclass of the ``KeyboardInterrupt`` that makes LitServe shut down.
 
-    CPython 3.11 marks a plain ``KeyboardInterrupt`` that leaves an ``exec`` as unhandled even if it is caught further
-    out, and then ends by SIGINT instead of with the exit code; ``multiprocessing.managers`` is full of ``exec``.
+    CPython 3.11 marks a plain ``KeyboardInterrupt`` that leaves an ``exec`` as unhandled even if an outer frame catches
+    it, and then dies by SIGINT instead of using the exit code; ``multiprocessing.managers`` uses ``exec`` a lot.
     """
 
 
 class _StopSignal:
-    """Turns the first SIGTERM or Ctrl-C into the exception that LitServe ends on.
+    """Turns the first SIGTERM or Ctrl-C into the exception that shuts LitServe down.
 
-    It is remembered too: Python drops an exception that a handler raises inside a fork hook, and LitServe forks.
+    The signal is also remembered: Python drops an exception that a handler raises in a fork hook, and LitServe forks.
     """
 
     def __init__(self) -> None:
@@ -76,15 +76,15 @@ class _StopSignal:
             signal.signal(number, self)
 
     def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        """The handler; in the HTTP process, forked from the main one, it is reached once that has drained."""
+        # The HTTP process, forked from the main one, gets here only after uvicorn has drained its requests.
         if os.getpid() != self._main:
             sys.exit(0)
-        if not self._received:  # a second one must not interrupt the orderly end
+        if not self._received:  # a second signal must not interrupt the shutdown
             self._received = True
             raise _Stop
 
     def check(self) -> None:
-        """Raise what may have been dropped."""
+        """Raise again if a signal was received, in case the exception was dropped."""
         if self._received:
             raise _Stop
 
@@ -93,8 +93,8 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
     stop: _StopSignal
 
     def verify_worker_status(self) -> None:
-        """Wait until the worker is ready; LitServe's own loop would wait forever for one that was killed."""
-        logs.take_over_libraries()  # ``run`` gave LitServe's logger a handler that writes plain lines
+        """Wait until the worker is ready; LitServe's own loop would wait forever for a killed worker."""
+        logs.take_over_libraries()  # ``run`` gave LitServe's logger a plain-text handler
         while not self.ready():
             self.stop.check()
             failed = WorkerSetupStatus.ERROR in self.workers_setup_status.values()
@@ -104,14 +104,14 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
             time.sleep(0.05)
 
     def ready(self) -> bool:
-        """Whether every worker has loaded its model."""
+        """Whether all workers have loaded the model."""
         return all(status == WorkerSetupStatus.READY for status in self.workers_setup_status.values())
 
     def _start_worker_monitoring(self, _manager: SyncManager, http: dict[int, BaseProcess]) -> None:
-        """Wait for a signal, or for the end of a process that the service cannot do without.
+        """Block until a signal arrives or a required process dies.
 
-        The last step before LitServe waits for its end, and the first after its forks. LitServe's own thread for it
-        does not see an HTTP process die, and at the end it asks a manager that is already gone.
+        LitServe calls this after its forks, just before it waits for shutdown. Its own monitoring thread misses the
+        death of an HTTP process, and at shutdown queries a manager that no longer exists.
         """
         self.stop.check()
         needed = [*self.inference_workers, *http.values()]
@@ -121,19 +121,19 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
 
 
 def prepare_worker(settings: ServerSettings) -> None:
-    """First thing in a worker process: JSON logs, Ctrl-C left to the main process, and an end that cleans up."""
+    """Set up a worker process: JSON logs, Ctrl-C left to the main process, and a clean exit on SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
     logs.configure(settings.log_level)
 
 
 def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, wire: RequestTypes) -> NoReturn:
-    """Load the model, listen, and answer until SIGTERM or Ctrl-C; requests begun are answered first.
+    """Load the model and serve until SIGTERM or Ctrl-C; requests in flight are answered first.
 
-    Exits with 0 after a signal, with 1 if the port is taken, the model does not load, or the worker dies.
+    Exits with 0 after a signal, with 1 if the port is taken, the model fails to load, or the worker dies.
     """
     logs.configure(settings.log_level)
-    os.environ.update(HUGE_PAGES | os.environ)  # read when a process starts: it is the worker's, which is spawned
+    os.environ.update(HUGE_PAGES | os.environ)  # read at process start: for the worker, which is spawned
     _refuse_taken_port(settings.host, settings.port)
     server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
     app = server.app
@@ -151,16 +151,16 @@ def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
         server.run(
             host=settings.host,
             port=settings.port,
-            num_api_servers=1,  # one HTTP process: metrics and admission are counted in one place
+            num_api_servers=1,  # one HTTP process, so that one place counts requests
             log_level="warning",
             generate_client_file=False,
             log_config=None,
             access_log=False,
         )
-    except KeyboardInterrupt:  # before HTTP was up; later ones end inside run
+    except KeyboardInterrupt:  # before HTTP was up; later ones are handled inside run
         _log.info("stopped while loading")
     except (RuntimeError, EOFError, ConnectionError, BrokenPipeError) as error:  # a process that failed or died
-        _log.error("the service ends: %s (%s)", error, type(error).__name__)
+        _log.error("shutting down: %s (%s)", error, type(error).__name__)
         return 1
     finally:
         _end_children()
@@ -169,7 +169,7 @@ def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
 
 
 def _end_children() -> None:
-    """LitServe leaves its worker behind when loading fails, and the interpreter would wait for it."""
+    """Stop the worker that LitServe leaves running when loading fails; the interpreter would wait for it."""
     for child in active_children():
         with suppress(ValueError):
             child.terminate()
@@ -181,5 +181,5 @@ def _refuse_taken_port(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        _log.error("cannot listen on %s port %d: %s; set another port", host, port, error.strerror)
+        _log.error("cannot listen on %s port %d: %s; choose another port", host, port, error.strerror)
         sys.exit(1)

@@ -1,4 +1,4 @@
-"""What every service can be told, by environment or command line; a service adds its own and its prefix."""
+"""Settings common to all services, from environment or command line; each service adds its own and a prefix."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,13 +9,13 @@ from pydantic_settings import BaseSettings
 from services.common.cpu import available_cores
 
 MODELS = Path(__file__).parents[2] / "models"
-"""The embedded models, which answer when nothing else is named."""
+"""The bundled models, served by default."""
 
 
 class ServerSettings(BaseSettings):
-    """How to listen, and how much to take. Sizes are checked before anything is decoded."""
+    """Where to listen, and limits on requests. Sizes are checked before anything is decoded."""
 
-    model_dir: Path = Field(description="Folder of the model, with its manifest.json.")
+    model_dir: Path = Field(description="Model folder, with its manifest.json.")
     host: Literal["127.0.0.1", "0.0.0.0", "::"] = Field(  # noqa: S104 offered, not the default
         default="127.0.0.1", description="Address to listen on."
     )
@@ -24,11 +24,11 @@ class ServerSettings(BaseSettings):
         default_factory=available_cores,
         ge=1,
         le=256,
-        description="Compute threads of the worker; by default the cores it may use.",
+        description="Compute threads of the worker; defaults to the available cores.",
     )
-    timeout_s: float = Field(default=60.0, gt=0, description="Longest wait for an answer, in seconds; then 504.")
-    max_new_tokens: int = Field(default=64, ge=1, le=512, description="Longest answer unless the request says less.")
-    max_body_bytes: int = Field(default=16 << 20, ge=1024, description="Largest request body.")
-    max_image_bytes: int = Field(default=10 << 20, ge=1024, description="Largest image, as a file.")
-    max_image_pixels: int = Field(default=32_000_000, ge=1, description="Largest image, width times height.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level to log.")
+    timeout_s: float = Field(default=60.0, gt=0, description="Request timeout in seconds; then 504.")
+    max_new_tokens: int = Field(default=64, ge=1, le=512, description="Default answer limit, in tokens.")
+    max_body_bytes: int = Field(default=16 << 20, ge=1024, description="Largest request body, in bytes.")
+    max_image_bytes: int = Field(default=10 << 20, ge=1024, description="Largest image file, in bytes.")
+    max_image_pixels: int = Field(default=32_000_000, ge=1, description="Largest image, in pixels.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level to log.")

@@ -1,4 +1,4 @@
-"""From a command line to a checked model: what a service does before it serves, or a sentence on why it cannot."""
+"""Startup checks: read the settings and verify the model folder, or exit with an explanation."""
 
 import sys
 from pathlib import Path
@@ -22,24 +22,24 @@ Settings = TypeVar("Settings", bound=ServerSettings)
 
 
 def read_settings(settings: type[Settings], arguments: list[str] | None = None) -> Settings:
-    """Settings from the command line, then the environment; exits with 2 and a line per wrong value."""
+    """Settings from the command line, then the environment; exits with 2 and one line per invalid value."""
     try:
         return CliApp.run(settings, cli_args=arguments)
     except (ValidationError, SettingsError) as error:
         prefix = settings.model_config.get("env_prefix", "")
-        print(f"wrong settings (see --help; each is also {prefix}NAME in the environment):", file=sys.stderr)  # noqa: T201
+        print(f"invalid settings (see --help; each can also be set as {prefix}NAME):", file=sys.stderr)  # noqa: T201
         for line in _lines(error):
-            print(f"  {line}", file=sys.stderr)  # noqa: T201 nothing is running yet that a log line would be about
+            print(f"  {line}", file=sys.stderr)  # noqa: T201 logging is not configured yet
         sys.exit(2)
 
 
 def verified_card(
     folder: Path, architecture: Architecture, variant: str | None = None, unverified: Manifest | None = None
 ) -> tuple[Manifest, ModelCard]:
-    """The manifest of a whole and unaltered folder, and what to tell clients about it; exits with 1 otherwise.
+    """Verify a model folder and return its manifest and the model card for clients; exits with 1 on failure.
 
-    The card names the variant that is served, by default that of the folder. ``unverified`` stands in for the manifest
-    of a folder that has none and is served all the same.
+    The card names the variant being served, by default the folder's. ``unverified`` replaces the manifest of a folder
+    that has none but is allowed to be served.
     """
     try:
         manifest = unverified or verify(folder, architecture)

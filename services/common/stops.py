@@ -1,13 +1,13 @@
-"""Stop strings: where the text of an answer ends, whichever service writes it, in whatever pieces it comes."""
+"""Find where a stop string ends an answer."""
 
 from collections.abc import Iterable
 
 
 def stop_position(text: str, stops: Iterable[str]) -> int | None:
-    """How many characters of the text stand before its stop string; None if it holds none.
+    """Number of characters before the stop string, or None if the text contains none.
 
-    Of several stop strings it is the one that ends first, as a reader of the growing text would meet them; of two that
-    end together, the longer.
+    If several occur, the one that ends first wins, as it would in streamed text; of two that end at the same place,
+    the longer.
     """
     found = [(at + len(stop), at) for stop in stops if (at := text.find(stop)) >= 0]
     return min(found)[1] if found else None

@@ -1,1 +1,1 @@
-"""Chart question answering with MatCha, a Pix2Struct that reads the question drawn above the chart."""
+"""Chart question answering with MatCha, a Pix2Struct model that reads the question from a header above the chart."""

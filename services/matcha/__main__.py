@@ -1,4 +1,4 @@
-"""``python -m services.matcha [serve | prepare | inspect]``: serve a model folder, make one, or look at one."""
+"""``python -m services.matcha [serve | prepare | inspect]``: serve, create or inspect a model folder."""
 
 import sys
 
@@ -16,31 +16,31 @@ from services.wire.chat import MatchaChat
 
 _USAGE = """\
 python -m services.matcha [serve] [OPTIONS]     answer chart questions over HTTP
-python -m services.matcha prepare [OPTIONS]     make an artifact folder of a model and a variant
-python -m services.matcha inspect FOLDER        print a folder's manifest and verify its sums
-Each has --help; what follows is that of serve.
+python -m services.matcha prepare [OPTIONS]     make an artifact folder for a model and a variant
+python -m services.matcha inspect FOLDER        print a folder's manifest and verify its checksums
+Each command has --help; the options of serve follow.
 """
 
 
 def main(arguments: list[str]) -> None:
-    """Run the command that the first argument names; without one, serve."""
+    """Run the command named by the first argument, by default serve."""
     command, rest = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0].isalpha() else ("serve", arguments)
     if command == "prepare":
-        from services.matcha.prepare.command import prepare  # noqa: PLC0415 torch, which most variants run without
+        from services.matcha.prepare.command import prepare  # noqa: PLC0415 imports torch, which most variants do not need
 
         prepare(rest)
     elif command == "inspect":
         inspect(rest)
     elif command == "serve":
         if "--help" in rest or "-h" in rest:
-            print(_USAGE)  # noqa: T201 the answer to --help
+            print(_USAGE)  # noqa: T201 part of --help
         serve_matcha(rest)
     else:
-        sys.exit(f"no command {command!r}; there are:\n{_USAGE}")
+        sys.exit(f"unknown command {command!r}; the commands are:\n{_USAGE}")
 
 
 def serve_matcha(arguments: list[str]) -> None:
-    """Serve, or say in a sentence why not."""
+    """Serve, or exit with an explanation."""
     settings = read_settings(MatchaSettings, arguments)
     manifest, card, variant = _checked(settings)
     serve(MatchaAPI(settings, variant, manifest), settings, card, RequestTypes(MatchaRequest, MatchaChat))

@@ -1,4 +1,4 @@
-"""The worker of the MatCha service: jobs in, replies out, between LitServe's hooks and the engine."""
+"""The MatCha worker: connects LitServe's hooks to the engine."""
 
 import time
 
@@ -17,7 +17,7 @@ from services.wire.errors import ServiceError
 
 
 class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
-    """Runs in the worker process; weights are loaded in ``setup``, so that the object itself travels light."""
+    """Runs in the worker process; loads the weights only in ``setup``, so that the object is cheap to pickle."""
 
     def __init__(self, settings: MatchaSettings, variant: VariantName, manifest: Manifest) -> None:
         super().__init__(
@@ -27,7 +27,7 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         self._variant = variant
         self._manifest = manifest
 
-    def setup(self, device: str) -> None:  # noqa: ARG002 LitServe names a device; the settings choose
+    def setup(self, device: str) -> None:  # noqa: ARG002 LitServe passes a device, but the settings decide
         """Load the model."""
         settings, manifest = self._settings, self._manifest
         prepare_worker(settings)
@@ -37,7 +37,7 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         self._translator = Translator(settings.max_new_tokens)
 
     def predict(self, jobs: Job[Asked] | list[Job[Asked]]) -> Reply | list[Reply]:
-        """Answer one job, or where batches are asked for a batch of them."""
+        """Answer a job, or a batch of jobs if batching is on."""
         return self._answer(jobs) if isinstance(jobs, list) else self._answer([jobs])[0]
 
     def _answer(self, jobs: list[Job[Asked]]) -> list[Reply]:

@@ -1,4 +1,4 @@
-"""Chart question answering: a chart and a question in, an answer out. No HTTP, no environment."""
+"""Chart question answering: a chart and a question in, an answer out. Knows neither HTTP nor the environment."""
 
 import time
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from services.wire.errors import InvalidRequestError, ServiceError
 
 
 class ChartQA:
-    """MatCha in one variant, ready to answer."""
+    """A loaded MatCha model in one variant."""
 
     def __init__(self, backend: Backend, tokenizer: Tokenizer, font: FreeTypeFont, limits: Limits = LIMITS) -> None:
         self._backend = backend
@@ -36,29 +36,29 @@ class ChartQA:
         hardware: Hardware,
         limits: Limits = LIMITS,
     ) -> Self:
-        """The engine of an artifact folder; ``header_font`` is a file in it, None for Pillow's own."""
+        """Load an artifact folder; ``header_font`` is a file in it, or None for Pillow's default font."""
         font = load_font(folder / header_font if header_font else None)
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         return cls(load_backend(variant, folder, hardware), tokenizer, font, limits)
 
     def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | ServiceError]:
-        """Answer greedily, each question as it would be answered alone.
+        """Answer each question greedily, with the same result as if it were asked alone.
 
-        A question that cannot be answered gets its error in its place: its image is broken, or the sides differ too
-        much, or more patches were asked for than the server allows or the model takes.
+        A question that cannot be answered yields an error in its place: the image is corrupt or too elongated, or more
+        patches were requested than the server or the model allows.
         """
         started_s = time.perf_counter()
-        cut = [self._patches_or_error(question) for question in questions]
-        asked = [
-            (question, rows) for question, rows in zip(questions, cut, strict=True) if isinstance(rows, np.ndarray)
+        inputs = [self._patches_or_error(question) for question in questions]
+        valid = [
+            (question, rows) for question, rows in zip(questions, inputs, strict=True) if isinstance(rows, np.ndarray)
         ]
         prepared_s = time.perf_counter()
-        limits = [question.max_new_tokens for question, _ in asked]
-        token_ids = iter(self._backend.generate([rows for _, rows in asked], limits) if asked else [])
+        limits = [question.max_new_tokens for question, _ in valid]
+        token_ids = iter(self._backend.generate([rows for _, rows in valid], limits) if valid else [])
         spent_ms = ((prepared_s - started_s) * 1000, (time.perf_counter() - prepared_s) * 1000)
         return [
-            each if isinstance(each, ServiceError) else self._written(next(token_ids), len(each), spent_ms)
-            for each in cut
+            item if isinstance(item, ServiceError) else self._written(next(token_ids), len(item), spent_ms)
+            for item in inputs
         ]
 
     def _written(self, ids: list[int], patches: int, spent_ms: tuple[float, float]) -> ChartAnswer:
@@ -78,11 +78,11 @@ class ChartQA:
             return error
 
     def _max_patches(self, question: ChartQuestion) -> int:
-        asked, limit, bound = question.max_patches, self._limits.max_patches, self._backend.fixed_patches
-        if asked and asked > limit:
-            message = f"'max_patches' is {asked}, this server allows {limit}"
+        requested, limit, bound = question.max_patches, self._limits.max_patches, self._backend.fixed_patches
+        if requested and requested > limit:
+            message = f"'max_patches' is {requested}, this server allows {limit}"
             raise InvalidRequestError(message, "max_patches")
-        patches = min(asked or self._limits.default_patches, limit)
+        patches = min(requested or self._limits.default_patches, limit)
         if bound and patches > bound:
             message = f"'max_patches' is {patches}, this model's graphs were exported for {bound}"
             raise InvalidRequestError(message, "max_patches")
@@ -97,8 +97,8 @@ class ChartQA:
         longest_side = int(patches[:, :2].max())
         if longest_side >= self._backend.positions:
             message = (
-                f"the image needs {longest_side} patches along one side, this model knows "
-                f"{self._backend.positions - 1}: send one whose sides differ less, or ask for fewer max_patches"
+                f"the image needs {longest_side} patches along one side, this model supports "
+                f"{self._backend.positions - 1}: send a less elongated image, or lower max_patches"
             )
             raise InvalidRequestError(message, "max_patches")
         return patches

@@ -1,4 +1,4 @@
-"""Folders of graphs without a manifest, as ``optimum-cli export onnx`` writes them: served unchanged, if allowed."""
+"""ONNX folders without a manifest, as ``optimum-cli export onnx`` writes them: served unchanged, if allowed."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ _NEEDED = (ENCODER, DECODER, DECODER_WITH_PAST, "config.json", "tokenizer.json")
 
 
 def looks_exported(folder: Path) -> bool:
-    """Whether a folder holds an exported model and no manifest."""
+    """Whether a folder contains an exported model and no manifest."""
     return not (folder / MANIFEST_NAME).exists() and all((folder / name).is_file() for name in _NEEDED)
 
 
 def unverified_manifest(folder: Path) -> Manifest:
-    """What can be said of such a folder: its name, and the ``max_patches`` of its image processor."""
+    """A stand-in manifest from what is known: the folder's name and its image processor's ``max_patches``."""
     processor = folder / "preprocessor_config.json"
     settings = json.loads(processor.read_text(encoding="utf-8")) if processor.is_file() else {}
     return Manifest(

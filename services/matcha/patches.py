@@ -1,7 +1,7 @@
-"""Cut an image into the rows of numbers that Pix2Struct reads.
+"""Cut an image into the flattened patches that Pix2Struct reads.
 
-Pix2Struct keeps the aspect ratio: the image is scaled so that as many patches of 16 × 16 pixels as allowed cover it,
-and each patch carries its row and column. Oracle: transformers' ``Pix2StructImageProcessor.extract_flattened_patches``
+Pix2Struct keeps the aspect ratio: the image is scaled to fill as many 16 × 16 pixel patches as allowed, and each patch
+carries its row and column. Matches transformers' ``Pix2StructImageProcessor.extract_flattened_patches``
 (``tests/unit/matcha/test_header_and_patches.py``). NumPy and Pillow only.
 """
 
@@ -20,7 +20,7 @@ Floats = NDArray[np.float32]
 
 
 def grid_shape(width: int, height: int, max_patches: int) -> tuple[int, int]:
-    """Rows and columns of patches for an image of that size: the largest grid of its aspect ratio that fits."""
+    """Rows and columns of patches: the largest grid with the image's aspect ratio within ``max_patches``."""
     scale = math.sqrt(max_patches * (PATCH_PIXELS / height) * (PATCH_PIXELS / width))
     rows = max(min(int(scale * height / PATCH_PIXELS), max_patches), 1)
     columns = max(min(int(scale * width / PATCH_PIXELS), max_patches), 1)
@@ -28,7 +28,10 @@ def grid_shape(width: int, height: int, max_patches: int) -> tuple[int, int]:
 
 
 def mean_and_deviation(image: Image.Image) -> tuple[float, float]:
-    """Of all values of an RGB image, from its histogram; the floor of the deviation keeps a plain one near 0."""
+    """Mean and standard deviation over all values of an RGB image, from its histogram.
+
+    The deviation has a floor, so that a plain image is not divided by 0.
+    """
     counts = np.array(image.histogram(), dtype=np.float64).reshape(CHANNELS, -1).sum(axis=0)
     values, total = np.arange(len(counts)), counts.sum()
     mean = float(counts @ values / total)
@@ -37,9 +40,9 @@ def mean_and_deviation(image: Image.Image) -> tuple[float, float]:
 
 
 def resize(band: Image.Image, width: int, height: int) -> Floats:
-    """Antialiased bilinear scaling of one band to (H, W) floats, not rounded to bytes again.
+    """Antialiased bilinear scaling of one band to (H, W) floats, without rounding to bytes.
 
-    Pillow's filter is the one that torch took over.
+    PyTorch's antialiased filter is a port of Pillow's.
     """
     return np.asarray(band.convert("F").resize((width, height), Image.Resampling.BILINEAR))
 
@@ -51,7 +54,7 @@ def flatten_patches(image: Image.Image, max_patches: int) -> Floats:
         ValueError: ``max_patches`` is below 1.
     """
     if max_patches < 1:
-        message = f"max_patches is {max_patches}: at least 1 is needed"
+        message = f"max_patches is {max_patches}, must be at least 1"
         raise ValueError(message)
     image = image.convert("RGB")
     rows, columns = grid_shape(image.width, image.height, max_patches)
@@ -61,7 +64,7 @@ def flatten_patches(image: Image.Image, max_patches: int) -> Floats:
     patches[:, 1] = np.tile(np.arange(1, columns + 1), rows)
     values = patches[:, 2:].reshape(rows, columns, PATCH_PIXELS, PATCH_PIXELS, CHANNELS)  # a view
     for channel, band in enumerate(image.split()):
-        # Scaled first and then standardized, which is the same to rounding, and has fewer values to go through.
+        # Standardizing after scaling gives the same result up to rounding, on fewer values.
         scaled = resize(band, columns * PATCH_PIXELS, rows * PATCH_PIXELS) - np.float32(mean)
         scaled /= np.float32(deviation)
         values[..., channel] = scaled.reshape(rows, PATCH_PIXELS, columns, PATCH_PIXELS).transpose(0, 2, 1, 3)
@@ -69,7 +72,7 @@ def flatten_patches(image: Image.Image, max_patches: int) -> Floats:
 
 
 def pad_patches(patches: list[Floats]) -> tuple[Floats, Floats]:
-    """Stack to (batch, longest, 770), zero rows behind the short ones; the mask (batch, longest) is 1 for real ones."""
+    """Stack to (batch, longest, 770), padded with zero rows; the mask (batch, longest) is 1 for real patches."""
     longest = max(len(item) for item in patches)
     stacked = np.zeros((len(patches), longest, ROW_LENGTH), dtype=np.float32)
     mask = np.zeros((len(patches), longest), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""What the MatCha service can be told: ``MATCHA_…`` in the environment, or ``--…`` on the command line."""
+"""Settings of the MatCha service: ``MATCHA_…`` in the environment, or ``--…`` on the command line."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,7 +15,7 @@ Device = Literal["cpu", "cuda"]
 
 
 class VariantError(Exception):
-    """This variant cannot be served: not from this folder, or not well on this processor; the message says what can."""
+    """The variant cannot be served from this folder or would be slow on this CPU; the message suggests alternatives."""
 
 
 class MatchaSettings(ServerSettings):
@@ -25,26 +25,26 @@ class MatchaSettings(ServerSettings):
         env_prefix="MATCHA_", cli_kebab_case=True, cli_implicit_flags=True, cli_prog_name="python -m services.matcha"
     )
 
-    model_dir: Path = Field(default=MODELS / "tiny-matcha", description="Folder of the model, with its manifest.json.")
+    model_dir: Path = Field(default=MODELS / "tiny-matcha", description="Model folder, with its manifest.json.")
     variant: VariantName | None = Field(
-        default=None, description="Numeric form to compute in; by default that which the folder was prepared for."
+        default=None, description="Variant to serve; defaults to the one the folder was prepared for."
     )
-    device: Device = Field(default="cpu", description="Where the torch variants compute.")
-    force_bf16: bool = Field(default=False, description="Serve bf16 even on a processor without it, where it is slow.")
+    device: Device = Field(default="cpu", description="Device of the torch variants.")
+    force_bf16: bool = Field(default=False, description="Serve bf16 even on a CPU without bfloat16, where it is slow.")
     allow_unverified: bool = Field(
-        default=False, description="Serve a folder without manifest, as optimum-cli writes it; no sum is checked."
+        default=False, description="Serve a folder without a manifest, as from optimum-cli; no checksums are verified."
     )
     max_patches_limit: int = Field(
-        default=LIMITS.max_patches, ge=1, le=16384, description="Most patches a request may ask for."
+        default=LIMITS.max_patches, ge=1, le=16384, description="Most patches that a request may use."
     )
     max_batch_size: int = Field(
         default=1,
         ge=1,
         le=64,
-        description="Most requests answered together; images are encoded one by one all the same.",
+        description="Largest batch of requests; images are always encoded one by one.",
     )
     batch_timeout_s: float = Field(
-        default=0.01, ge=0.001, le=1, description="Longest wait for a batch to fill, in seconds."
+        default=0.01, ge=0.001, le=1, description="Longest wait for a batch to fill up, in seconds."
     )
 
 
@@ -52,18 +52,19 @@ def chosen_variant(settings: MatchaSettings, prepared_as: str) -> VariantName:
     """The variant to serve from a folder that was prepared as ``prepared_as``.
 
     Raises:
-        VariantError: the folder holds something else, or the processor would compute it slowly.
+        VariantError: the variant cannot be served from this folder, or would be slow on this CPU.
     """
     variant = settings.variant or (prepared_as if prepared_as in VARIANTS else None)
     if variant is None or prepared_as not in VARIANTS[variant].forms:
-        message = f"the folder was prepared as {prepared_as}, which {variant or 'no variant'} is not served from"
+        problem = f"{variant} cannot use" if variant else "no variant can use"
+        message = f"the folder was prepared as {prepared_as}, which {problem}"
         if variant:
             wanted = " or ".join(sorted(VARIANTS[variant].forms))
             message += f": prepare one as {wanted} (python -m services.matcha prepare --help)"
         raise VariantError(message)
     if variant == "bf16" and settings.device == "cpu" and not (settings.force_bf16 or computes_in_bf16()):
         message = (
-            "this processor has no bfloat16 instructions, so bf16 would be slower than fp32: "
+            "this CPU has no bfloat16 instructions, so bf16 would be slower than fp32: "
             "serve fp32 or onnx-int8, or pass --force-bf16"
         )
         raise VariantError(message)

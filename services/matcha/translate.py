@@ -10,13 +10,13 @@ Asked = MatchaRequest | MatchaChat
 
 
 class Translator:
-    """Both directions; ``max_new_tokens`` is the longest answer where a request does not say."""
+    """Translates in both directions; ``max_new_tokens`` is the default for requests."""
 
     def __init__(self, max_new_tokens: int) -> None:
         self._max_new_tokens = max_new_tokens
 
     def question(self, asked: Asked) -> ChartQuestion:
-        """What the engine is asked; of a conversation, its last user message."""
+        """The engine's question; for a conversation, its last user message."""
         request = asked.last_question() if isinstance(asked, MatchaChat) else asked
         return ChartQuestion(
             image=request.image,
@@ -26,7 +26,7 @@ class Translator:
         )
 
     def answer(self, asked: Asked, answer: ChartAnswer, queue_ms: float) -> WorkerAnswer:
-        """A whole answer, up to a stop string; for MatCha, image and prompt are one: the patches."""
+        """The complete answer, cut at a stop string; the patches count as both image and prompt tokens."""
         stops = (asked.stop or []) if isinstance(asked, MatchaChat) else []
         stopped_at = stop_position(answer.text, stops)
         return WorkerAnswer(

@@ -1,4 +1,4 @@
-"""What goes into the engine and what comes out, and what a request may cost: plain values."""
+"""The engine's inputs, outputs and limits, as plain values."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -8,9 +8,9 @@ FinishReason = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class ChartQuestion:
-    """A question about a chart, as the bytes of a file, and how much to spend on it.
+    """A question about a chart, given as an image file's bytes, and the limits of its answer.
 
-    ``max_patches`` None is the model's own.
+    ``max_patches`` None means the model's default.
     """
 
     image: bytes
@@ -21,7 +21,7 @@ class ChartQuestion:
 
 @dataclass(frozen=True, slots=True)
 class ChartAnswer:
-    """The answer, how it ended, and what it took."""
+    """The answer, its finish reason, and its token counts and timings."""
 
     text: str
     finish_reason: FinishReason
@@ -33,11 +33,11 @@ class ChartAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may cost: the patches that it may ask for, and how many it gets if it does not ask."""
+    """Limits on a request: the most patches it may use, and the default."""
 
     max_patches: int = 4096
-    default_patches: int = 2048  # of Pix2Struct's own processor
+    default_patches: int = 2048  # the default of Pix2Struct's image processor
 
 
 LIMITS: Final = Limits()
-"""Unless the settings say otherwise."""
+"""The defaults."""

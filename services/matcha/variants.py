@@ -1,6 +1,6 @@
-"""Every variant of MatCha, a row each: settings, loaders, ``prepare`` and the benchmarks take theirs from here.
+"""The table of MatCha variants, used by settings, loaders, ``prepare`` and the benchmarks.
 
-To add one: a module ``services/matcha/backends/<runtime>_backend.py`` with ``load`` (or one of those there), and a row.
+To add one, add a row, and for a new runtime a module ``services/matcha/backends/<runtime>_backend.py`` with ``load``.
 """
 
 import sys
@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Final, Literal
 class Variant:
     """A numeric form in a runtime.
 
-    ``forms`` are the forms of an artifact that it is served from, its own first. What follows is about making that
-    form, where it has one of its own: ``room`` is the disk space needed as a multiple of the fp32 weights, and
-    ``quantizer`` the module of ``services.matcha.prepare`` that makes it from the fp32 graphs; if it is ``calibrated``,
-    on images.
+    ``forms`` lists the artifact forms it can be served from, its own first. The other fields say how ``prepare`` makes
+    that form, if it does: ``room`` is the disk space needed as a multiple of the fp32 weights, ``quantizer`` the module
+    of ``services.matcha.prepare`` that quantizes the fp32 graphs, and ``calibrated`` whether that takes images.
     """
 
     name: str
@@ -36,7 +35,7 @@ class Variant:
         return self.room is not None
 
 
-# int8 graphs are made of fp32 ones, which stand beside them meanwhile: hence their room.
+# int8 graphs are made from fp32 ones, which need disk space in the meantime.
 VARIANTS: Final = {
     variant.name: variant
     for variant in (
@@ -55,7 +54,7 @@ VARIANTS: Final = {
 if TYPE_CHECKING:
     VariantName = str
     FormName = str
-else:  # what settings offer and check is what the table holds
+else:  # the settings accept exactly the names in the table
     VariantName = Literal[tuple(VARIANTS)]
     FormName = Literal[tuple(variant.name for variant in VARIANTS.values() if variant.is_prepared)]
 

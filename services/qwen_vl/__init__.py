@@ -1,1 +1,1 @@
-"""Image question answering with Qwen2-VL, and the lens: what every layer would have answered."""
+"""Image question answering with Qwen2-VL, and the logit lens: what each layer would have answered."""

@@ -1,4 +1,4 @@
-"""``python -m services.qwen_vl``: read the settings, check the model folder, serve."""
+"""``python -m services.qwen_vl``: read the settings, verify the model folder, serve."""
 
 from services.common.artifact.manifest import QWEN2_VL
 from services.common.http.routes import RequestTypes

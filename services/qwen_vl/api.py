@@ -1,4 +1,4 @@
-"""The worker of the Qwen2-VL service: jobs in, replies out, between LitServe's hooks and the engine."""
+"""The Qwen2-VL worker: connects LitServe's hooks to the engine."""
 
 import time
 from collections.abc import Iterable
@@ -27,16 +27,16 @@ class _Active:
 
 
 class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
-    """Runs in the worker process; weights are loaded in ``setup``, so that the object itself travels light."""
+    """Runs in the worker process; loads the weights only in ``setup``, so that the object is cheap to pickle."""
 
     def __init__(self, settings: QwenVLSettings) -> None:
         super().__init__(spec=QueueSpec(), loop=ContinuousBatchingLoop(), max_batch_size=settings.max_batch_size)
         self._settings = settings
         self._active: dict[str, _Active] = {}
 
-    def setup(self, device: str) -> None:  # noqa: ARG002 LitServe names a device; a setting chooses ours
-        """Load the model, and check its lens."""
-        # torch, which only the worker needs
+    def setup(self, device: str) -> None:  # noqa: ARG002 LitServe passes a device, but the settings decide
+        """Load the model and check its lens."""
+        # These import torch, which only the worker needs.
         from services.qwen_vl.engine import VisionQA  # noqa: PLC0415
         from services.qwen_vl.translate import Translator  # noqa: PLC0415
 
@@ -49,13 +49,13 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         self._translator = Translator(self._engine.prompts, self._engine.num_layers, settings.max_new_tokens)
 
     def predict(self, job: "Job[Asked]") -> None:
-        """Not called: ``ContinuousBatchingLoop`` begins jobs and steps through them."""
+        """Not used: ``ContinuousBatchingLoop`` calls ``begin`` and ``step``."""
         raise NotImplementedError
 
     def begin(self, job: "Job[Asked]") -> Iterable[Reply]:
-        """Read a job's prompt."""
+        """Prefill a job's prompt and return its first replies."""
         queue_ms = (time.monotonic() - job.enqueued_s) * 1000
-        if time.monotonic() > job.deadline_s:  # whoever asked was told so already
+        if time.monotonic() > job.deadline_s:  # the client has already had its 504
             message = "the deadline passed while the request waited"
             return [DeadlineError(message)]
         try:
@@ -67,11 +67,11 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         return self._replies(active, started.pieces[0])
 
     def step(self) -> Iterable[tuple[str, Reply]]:
-        """One more token for every job; one whose deadline has passed is let go."""
+        """Decode one more token for every job; jobs past their deadline are dropped."""
         late = [active for active in self._active.values() if time.monotonic() > active.job.deadline_s]
         for active in late:
             del self._active[active.job.id]
-            message = "the deadline passed while the answer was being written"
+            message = "the deadline passed while the answer was being generated"
             yield active.job.id, DeadlineError(message)
         actives = list(self._active.values())
         if actives:
@@ -81,7 +81,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
                     yield active.job.id, reply
 
     def drop_all(self) -> None:
-        """Forget every job."""
+        """Drop all active jobs."""
         self._active.clear()
 
     def _replies(self, active: _Active, piece: Piece) -> list[Reply]:

@@ -1,4 +1,4 @@
-"""Image question answering: a conversation in, an answer and its lens out. No HTTP, no environment."""
+"""Image question answering: a conversation in, an answer and its lens out. Knows neither HTTP nor the environment."""
 
 import time
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from services.wire.errors import InvalidRequestError, PromptTooLongError
 
 @dataclass(slots=True)
 class Started:
-    """An answer on its way, the pieces its first step gave, and what it has cost so far."""
+    """An answer being generated, with the pieces from its first step and its cost so far."""
 
     generation: Generation
     cached_tokens: int
@@ -34,12 +34,12 @@ class Started:
 
     @property
     def ended(self) -> bool:
-        """Whether no step is needed any more."""
+        """Whether generation has finished."""
         return self.generation.finish_reason is not None
 
 
 class VisionQA:
-    """Qwen2-VL in one variant, ready to answer; several answers may be on their way at once."""
+    """A loaded Qwen2-VL model in one variant; can generate several answers at once."""
 
     def __init__(self, network: Network, prompts: PromptBuilder, limits: Limits = LIMITS) -> None:
         self._limits = limits
@@ -51,10 +51,10 @@ class VisionQA:
 
     @classmethod
     def load(cls, folder: Path, variant: Variant, device: Device, threads: int, limits: Limits = LIMITS) -> Self:
-        """The engine of a model folder.
+        """Load a model folder and check its lens.
 
         Raises:
-            LensMismatchError: the last layer's lens is not the model's own distribution.
+            LensMismatchError: the lens disagrees with the model's own output.
         """
         torch.set_num_threads(threads)
         engine = cls(Network(load(folder, variant, device)), PromptBuilder(folder, limits.max_pixels), limits)
@@ -63,14 +63,15 @@ class VisionQA:
 
     @property
     def num_layers(self) -> int:
-        """Blocks; the lens has one layer more, the embedding."""
+        """Number of blocks; the lens has one more layer, the embedding."""
         return self.network.num_layers
 
     def answer(self, question: Question) -> Answer:
-        """Answer one question to its end.
+        """Answer one question completely.
 
         Raises:
             InvalidRequestError: as ``begin``.
+            UnsupportedImageError: as ``begin``.
         """
         started = self.begin(question)
         while not started.ended:
@@ -79,12 +80,12 @@ class VisionQA:
 
     @torch.inference_mode()
     def begin(self, question: Question) -> Started:
-        """Read the prompt and pick the first token.
+        """Prefill the prompt and pick the first token.
 
         Raises:
-            InvalidRequestError: the conversation cannot be made into a prompt, is too long, or its lens asks for what
-                there is not.
-            UnsupportedImageError: an image is broken.
+            InvalidRequestError: the conversation cannot be turned into a prompt or is too long, or the lens options do
+                not fit the model.
+            UnsupportedImageError: an image is corrupt.
         """
         started_s = time.perf_counter()
         prompt = self.prompts.build(question)
@@ -110,7 +111,7 @@ class VisionQA:
 
     @torch.inference_mode()
     def step(self, started: list[Started]) -> list[Piece]:
-        """One more token for each of some answers that have not ended, side by side; what it adds to each."""
+        """Decode one more token for each of several unfinished answers, as a batch, and return the new pieces."""
         generations = [one.generation for one in started]
         tap = any(generation.wants_states for generation in generations)
         logits, states = self.network.decode([generation.sequence for generation in generations], tap=tap)
@@ -121,9 +122,9 @@ class VisionQA:
 
     @torch.inference_mode()
     def finish(self, started: Started) -> Answer:
-        """The whole of an answer that has ended, its lens read."""
+        """Return a finished answer with its lens trace."""
         generation = started.generation
-        assert generation.finish_reason is not None  # noqa: S101 the caller waits for it
+        assert generation.finish_reason is not None  # noqa: S101 callers wait until it has ended
         lens = generation.trace.read(self.prompts.processor.merge_size) if generation.trace else None
         return Answer(
             text=generation.text.text,
@@ -143,7 +144,7 @@ class VisionQA:
         if prompt.tokens > most:
             message = (
                 f"the prompt has {prompt.tokens} tokens, {prompt.image_tokens} of them for {len(prompt.spans)} "
-                f"images, at most {most} are taken: send fewer or smaller images, or leave out old turns"
+                f"images, at most {most} are allowed: send fewer or smaller images, or leave out old turns"
             )
             raise PromptTooLongError(message)
 
@@ -151,13 +152,13 @@ class VisionQA:
         last = self.network.num_layers
         layers = tuple(range(last + 1)) if options.layers is None else tuple(sorted(set(options.layers)))
         if layers[0] < 0 or layers[-1] > last:
-            message = f"'layers' are {list(layers)}, this model has 0 (the embedding) to {last}"
+            message = f"'layers' is {list(layers)}, this model has layers 0 (the embedding) to {last}"
             raise InvalidRequestError(message, "lens.layers")
         readings = len(layers) * prompt.image_tokens
         if options.image_tokens and readings > self._limits.max_grid_readings:
             message = (
-                f"'image_tokens' of {len(layers)} layers and {prompt.image_tokens} tokens are {readings} readings, "
-                f"at most {self._limits.max_grid_readings} are given: choose fewer layers, or a smaller max_pixels"
+                f"'image_tokens' for {len(layers)} layers and {prompt.image_tokens} tokens needs {readings} readings, "
+                f"at most {self._limits.max_grid_readings} are allowed: choose fewer layers or a smaller max_pixels"
             )
             raise InvalidRequestError(message, "lens.image_tokens")
         track = [self.prompts.single_token(text) for text in options.track]
@@ -165,7 +166,7 @@ class VisionQA:
 
 
 def _tapped(prompt: Prompt, trace: Trace | None, *, reads_images: bool) -> list[int] | None:
-    """Positions of the prompt to take states at: those of its images if they are read, and the last."""
+    """Prompt positions at which to record states: the image tokens if the lens reads them, and the last position."""
     if trace is None:
         return None
     imaged = prompt.mm_token_type_ids[0].nonzero()[:, 0].tolist() if reads_images else []
@@ -173,10 +174,10 @@ def _tapped(prompt: Prompt, trace: Trace | None, *, reads_images: bool) -> list[
 
 
 def _add_images(trace: Trace, prompt: Prompt, states: list[torch.Tensor]) -> None:
-    """Hand the tapped states (1, images' tokens and one, hidden) of each layer to the trace, image by image."""
+    """Add each layer's recorded states (1, image tokens + 1, hidden) to the trace, image by image."""
     lengths = [*(span.tokens for span in prompt.spans), 1]
     by_image = zip(*(torch.split(layer[0], lengths) for layer in states), strict=True)
-    for span, layers in zip(prompt.spans, by_image, strict=False):  # the last one is no image
+    for span, layers in zip(prompt.spans, by_image, strict=False):  # the last part is the prompt's last position
         trace.add_image(span, list(layers))
 
 

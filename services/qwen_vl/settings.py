@@ -1,4 +1,4 @@
-"""What the Qwen2-VL service can be told: ``QWEN_VL_…`` in the environment, or ``--…`` on the command line."""
+"""Settings of the Qwen2-VL service: ``QWEN_VL_…`` in the environment, or ``--…`` on the command line."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,30 +14,30 @@ Device = Literal["cpu", "cuda"]
 
 
 class QwenVLSettings(ServerSettings):
-    """Serve image question answering with Qwen2-VL, with the lens trace on request."""
+    """Serve image question answering with Qwen2-VL, with lens traces on request."""
 
     model_config = SettingsConfigDict(
         env_prefix="QWEN_VL_", cli_kebab_case=True, cli_prog_name="python -m services.qwen_vl"
     )
 
     port: int = Field(default=8001, ge=1024, le=65535, description="Port to listen on.")
-    model_dir: Path = Field(
-        default=MODELS / "tiny-qwen2-vl", description="Folder of the model, with its manifest.json."
-    )
-    variant: Variant = Field(default="fp32", description="Numeric form to compute in.")
-    device: Device = Field(default="cpu", description="Where to compute.")
+    model_dir: Path = Field(default=MODELS / "tiny-qwen2-vl", description="Model folder, with its manifest.json.")
+    variant: Variant = Field(default="fp32", description="Numeric form to serve.")
+    device: Device = Field(default="cpu", description="Device to compute on.")
     max_pixels: int = Field(
-        default=LIMITS.max_pixels, ge=3136, description="Most pixels an image is scaled to; 784 make one token."
+        default=LIMITS.max_pixels,
+        ge=3136,
+        description="Larger images are scaled down to this; 784 pixels make one token.",
     )
     max_prompt_tokens: int = Field(
-        default=LIMITS.max_prompt_tokens, ge=64, description="Longest prompt, its images included."
+        default=LIMITS.max_prompt_tokens, ge=64, description="Longest prompt in tokens, including images."
     )
     max_grid_readings: int = Field(
         default=LIMITS.max_grid_readings,
         ge=1,
-        description="Most readings of image tokens in one lens: layers times tokens.",
+        description="Most image-token readings in one lens trace: layers times tokens.",
     )
-    max_batch_size: int = Field(default=4, ge=1, le=64, description="Most answers decoded side by side.")
+    max_batch_size: int = Field(default=4, ge=1, le=64, description="Most answers decoded as one batch.")
     cache_bytes: int = Field(
-        default=LIMITS.cache_bytes, ge=0, description="Bound of the prefix cache in bytes; 0 keeps nothing."
+        default=LIMITS.cache_bytes, ge=0, description="Size of the prefix cache in bytes; 0 disables it."
     )

@@ -37,7 +37,7 @@ _ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "u
 
 
 class Translator:
-    """Both directions, for one model."""
+    """Translates in both directions, for one model."""
 
     def __init__(self, prompts: PromptBuilder, num_layers: int, max_new_tokens: int) -> None:
         self._prompts = prompts
@@ -45,7 +45,7 @@ class Translator:
         self._max_new_tokens = max_new_tokens
 
     def question(self, asked: Asked) -> Question:
-        """What the engine is asked; ``/v1/answer`` is a conversation of one turn, answered greedily."""
+        """The engine's question; ``/v1/answer`` becomes a conversation of one turn, answered greedily."""
         if isinstance(asked, QwenVLRequest):
             return Question(
                 turns=(Turn("user", (ImageFile(asked.image), asked.question)),),
@@ -66,14 +66,14 @@ class Translator:
         )
 
     def delta(self, piece: Piece) -> Delta:
-        """A piece of an answer."""
+        """A piece of an answer as a message."""
         if piece.scores is None:
             return Delta(piece.text)
         top = [self._score(*pair) for pair in piece.scores.top]
         return Delta(piece.text, [TokenLogprob(**dict(self._score(*piece.scores.token)), top_logprobs=top)])
 
     def answer(self, asked: Asked, answer: Answer, queue_ms: float) -> WorkerAnswer:
-        """A whole answer; spaces around it belong to a conversation, not to the answer of a question."""
+        """The complete answer; surrounding whitespace is stripped for ``/v1/answer`` but kept in a conversation."""
         return WorkerAnswer(
             text=answer.text.strip() if isinstance(asked, QwenVLRequest) else answer.text,
             finish_reason=answer.finish_reason,

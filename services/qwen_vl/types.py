@@ -1,6 +1,6 @@
-"""What goes into the engine and what comes out: plain values, known without torch.
+"""The engine's inputs, outputs and limits, as plain values without torch.
 
-The HTTP process handles them and must stay small; only the worker loads torch.
+The HTTP process imports them and must stay small; only the worker loads torch.
 """
 
 from collections.abc import Hashable
@@ -14,14 +14,14 @@ CacheUse = Literal["hit", "miss"]
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image as the bytes of a file: it is decoded only if it was not seen before."""
+    """An image file's bytes, decoded only if the image is not cached."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of a conversation: texts and images in their order."""
+    """One turn of a conversation: texts and images in order."""
 
     role: Role
     parts: tuple[str | ImageFile, ...]
@@ -29,7 +29,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How a token is picked: the best one at temperature 0, else drawn from the ``top_p`` nucleus."""
+    """Sampling parameters: greedy at temperature 0, else sampled from the ``top_p`` nucleus."""
 
     temperature: float = 0.0
     top_p: float = 1.0
@@ -38,7 +38,7 @@ class Sampling:
 
 @dataclass(frozen=True, slots=True)
 class LensOptions:
-    """Which part of the lens to read; ``layers`` None is all of them."""
+    """Which parts of the lens to read; ``layers`` None means all."""
 
     top_k: int = 5
     layers: tuple[int, ...] | None = None
@@ -49,7 +49,7 @@ class LensOptions:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A conversation to answer, and how; pixel bounds None are the model's own."""
+    """A conversation to answer, with options; pixel bounds of None mean the model's defaults."""
 
     turns: tuple[Turn, ...]
     max_new_tokens: int
@@ -63,7 +63,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A distribution over the vocabulary: its best tokens, its entropy, and where some tokens stand in it."""
+    """Summary of a distribution over the vocabulary: top tokens, entropy, and the ranks of particular tokens."""
 
     token_ids: list[int]  # best first
     probs: list[float]
@@ -75,7 +75,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class StepReading:
-    """The layers' readings of one answer token, in the order of the layers asked for."""
+    """The layers' readings of one answer token, in the order of the requested layers."""
 
     token_id: int
     layers: list[Reading]
@@ -83,7 +83,7 @@ class StepReading:
 
 @dataclass(frozen=True, slots=True)
 class GridReading:
-    """The layers' readings of one image, a reading per cell, row by row from the top left."""
+    """The layers' readings of one image, one per cell, row by row from the top left."""
 
     width_px: int
     height_px: int
@@ -94,7 +94,7 @@ class GridReading:
 
 @dataclass(frozen=True, slots=True)
 class LensReading:
-    """A lens trace: which layers were read, and what they read as."""
+    """A lens trace: the layers and tracked strings, and their readings."""
 
     layers: tuple[int, ...]
     track: tuple[str, ...]
@@ -104,7 +104,7 @@ class LensReading:
 
 @dataclass(frozen=True, slots=True)
 class TokenScores:
-    """Log probabilities of an answer token and of the best ones at its place, as (token id, log probability)."""
+    """Log probabilities of an answer token and of the top tokens at its position, as (token id, log probability)."""
 
     token: tuple[int, float]
     top: list[tuple[int, float]]
@@ -112,7 +112,7 @@ class TokenScores:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """What one step adds to an answer; the text may be empty while a character or a stop string is incomplete."""
+    """One step's addition to an answer; the text may be empty while a character or stop string is incomplete."""
 
     text: str
     scores: TokenScores | None
@@ -120,7 +120,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The answer, how it ended, what it took, and its lens. ``cache`` is None where there was nothing to keep."""
+    """The answer, its finish reason, token counts, timings and lens. ``cache`` is None if nothing could be cached."""
 
     text: str
     token_ids: list[int]
@@ -136,15 +136,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class ImageSpan:
-    """Where an image stands in the prompt, and how it is cut."""
+    """An image's position in the prompt and its patch grid."""
 
     image: ImageFile
     digest: str  # sha256 of the file
-    width_px: int  # of the image as it was sent, upright
+    width_px: int  # of the original image, rotated upright
     height_px: int
-    size: dict[str, int]  # bounds that the image processor scales it into
+    size: dict[str, int]  # pixel bounds for the image processor
     grid: tuple[int, int]  # rows and columns of patches
-    start: int  # its first token
+    start: int  # position of its first token
     tokens: int
 
     @property
@@ -154,13 +154,13 @@ class ImageSpan:
 
     @property
     def key(self) -> Hashable:
-        """What its features depend on."""
+        """Cache key of its features."""
         return "features", self.digest, self.grid
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one request may cost."""
+    """Limits on a request, and the size of the prefix cache."""
 
     max_pixels: int = 1_003_520
     max_prompt_tokens: int = 8192
@@ -169,4 +169,4 @@ class Limits:
 
 
 LIMITS: Final = Limits()
-"""Unless the settings say otherwise."""
+"""The defaults."""

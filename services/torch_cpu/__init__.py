@@ -1,1 +1,1 @@
-"""What PyTorch leaves slow in bfloat16 on a processor, done otherwise; used by both services, needs no settings."""
+"""Faster replacements for PyTorch's bfloat16 operations on the CPU; used by both services, no settings needed."""

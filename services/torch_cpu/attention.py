@@ -1,11 +1,11 @@
-"""Attention in bfloat16 as plain products in blocks, for transformers' ``attn_implementation``.
+"""Blocked bfloat16 attention from plain matrix products, for transformers' ``attn_implementation``.
 
-torch's fused kernel for the CPU multiplies bfloat16 hardly faster than float32 where there are no AMX tiles, and takes
-four times as long for one query row (a decoding step) as the two products that it consists of. Blocks of scores small
-enough to stay in the cache keep what is good about the fused kernel: softmax and second product find them there.
+Without AMX, PyTorch's fused CPU kernel is hardly faster in bfloat16 than in float32, and for one query row (a decoding
+step) it takes four times as long as the two products it consists of. The score blocks here are small enough to stay in
+the CPU cache for the softmax and the second product, which is the main advantage of the fused kernel.
 
 Scores are rounded to bfloat16 before the softmax, as in transformers' own eager attention: twice the error of the
-fused kernel. ``make bench-torch-cpu`` measures both; a processor with AMX was not tried.
+fused kernel. ``make bench-torch-cpu`` measures both; not tested on a CPU with AMX.
 """
 
 from typing import Any, Final
@@ -17,14 +17,14 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 BLOCKED: Final = "tallyglass-blocked"
-"""What to set as ``attn_implementation``."""
+"""The value for ``attn_implementation``."""
 
 _ROWS = 256
 _SCORES = 1 << 20
-"""Scores held at a time, 2 MiB."""
+"""Scores per block, 2 MiB."""
 
 
-def blocked_attention(  # noqa: PLR0913, PLR0917 transformers' signature for an implementation of attention
+def blocked_attention(  # noqa: PLR0913, PLR0917 transformers' signature for attention functions
     module: nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -34,20 +34,20 @@ def blocked_attention(  # noqa: PLR0913, PLR0917 transformers' signature for an 
     position_bias: torch.Tensor | None = None,
     **rest: Any,
 ) -> tuple[torch.Tensor, None]:
-    """``softmax(query keyᵀ scaling + position_bias) value`` over the keys that the mask lets through.
+    """``softmax(query keyᵀ scaling + position_bias) value`` over the unmasked keys.
 
     Args:
-        module: whose attention it is. Where it is causal, several rows without a mask go to torch's own kernel.
+        module: the attention layer. If it is causal, several rows without a mask go to PyTorch's own kernel.
         query: (B, heads, T, head).
-        key: (B, heads, S, head), as many heads as the query.
-        value: as key.
-        attention_mask: (B or 1, 1, T, S), true where a row may look; None: everywhere.
-        scaling: of the scores.
-        position_bias: (1, heads, T, S), to add to the scores.
-        **rest: what else transformers passes to every implementation, of use to torch's own kernel alone.
+        key: (B, heads, S, head), with as many heads as the query.
+        value: like key.
+        attention_mask: (B or 1, 1, T, S), true where a row may attend; None means everywhere.
+        scaling: scale of the scores.
+        position_bias: (1, heads, T, S), added to the scores.
+        **rest: transformers' other arguments, used only by PyTorch's own kernel.
 
     Returns:
-        (B, T, heads, head), and no weights.
+        (B, T, heads, head), and None in place of the attention weights.
     """
     batch, heads, rows, head = query.shape
     if rows > 1 and attention_mask is None and getattr(module, "is_causal", True):
@@ -69,7 +69,7 @@ def blocked_attention(  # noqa: PLR0913, PLR0917 transformers' signature for an 
 
 
 def _scores(query: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor | None, scaling: float) -> torch.Tensor:
-    """Scaled and biased within the product, so that they are rounded once."""
+    """Scores, scaled and biased within the product so that they are rounded only once."""
     if bias is None:
         return torch.baddbmm(query.new_zeros(1), query, keys, beta=0, alpha=scaling)
     return torch.baddbmm(bias, query, keys, alpha=scaling)
@@ -78,7 +78,7 @@ def _scores(query: torch.Tensor, keys: torch.Tensor, bias: torch.Tensor | None, 
 def _bias(
     query: torch.Tensor, key: torch.Tensor, mask: torch.Tensor | None, position_bias: torch.Tensor | None
 ) -> torch.Tensor | None:
-    """What to add to the scores, as (B, heads, T, S) without taking its memory."""
+    """Position bias and mask combined, expanded to (B, heads, T, S) without copying."""
     if mask is None and position_bias is None:
         return None
     bias = query.new_zeros(1) if position_bias is None else position_bias

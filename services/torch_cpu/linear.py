@@ -1,4 +1,4 @@
-"""Linear layers whose weights lie as oneDNN multiplies them, instead of being put so in every call."""
+"""Linear layers with weights prepacked for oneDNN, instead of being reordered in every call."""
 
 import torch
 from torch import nn
@@ -7,11 +7,12 @@ _mkldnn = torch.ops.mkldnn
 
 
 class PackedLinear(nn.Module):
-    """An ``nn.Linear`` for inference alone, equal to it to the bit.
+    """An inference-only ``nn.Linear`` with bit-identical results.
 
-    A product of many rows gains a tenth to a third, and one of a single row, which is bound by reading the weights,
-    takes half the time (``make bench-torch-cpu``). The operators are those that ``torch.compile`` freezes a model to
-    (PyTorch's ``torch/_inductor/fx_passes/mkldnn_fusion.py``); the weight is opaque, and not in the state dict.
+    Products of many rows gain a tenth to a third, and those of a single row, which are bound by reading the weights,
+    take half the time (``make bench-torch-cpu``). The operators are the ones that ``torch.compile`` uses when it
+    freezes a model (PyTorch's ``torch/_inductor/fx_passes/mkldnn_fusion.py``); the packed weight is opaque and not in
+    the state dict.
     """
 
     weight: torch.Tensor
@@ -19,7 +20,7 @@ class PackedLinear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features, self.bias = linear.in_features, linear.out_features, linear.bias
-        packed = _mkldnn._reorder_linear_weight(linear.weight.detach())  # noqa: SLF001 how PyTorch names its operators
+        packed = _mkldnn._reorder_linear_weight(linear.weight.detach())  # noqa: SLF001 PyTorch's operator names
         self.register_buffer("weight", packed, persistent=False)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -31,15 +32,15 @@ class PackedLinear(nn.Module):
 
 
 def can_pack() -> bool:
-    """Whether this processor, and this build of PyTorch, multiply packed weights in bfloat16."""
+    """Whether this CPU and PyTorch build support packed weights in bfloat16."""
     return torch.backends.mkldnn.is_available() and bool(_mkldnn._is_mkldnn_bf16_supported())  # type: ignore[no-untyped-call]  # noqa: SLF001
 
 
 def pack_linears(model: nn.Module) -> None:
-    """Put a ``PackedLinear`` in the place of each linear layer in bfloat16 on the CPU, where ``can_pack`` says yes.
+    """Replace each bfloat16 linear layer on the CPU by a ``PackedLinear``; requires ``can_pack``.
 
-    Layers of another kind (quantized ones), dtype or device stay. Weights are not held twice, but for one that is an
-    embedding too.
+    Layers of other types (quantized ones), dtypes or devices are left alone. No weight is kept twice, except one tied
+    to an embedding.
     """
     for module in list(model.modules()):
         for name, child in module.named_children():
@@ -49,7 +50,7 @@ def pack_linears(model: nn.Module) -> None:
 
 
 def _leave_file(model: nn.Module) -> None:
-    """Copy what was not packed: as long as one weight lies in the mapped file, all of the file stays mapped."""
+    """Copy the weights that were not packed: a single one still in the mapped file keeps the whole file mapped."""
     for parameter in model.parameters():
         if type(parameter) is nn.Parameter:
             parameter.data = parameter.data.clone()

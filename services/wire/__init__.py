@@ -1,1 +1,1 @@
-"""The wire contract: what clients and load tests see of the services. Pydantic and the standard library alone."""
+"""The wire contract shared with clients and load tests. Depends only on Pydantic and the standard library."""

@@ -1,7 +1,7 @@
-"""The wire contract: what goes in and out over HTTP, for both services and their clients.
+"""The wire contract of ``/v1/answer`` and ``/v1/models``, for both services and their clients.
 
-Pydantic and the standard library only, so that a client may import it. A field that a service does not know is an
-error, not a surprise: a lens asked of MatCha must not silently come back empty.
+Pydantic and the standard library only, so that clients can import it. A field that a service does not know is an
+error: a lens request to MatCha must not be silently ignored.
 """
 
 import base64
@@ -21,16 +21,16 @@ MAX_NEW_TOKENS = 512
 
 
 def _decode_image(value: object) -> object:
-    """A data URL or bare base64 to bytes; bytes (of a form's file) pass through."""
+    """Decode a data URL or bare base64; bytes (a form's file) pass through."""
     if not isinstance(value, str):
         return value
     if value.startswith(("http://", "https://")):
-        message = "images are not fetched from addresses: send the bytes in base64, or as a data URL"
+        message = "images are not fetched from URLs: send the bytes in base64, or as a data URL"
         raise ValueError(message)
     if value.startswith("data:"):
         head, _, value = value.partition(",")
         if not head.endswith(";base64"):
-            message = "a data URL must hold base64: data:image/png;base64,..."
+            message = "a data URL must be base64: data:image/png;base64,..."
             raise ValueError(message)
     try:
         return base64.b64decode(value, validate=True)
@@ -42,7 +42,7 @@ def _decode_image(value: object) -> object:
 ImageBytes = Annotated[
     bytes,
     BeforeValidator(_decode_image),
-    WithJsonSchema({"type": "string", "format": "byte", "description": "A data URL, or the bytes in base64."}),
+    WithJsonSchema({"type": "string", "format": "byte", "description": "A data URL, or the bytes as base64."}),
 ]
 QuestionText = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARACTERS)
@@ -57,7 +57,7 @@ class AnswerRequest(WireRequest):
     image: ImageBytes
     question: QuestionText
     max_new_tokens: int | None = Field(
-        default=None, ge=1, le=MAX_NEW_TOKENS, description="Longest answer in tokens; the server's default if null."
+        default=None, ge=1, le=MAX_NEW_TOKENS, description="Most tokens to generate; null means the server's default."
     )
 
 
@@ -65,28 +65,30 @@ class MatchaRequest(AnswerRequest):
     """A question about a chart."""
 
     max_patches: int | None = Field(
-        default=None, ge=1, description="Patches of 16 x 16 px to cut the image into; the model's default if null."
+        default=None, ge=1, description="Most patches of 16 x 16 px; null means the model's default."
     )
 
 
 class QwenVLOptions(WireRequest):
-    """What Qwen2-VL takes beside a question, in both of its forms."""
+    """Qwen2-VL's options, common to both endpoints."""
 
-    lens: LensRequest | None = Field(default=None, description="Return what every layer would have answered.")
+    lens: LensRequest | None = Field(
+        default=None, description="Return the logit lens: what each layer would have answered."
+    )
     min_pixels: int | None = Field(
-        default=None, ge=784, description="Images are scaled up to this many pixels; the model's default if null."
+        default=None, ge=784, description="Smaller images are scaled up to this; null means the model's default."
     )
     max_pixels: int | None = Field(
-        default=None, ge=784, description="Images are scaled down to this many pixels; 784 make one token."
+        default=None, ge=784, description="Larger images are scaled down to this; 784 pixels make one token."
     )
 
 
 class QwenVLRequest(AnswerRequest, QwenVLOptions):
-    """A question about an image, with the lens trace if asked for."""
+    """A question about an image, optionally with a lens trace."""
 
 
 class TokenScore(WireResponse):
-    """A token, its log probability before temperature and ``top_p``, and its bytes: it may be part of a character."""
+    """A token, its log probability before temperature and ``top_p``, and its bytes, perhaps of a partial character."""
 
     token: str
     logprob: float
@@ -94,22 +96,22 @@ class TokenScore(WireResponse):
 
 
 class TokenLogprob(TokenScore):
-    """A token of the answer, beside the best ones at its place."""
+    """A token of the answer, with the most likely tokens at its position."""
 
     top_logprobs: list[TokenScore]
 
 
 class Usage(WireResponse):
-    """Sizes of a request; for MatCha, image and prompt are one: its patches."""
+    """Token counts of a request; MatCha counts its patches as both image and prompt tokens."""
 
     image_tokens: int
     prompt_tokens: int
     completion_tokens: int
-    cached_tokens: int = Field(default=0, description="Prompt tokens whose keys and values were taken from the cache.")
+    cached_tokens: int = Field(default=0, description="Prompt tokens whose keys and values came from the cache.")
 
 
 class Timing(WireResponse):
-    """Where the time went, in milliseconds. ``total_ms`` is from the request read to the answer ready."""
+    """Timings in milliseconds; ``total_ms`` runs from reading the request to the finished answer."""
 
     queue_ms: float
     preprocess_ms: float
@@ -132,7 +134,7 @@ class AnswerResponse(WireResponse):
 
 
 class ModelCard(WireResponse):
-    """One entry of ``/v1/models``: OpenAI's fields, and what tells two runs apart."""
+    """An entry of ``/v1/models``: OpenAI's fields, and those that identify the exact model."""
 
     id: str
     object: Literal["model"] = "model"
@@ -144,7 +146,7 @@ class ModelCard(WireResponse):
 
 
 class ModelList(WireResponse):
-    """Answer of ``/v1/models``."""
+    """Response of ``/v1/models``."""
 
     object: Literal["list"] = "list"
     data: list[ModelCard]

@@ -1,7 +1,7 @@
-"""The wire contract of ``/v1/chat/completions``, as OpenAI has it, with our own fields beside it.
+"""Requests of ``/v1/chat/completions``: OpenAI's fields, and our own.
 
-A field of OpenAI's that is not supported is refused by name, unless its value is the one that changes nothing: an
-option that is silently dropped would be a wrong answer that looks right. Pydantic and the standard library only.
+An unsupported OpenAI field is rejected by name unless its value has no effect: silently dropping an option would give
+wrong answers that look right. Pydantic and the standard library only.
 """
 
 from typing import Annotated, Any, Final, Literal
@@ -14,12 +14,12 @@ from services.wire.contract import WireRequest
 MAX_MESSAGES: Final = 64
 MAX_IMAGES: Final = 16
 MAX_CHARACTERS: Final = 32_000
-"""Of text, in all messages together."""
+"""Total text over all messages."""
 MAX_STOPS: Final = 4
 
 
 class _Only:
-    """A check that lets null and the named values pass, and refuses every other."""
+    """A validator that accepts only null and the given values."""
 
     def __init__(self, *allowed: object) -> None:
         self._allowed = allowed
@@ -34,25 +34,25 @@ class _Only:
 _OFF = False
 Refused = Annotated[Any, AfterValidator(_Only())]
 NoNumber = Annotated[Any, AfterValidator(_Only(0))]
-Ignored = Annotated[Any, Field(description="Taken, and without effect.")]
+Ignored = Annotated[Any, Field(description="Accepted, but has no effect.")]
 
 
 class TextPart(WireRequest):
-    """Text of a message."""
+    """A text part of a message."""
 
     type: Literal["text"]
     text: str = Field(max_length=MAX_CHARACTERS)
 
 
 class ImageURL(WireRequest):
-    """An image as a data URL; ``detail`` is a hint that ``min_pixels`` and ``max_pixels`` stand in for."""
+    """An image as a data URL; ``detail`` has no effect, use ``min_pixels`` and ``max_pixels`` instead."""
 
     url: ImageBytes
     detail: Literal["auto", "low", "high"] | None = None
 
 
 class ImagePart(WireRequest):
-    """An image of a message."""
+    """An image part of a message."""
 
     type: Literal["image_url"]
     image_url: ImageURL
@@ -75,26 +75,26 @@ class Message(WireRequest):
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, fields: object) -> object:
-        """An answer's message that comes back as a turn brings fields along that are null."""
+        """Drop null fields, which an assistant message sent back as a turn includes."""
         if not isinstance(fields, dict):
             return fields
         return {name: value for name, value in fields.items() if value is not None}
 
     @property
     def text(self) -> str:
-        """Its text parts, a line each."""
+        """The text parts, one per line."""
         return "\n".join(part.text for part in self.content if isinstance(part, TextPart))
 
     @property
     def images(self) -> list[bytes]:
-        """Its images, undecoded."""
+        """The images, undecoded."""
         return [part.image_url.url for part in self.content if isinstance(part, ImagePart)]
 
 
 class StreamOptions(WireRequest):
-    """How to stream."""
+    """Options for streaming."""
 
-    include_usage: bool = Field(default=False, description="End with a chunk that has the sizes of the request.")
+    include_usage: bool = Field(default=False, description="End with a chunk that contains the usage.")
     include_obfuscation: Ignored = None
 
 
@@ -107,7 +107,7 @@ def _as_list(stop: object) -> object:
 
 
 class ChatRequest(WireRequest):
-    """OpenAI's request. A service has one model: any name is taken for ``model``, the answer tells which it was."""
+    """OpenAI's request. A service has one model, so any ``model`` is accepted; the response names the real one."""
 
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     model: str | None = None
@@ -146,41 +146,41 @@ class ChatRequest(WireRequest):
         images = sum(len(message.images) for message in self.messages)
         characters = sum(len(message.text) for message in self.messages)
         if images > MAX_IMAGES:
-            message = f"{images} images, at most {MAX_IMAGES} are taken: leave out old turns"
+            message = f"{images} images, at most {MAX_IMAGES} are allowed: leave out old turns"
             raise ValueError(message)
         if characters > MAX_CHARACTERS:
-            message = f"{characters} characters of text, at most {MAX_CHARACTERS} are taken: leave out old turns"
+            message = f"{characters} characters of text, at most {MAX_CHARACTERS} are allowed: leave out old turns"
             raise ValueError(message)
         return self
 
     @property
     def images(self) -> list[bytes]:
-        """Every image of the conversation, undecoded."""
+        """All images of the conversation, undecoded."""
         return [image for message in self.messages for image in message.images]
 
     @property
     def wants_scores(self) -> bool:
-        """Whether each token's log probability is asked for."""
+        """Whether log probabilities are requested."""
         return bool(self.logprobs)
 
     @property
     def wants_pieces(self) -> bool:
-        """Whether the answer is wanted before its end."""
+        """Whether the worker must return the answer in pieces."""
         return bool(self.stream) or self.wants_scores
 
     @property
     def wants_usage(self) -> bool:
-        """Whether a stream ends with its sizes."""
+        """Whether a stream ends with the usage."""
         return self.stream_options is not None and self.stream_options.include_usage
 
     @property
     def max_answer_tokens(self) -> int | None:
-        """Longest answer in tokens; OpenAI has two names for it."""
+        """Most tokens to generate; OpenAI has two names for it."""
         return self.max_completion_tokens or self.max_tokens
 
 
 class QwenVLChat(ChatRequest, QwenVLOptions):
-    """A conversation about images. Greedy unless a temperature above 0 is asked for."""
+    """A conversation about images. Greedy unless the temperature is above 0."""
 
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, gt=0, le=1)
@@ -195,29 +195,31 @@ class QwenVLChat(ChatRequest, QwenVLOptions):
 
 
 class MatchaChat(ChatRequest):
-    """A conversation of which MatCha reads the last user message: one chart and a question. Always greedy."""
+    """A conversation. MatCha reads only the last user message, one chart and a question; decoding is always greedy."""
 
     temperature: NoNumber = None
     top_p: Ignored = None
     logprobs: Annotated[bool | None, AfterValidator(_Only(_OFF))] = None
     top_logprobs: NoNumber = None
-    max_patches: int | None = Field(default=None, ge=1, description="Patches of 16 x 16 px to cut the image into.")
+    max_patches: int | None = Field(
+        default=None, ge=1, description="Most patches of 16 x 16 px; null means the model's default."
+    )
 
     @model_validator(mode="after")
     def _asks_about_one_chart(self) -> "MatchaChat":
         last = self._last_user_message()
         if last is None or len(last.images) != 1 or not last.text.strip():
-            message = "the last user message must hold one image and a question: this model reads nothing else"
+            message = "the last user message must contain one image and a question: this model reads nothing else"
             raise ValueError(message)
         if len(last.text) > MAX_QUESTION_CHARACTERS:
-            message = f"the question has {len(last.text)} characters, at most {MAX_QUESTION_CHARACTERS} are taken"
+            message = f"the question has {len(last.text)} characters, at most {MAX_QUESTION_CHARACTERS} are allowed"
             raise ValueError(message)
         return self
 
     def last_question(self) -> MatchaRequest:
-        """The last user message as a question of ``/v1/answer``."""
+        """The last user message as a request for ``/v1/answer``."""
         last = self._last_user_message()
-        assert last is not None  # noqa: S101 checked when it was read
+        assert last is not None  # noqa: S101 checked during validation
         return MatchaRequest(
             image=last.images[0],
             question=last.text,

@@ -1,4 +1,4 @@
-"""What ``/v1/chat/completions`` gives back, as OpenAI has it, with our own fields beside it."""
+"""Responses of ``/v1/chat/completions``: OpenAI's fields, and our own."""
 
 from typing import Literal
 
@@ -8,14 +8,14 @@ from services.wire.lens import LensTrace
 
 
 class PromptDetails(WireResponse):
-    """Parts of ``prompt_tokens``: those from the prefix cache, and those of images."""
+    """Prompt tokens that came from the prefix cache, and image tokens."""
 
     cached_tokens: int
     image_tokens: int
 
 
 class ChatUsage(WireResponse):
-    """Sizes of a request in tokens."""
+    """Token counts of a request."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -24,14 +24,14 @@ class ChatUsage(WireResponse):
 
 
 class Logprobs(WireResponse):
-    """One entry per token of the text, the end marker left out."""
+    """One entry per token of the text, without the end-of-sequence token."""
 
     content: list[TokenLogprob]
     refusal: None = None
 
 
 class ChatMessage(WireResponse):
-    """The answer."""
+    """The answer as an assistant message."""
 
     role: Literal["assistant"] = "assistant"
     content: str
@@ -49,7 +49,7 @@ class Choice(WireResponse):
 
 
 class ChatCompletion(WireResponse):
-    """OpenAI's answer; ``variant``, ``timing`` and ``cache`` are ours."""
+    """OpenAI's response; ``variant``, ``timing`` and ``cache`` are ours."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -70,7 +70,7 @@ class DeltaMessage(WireResponse):
 
 
 class ChunkChoice(WireResponse):
-    """The one answer's part of a chunk; the last has ``finish_reason`` and the lens."""
+    """A chunk's only choice; the last one has ``finish_reason`` and the lens."""
 
     index: Literal[0] = 0
     delta: DeltaMessage
@@ -80,7 +80,7 @@ class ChunkChoice(WireResponse):
 
 
 class ChatChunk(WireResponse):
-    """One server-sent event; the one of the usage has no choices."""
+    """One server-sent event; the usage event has no choices."""
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"

@@ -1,15 +1,15 @@
-"""What every message of the wire contract has in common."""
+"""Base classes of the wire contract's messages."""
 
 from pydantic import BaseModel, ConfigDict
 
 
 class WireRequest(BaseModel):
-    """What comes in: an unknown field is an error."""
+    """Base of requests: an unknown field is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class WireResponse(BaseModel):
-    """What goes out: a client must survive a server that is newer than itself, so unknown fields are passed over."""
+    """Base of responses: unknown fields are ignored, so that old clients work with newer servers."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)

@@ -1,19 +1,19 @@
-"""What can go wrong with a request, each with its HTTP status.
+"""Errors of a request, with their HTTP status.
 
 ::
 
     ServiceError
-    ├── InvalidRequestError     422  well-formed, but a value is not acceptable
-    │   ├── MalformedError      400  not JSON, not base64, no multipart form
-    │   └── PromptTooLongError  422  images, text and answer do not fit the model or the server's limit
-    ├── TooLargeError           413  more bytes or pixels than the server takes
-    ├── UnsupportedImageError   415  not an image of a known format, or a broken one
-    ├── NotReadyError           503  the model cannot answer (yet, or any more)
-    ├── DeadlineError           504  no answer within the server's time limit
-    └── InternalError           500  a defect of ours
+    ├── InvalidRequestError     422  well-formed, but a value is invalid
+    │   ├── MalformedError      400  neither JSON nor a multipart form
+    │   └── PromptTooLongError  422  images, text and answer exceed the model's or the server's limit
+    ├── TooLargeError           413  more bytes or pixels than the server accepts
+    ├── UnsupportedImageError   415  not an image in a supported format, or corrupt
+    ├── NotReadyError           503  the model is not ready (yet, or any more)
+    ├── DeadlineError           504  no answer within the timeout
+    └── InternalError           500  a bug in the server
 
-An error is a value that crosses from the worker process to the HTTP process, where one place (``routes.py``) turns it
-into OpenAI's envelope. Nothing here knows HTTP beyond the number.
+The worker returns errors as values to the HTTP process, where ``error_handlers.py`` turns them into OpenAI's envelope.
+Apart from the status, nothing here depends on HTTP.
 """
 
 from typing import ClassVar, Literal
@@ -24,76 +24,76 @@ ErrorType = Literal["invalid_request_error", "server_error"]
 
 
 class ServiceError(Exception):
-    """Root of the tree: a message for the caller that says what to do, and the field it is about."""
+    """Base class: an actionable message for the caller, and the field it concerns."""
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
 
     def __init__(self, message: str, param: str | None = None) -> None:
-        super().__init__(message)  # what pickle makes it anew from, before it brings the fields back
+        super().__init__(message)  # pickle passes this back to __init__ before it restores the fields
         self.message = message
         self.param = param
 
     @property
     def type(self) -> ErrorType:
-        """OpenAI's class of the error: the caller's fault or the server's."""
+        """OpenAI's error type: the client's fault or the server's."""
         return "invalid_request_error" if self.status < 500 else "server_error"  # noqa: PLR2004 the HTTP class boundary
 
 
 class InvalidRequestError(ServiceError):
-    """The request was understood, and one of its values cannot be accepted."""
+    """The request was parsed, but one of its values is invalid."""
 
     status = 422
     code = "invalid_value"
 
 
 class MalformedError(InvalidRequestError):
-    """The request could not be read at all."""
+    """The request could not be parsed."""
 
     status = 400
     code = "malformed_request"
 
 
 class PromptTooLongError(InvalidRequestError):
-    """Images, text and the answer asked for are together longer than the model or the server takes."""
+    """Images, text and the requested answer together exceed the model's or the server's limit."""
 
     code = "context_length_exceeded"
 
 
 class TooLargeError(ServiceError):
-    """More bytes or pixels than the server takes; checked before anything is decoded."""
+    """More bytes or pixels than the server accepts; checked before anything is decoded."""
 
     status = 413
     code = "too_large"
 
 
 class UnsupportedImageError(ServiceError):
-    """The bytes are no image of a known format, or a broken one."""
+    """The bytes are not an image in a supported format, or the image is corrupt."""
 
     status = 415
     code = "unsupported_image"
 
 
 class NotReadyError(ServiceError):
-    """The model cannot answer now: still loading, draining, or its worker is gone."""
+    """The model is not ready: still loading, shutting down, or its worker died."""
 
     status = 503
     code = "not_ready"
 
 
 class DeadlineError(ServiceError):
-    """No answer within the server's time limit."""
+    """No answer within the timeout."""
 
     status = 504
     code = "deadline_exceeded"
 
 
 class InternalError(ServiceError):
-    """A defect of ours; the log has the trace under the same request id."""
+    """A bug in the server; the log has the traceback under the request id."""
 
 
 class Problem(WireResponse):
-    """What went wrong, in OpenAI's words."""
+    """An error, in OpenAI's format."""
 
     message: str
     type: str
@@ -102,11 +102,11 @@ class Problem(WireResponse):
 
 
 class ErrorEnvelope(WireResponse):
-    """Body of every answer that is not a success."""
+    """Body of every error response."""
 
     error: Problem
 
 
 def envelope(error: ServiceError) -> ErrorEnvelope:
-    """An error in OpenAI's words."""
+    """Wrap an error in OpenAI's format."""
     return ErrorEnvelope(error=Problem(message=error.message, type=error.type, param=error.param, code=error.code))

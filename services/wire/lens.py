@@ -1,7 +1,4 @@
-"""The wire contract of the lens trace; ``schemas`` has the rest, and gives these names on.
-
-Pydantic and the standard library only, so that a client may import it.
-"""
+"""The wire contract of the lens trace. Pydantic and the standard library only, so that clients can import it."""
 
 from typing import Annotated, Literal
 
@@ -14,21 +11,21 @@ MAX_TRACKED = 16
 
 
 class LensRequest(WireRequest):
-    """Which part of the lens trace to return."""
+    """Which parts of the lens trace to return."""
 
     top_k: int = Field(default=5, ge=1, le=MAX_TOP_K, description="Tokens per layer.")
     layers: list[int] | None = Field(
-        default=None, min_length=1, max_length=256, description="Layers to read, 0 being the embedding; null is all."
+        default=None, min_length=1, max_length=256, description="Layers to read, 0 being the embedding; null means all."
     )
     tokens: Literal["first", "all"] = Field(default="first", description="Answer tokens to trace.")
     track: list[Annotated[str, StringConstraints(min_length=1, max_length=64)]] = Field(
-        default=[], max_length=MAX_TRACKED, description="Strings, one token each, to follow through the layers."
+        default=[], max_length=MAX_TRACKED, description="Strings of one token each, to follow through the layers."
     )
-    image_tokens: bool = Field(default=False, description="Also read the chosen layers where the images stand.")
+    image_tokens: bool = Field(default=False, description="Also read the chosen layers at the image tokens.")
 
 
 class TokenProb(WireResponse):
-    """A token that a layer would have answered, and its probability."""
+    """A token that a layer predicts, and its probability."""
 
     token: str
     token_id: int
@@ -36,7 +33,7 @@ class TokenProb(WireResponse):
 
 
 class TrackedProb(WireResponse):
-    """A token that the request follows: its probability and rank at one layer."""
+    """A tracked token's probability and rank at one layer."""
 
     token: str
     prob: float
@@ -44,14 +41,14 @@ class TrackedProb(WireResponse):
 
 
 class LayerTrace(WireResponse):
-    """One layer's view of one answer token: its best tokens, its entropy, and where the emitted token stands."""
+    """One layer's prediction of one answer token: its top tokens, its entropy, and the emitted token's rank."""
 
-    layer: int = Field(description="0 is the embedding, i the output of block i; the last is the model's own.")
+    layer: int = Field(description="0 is the embedding, i the output of block i; the last is the model's output.")
     top: list[TokenProb]
-    entropy: float = Field(description="Of the layer's distribution, in nats.")
+    entropy: float = Field(description="Entropy of the layer's distribution, in nats.")
     answer_prob: float = Field(description="The emitted token's probability at this layer.")
     answer_rank: int = Field(description="The emitted token's rank at this layer; 0 is the best.")
-    track: list[TrackedProb] = Field(default=[], description="The tracked tokens, in the order asked for.")
+    track: list[TrackedProb] = Field(default=[], description="The tracked tokens, in the order requested.")
 
 
 class LensStep(WireResponse):
@@ -63,14 +60,14 @@ class LensStep(WireResponse):
 
 
 class TrackedGrid(WireResponse):
-    """The probability of one tracked token in every cell: a map of where a layer sees it."""
+    """The probability of one tracked token in every cell: a map of where a layer predicts it."""
 
     token: str
-    probs: list[list[float]] = Field(description="Rows of cells, from the top.")
+    probs: list[list[float]] = Field(description="Rows of cells, top to bottom.")
 
 
 class GridLayer(WireResponse):
-    """What one layer decodes to in every cell of an image: rows of cells, from the top."""
+    """One layer's prediction in every cell of an image, as rows of cells from top to bottom."""
 
     layer: int
     tokens: list[list[str]]
@@ -80,8 +77,8 @@ class GridLayer(WireResponse):
 
 
 class ImageGrid(WireResponse):
-    """One image of the request, upright, cut into its tokens: cell (r, c) covers the box from
-    (c * cell_width_px, r * cell_height_px), in pixels of the image that was sent.
+    """The token grid of one image, rotated upright: cell (r, c) starts at (c * cell_width_px, r * cell_height_px), in
+    pixels of the original image.
     """
 
     width_px: int
@@ -94,8 +91,8 @@ class ImageGrid(WireResponse):
 
 
 class LensTrace(WireResponse):
-    """What every layer would have answered; ``num_layers`` blocks give ``num_layers + 1`` layers."""
+    """What each layer would have answered; ``num_layers`` blocks give ``num_layers + 1`` layers."""
 
     num_layers: int
     steps: list[LensStep]
-    image_tokens: list[ImageGrid] | None = Field(default=None, description="A grid per image, if asked for.")
+    image_tokens: list[ImageGrid] | None = Field(default=None, description="A grid per image, if requested.")

@@ -199,7 +199,7 @@ def test_a_setting_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
 def test_a_missing_folder_is_named(name: str, tmp_path: Path) -> None:
     ended = start(name, "--model-dir", str(tmp_path / "nowhere"))
     assert ended.returncode == 1
-    assert "nowhere is no folder" in ended.stderr
+    assert "nowhere is not a folder" in ended.stderr
     assert "Traceback" not in ended.stderr
 
 

@@ -1,1 +1,1 @@
-"""The folder that a model is served from: its manifest, how it is written, how it is inspected."""
+"""Model folders: the manifest, writing and inspection."""

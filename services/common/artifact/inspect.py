@@ -1,4 +1,4 @@
-"""``inspect``: print what a model folder says of itself, and check that every file is what it says."""
+"""``inspect``: print a model folder's manifest and verify its files."""
 
 import sys
 from pathlib import Path
@@ -12,21 +12,21 @@ _MIB = 1 << 20
 
 
 class Inspect(BaseModel):
-    """Print the manifest of a model folder and verify the sum of every file. Exits with 1 if one does not match."""
+    """Print the manifest of a model folder and verify all checksums. Exits with 1 if one does not match."""
 
     model_config = SettingsConfigDict()
 
     folder: CliPositionalArg[Path]
 
     def cli_cmd(self) -> None:
-        """Run the command."""
+        """Print the manifest, then verify the files."""
         try:
             manifest = read_manifest(self.folder)
             print("\n".join(_lines(self.folder, manifest)))  # noqa: T201 the command's result
             verify(self.folder, manifest.architecture)
         except ManifestError as error:
-            sys.exit(f"NOT as its manifest says: {error}")
-        print(f"\nall {len(manifest.sha256)} files are as {MANIFEST_NAME} says")  # noqa: T201
+            sys.exit(f"verification FAILED: {error}")
+        print(f"\nall {len(manifest.sha256)} files match {MANIFEST_NAME}")  # noqa: T201
 
 
 def inspect(arguments: list[str]) -> None:
@@ -42,11 +42,11 @@ def _lines(folder: Path, manifest: Manifest) -> list[str]:
         "tokenizer from": f"{manifest.processor.id} @ {manifest.processor.revision}"
         if manifest.processor
         else "source",
-        "header font": manifest.header_font or "the one inside Pillow",
+        "header font": manifest.header_font or "Pillow's default",
         "max_patches": str(manifest.max_patches or "not set"),
         "made with": ", ".join(f"{name} {version}" for name, version in sorted(manifest.tools.items())),
     }
     sizes = {name: (folder / name).stat().st_size for name in manifest.sha256 if (folder / name).is_file()}
     files = [f"  {sum_[:12]}  {sizes.get(name, 0) / _MIB:9.2f} MiB  {name}" for name, sum_ in manifest.sha256.items()]
-    total = f"  {sum(sizes.values()) / _MIB:23.2f} MiB  in all"
+    total = f"  {sum(sizes.values()) / _MIB:23.2f} MiB  total"
     return [*(f"{name + ':':16}{value}" for name, value in facts.items()), "", *files, total]

@@ -1,4 +1,4 @@
-"""Write a model folder whole or not at all, and seal it with the manifest that a service checks."""
+"""Write a model folder atomically, and seal it with the manifest that services verify."""
 
 import shutil
 import tempfile
@@ -14,9 +14,9 @@ _READABLE: Final = 0o644
 
 @contextmanager
 def whole_folder(folder: Path) -> Iterator[Path]:
-    """A folder beside the named one to write to; it takes that one's place once all is written, and goes if not.
+    """Yield a staging folder next to ``folder``; it replaces ``folder`` on success and is removed on failure.
 
-    What a killed run left beside it is removed first.
+    Staging folders left behind by killed runs are removed first.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     for leftover in folder.parent.glob(f".{folder.name}.partial-*"):
@@ -34,9 +34,9 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 
 
 def seal(folder: Path, manifest: Manifest) -> None:
-    """Write the manifest with the sums of every file of the folder, which become readable by all.
+    """Write the manifest with the checksums of all files in the folder, and make the files world-readable.
 
-    By all, because a container runs as another user than the one who prepared the folder.
+    A container runs as a different user from the one who prepared the folder.
     """
     files = [path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST_NAME]
     for path in files:

@@ -1,1 +1,1 @@
-"""The HTTP process: from a request on a socket to a job, and from its answer back."""
+"""The HTTP process: turns requests into jobs for the worker, and its replies into responses."""

@@ -1,4 +1,4 @@
-"""Read a request body within its bound, as JSON or as a form, into the model of a service."""
+"""Read a size-limited request body, JSON or multipart form, into a service's request model."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -14,22 +14,22 @@ from services.wire.errors import InvalidRequestError, MalformedError, ServiceErr
 Model = TypeVar("Model", bound=BaseModel)
 
 _NESTED_FIELDS = frozenset({"lens"})
-"""Fields that are objects: in a form, which holds only text, they are written as JSON."""
+"""Object-valued fields: a form carries only text, so there they are encoded as JSON."""
 
 _UNREADABLE = (ValueError, RecursionError)
-"""What ``json.loads`` raises on what is no JSON, no UTF-8, or nested deeper than Python goes."""
+"""What ``json.loads`` raises on invalid JSON, invalid UTF-8, or nesting beyond Python's recursion limit."""
 
 _LISTED_FIELDS = 12
-"""A longer list in an error would hide what it is about."""
+"""An error message that listed more fields would be hard to read."""
 
 
 async def read_request(request: Request, model: type[Model], max_bytes: int) -> Model:
-    """The validated request of a JSON or multipart body.
+    """Parse and validate a JSON or multipart body.
 
     Raises:
-        TooLargeError: the body is larger than ``max_bytes``; it is not read to its end.
+        TooLargeError: the body is larger than ``max_bytes``; the rest of it is not read.
         MalformedError: neither JSON nor a multipart form.
-        InvalidRequestError: a field is missing, unknown or not acceptable; names the first one.
+        InvalidRequestError: a field is missing, unknown or invalid; the error names the first.
     """
     content_type = request.headers.get("content-type", "").lower()  # RFC 9110: in any case
     if content_type.startswith("multipart/form-data") and "image" in model.model_fields:
@@ -78,11 +78,11 @@ async def _read_form(request: Request, max_bytes: int) -> dict[str, Any]:
     return fields
 
 
-def _nested(name: str, value: str) -> Any:  # noqa: ANN401 whatever JSON holds; the model checks it
+def _nested(name: str, value: str) -> Any:  # noqa: ANN401 any JSON value; the model validates it
     try:
         return json.loads(value)
     except _UNREADABLE as error:
-        message = f"'{name}' must be JSON in a form ({error})"
+        message = f"'{name}' must be encoded as JSON in a form ({error})"
         raise InvalidRequestError(message, name) from error
 
 
@@ -94,16 +94,16 @@ def _validate(model: type[Model], fields: dict[str, Any], *, strict: bool) -> Mo
 
 
 def _explain(error: ValidationError, model: type[BaseModel]) -> ServiceError:
-    """The first thing that is wrong, in a sentence, with the name of the field."""
+    """The first validation error, as a sentence that names the field."""
     first = error.errors()[0]
     name = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
         fields = list(model.model_fields)
-        told = f"; the fields are {', '.join(fields)}" if len(fields) <= _LISTED_FIELDS else ", see /docs"
-        message = f"'{name}' is not taken here{told}"
+        hint = f"; the fields are {', '.join(fields)}" if len(fields) <= _LISTED_FIELDS else ", see /docs"
+        message = f"'{name}' is not a field of this request{hint}"
     elif first["type"] == "missing":
         message = f"'{name}' is missing"
     else:
-        about = f"'{name}': " if name else ""  # a check of several fields at once has no name
-        message = about + first["msg"].removeprefix("Value error, ")
+        prefix = f"'{name}': " if name else ""  # a check across several fields has no name
+        message = prefix + first["msg"].removeprefix("Value error, ")
     return InvalidRequestError(message, name or None)

@@ -1,4 +1,4 @@
-"""What ``/v1/chat/completions`` gives back: a completion, or its chunks as server-sent events."""
+"""Responses of ``/v1/chat/completions``: a completion, or its chunks as server-sent events."""
 
 import time
 
@@ -23,7 +23,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 def completion(response: AnswerResponse, logprobs: list[TokenLogprob] | None) -> ChatCompletion:
-    """The whole answer."""
+    """The complete, unstreamed response."""
     choice = Choice(
         message=ChatMessage(content=response.answer),
         logprobs=None if logprobs is None else Logprobs(content=logprobs),
@@ -43,24 +43,24 @@ def completion(response: AnswerResponse, logprobs: list[TokenLogprob] | None) ->
 
 
 class Chunks:
-    """Makes the events of one streamed answer, in order: ``first``, a ``delta`` each, ``last``."""
+    """Builds the events of one streamed answer: ``first``, then ``delta`` for each piece, then ``last``."""
 
     def __init__(self, request_id: str, model: str, variant: str) -> None:
         self._head = {"id": request_id, "created": int(time.time()), "model": model, "variant": variant}
         self._sent = 0
 
     def first(self) -> bytes:
-        """Who speaks."""
+        """The opening event, which sets the role."""
         return self._event([ChunkChoice(delta=DeltaMessage(role="assistant", content=""))])
 
     def delta(self, delta: Delta) -> bytes:
-        """A piece of the text."""
+        """An event with a piece of the text."""
         self._sent += len(delta.text)
         logprobs = Logprobs(content=delta.logprobs) if delta.logprobs else None
         return self._event([ChunkChoice(delta=DeltaMessage(content=delta.text), logprobs=logprobs)])
 
     def last(self, response: AnswerResponse, *, usage: bool) -> bytes:
-        """What no delta has brought, how the answer ended, its lens, and its sizes if asked for."""
+        """The closing events: any text not yet sent, the finish reason and lens, and the usage if requested."""
         rest = response.answer[self._sent :]
         events = self._event([ChunkChoice(delta=DeltaMessage(content=rest))]) if rest else b""
         end = ChunkChoice(delta=DeltaMessage(), finish_reason=response.finish_reason, lens=response.lens)
@@ -74,12 +74,12 @@ class Chunks:
 
 
 def event(data: BaseModel) -> bytes:
-    """One server-sent event; what is null is left out, as clients tell the events apart by what they hold."""
+    """One server-sent event; null fields are omitted because clients tell events apart by the fields present."""
     return b"data: " + data.model_dump_json(exclude_none=True).encode() + b"\n\n"
 
 
 def error_event(error: ServiceError) -> bytes:
-    """The end of a stream that broke off, as OpenAI's clients know it: they raise on it."""
+    """The event that ends a failed stream, in the form on which OpenAI's clients raise."""
     return event(envelope(error))
 
 

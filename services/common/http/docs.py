@@ -1,5 +1,5 @@
-"""``/docs``, the page to try the service from, with its scripts served here: FastAPI's own page fetches them from a
-content network, which a cluster without internet cannot reach.
+"""``/docs``, the interactive API page, with its scripts served locally: FastAPI's own page loads them from a CDN,
+which a cluster without internet access cannot reach.
 """
 
 from importlib.resources import files
@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 from starlette.staticfiles import StaticFiles
 
 PAGES = frozenset({"/docs", "/redoc", "/docs/oauth2-redirect"})
-"""FastAPI's own pages, which ``install`` takes the place of."""
+"""FastAPI's own pages, which ``install`` replaces."""
 
 
 def install(app: FastAPI) -> None:

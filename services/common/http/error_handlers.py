@@ -1,4 +1,4 @@
-"""The one place that turns an error into an HTTP answer: OpenAI's envelope, under its status."""
+"""The one place that turns an error into an HTTP response: OpenAI's error envelope with the error's status."""
 
 import logging
 
@@ -12,18 +12,18 @@ _log = logging.getLogger(__name__)
 
 
 def problem(error: ServiceError, headers: dict[str, str] | None = None) -> JSONResponse:
-    """An error in OpenAI's envelope, under its status."""
+    """A response with OpenAI's error envelope and the error's status."""
     return JSONResponse(envelope(error).model_dump(), status_code=error.status, headers=headers)
 
 
 def install(app: FastAPI) -> None:
-    """Answer whatever a handler does not: FastAPI's own refusals, and defects."""
+    """Handle the errors that route handlers do not: FastAPI's own HTTP errors, and bugs."""
     app.add_exception_handler(HTTPException, _refusal)
     app.add_exception_handler(Exception, _defect)
 
 
 async def _refusal(_: Request, error: Exception) -> Response:
-    """No such route, or a wrong method."""
+    """Unknown route or wrong method."""
     assert isinstance(error, HTTPException)  # noqa: S101 narrows what add_exception_handler promises
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"  # noqa: PLR2004 HTTP's boundary
     body = ErrorEnvelope(error=Problem(message=str(error.detail), type=kind, code="http_error"))
@@ -31,6 +31,6 @@ async def _refusal(_: Request, error: Exception) -> Response:
 
 
 async def _defect(_: Request, error: Exception) -> Response:
-    _log.error("defect in a handler", exc_info=error)
-    message = "the server failed on this request; its log has the trace"
+    _log.error("unhandled exception in a request handler", exc_info=error)
+    message = "internal server error; the server's log has the traceback"
     return problem(InternalError(message))

@@ -1,6 +1,6 @@
-"""Prometheus metrics, counted in the one HTTP process, where every request begins and ends.
+"""Prometheus metrics, all collected in the single HTTP process, where every request begins and ends.
 
-The worker's own times come back with its reply, so no metric has to cross a process.
+The worker returns its timings with each reply, so no multi-process metrics are needed.
 """
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
@@ -11,7 +11,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own."""
+    """The metrics of one service, in their own registry."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -19,30 +19,30 @@ class Metrics:
             "tallyglass_requests", "Requests by route and HTTP status.", ["route", "status"], registry=self.registry
         )
         self.in_flight = Gauge("tallyglass_requests_in_flight", "Requests being answered.", registry=self.registry)
-        self.request_seconds = self._histogram("request", "From the request read to the answer ready.")
-        self.queue_seconds = self._histogram("queue", "Waiting for the worker.")
-        self.preprocess_seconds = self._histogram("preprocess", "Decoding and cutting the image.")
-        self.inference_seconds = self._histogram("inference", "In the model.")
+        self.request_seconds = self._histogram("request", "From reading the request to the finished answer.")
+        self.queue_seconds = self._histogram("queue", "Time spent waiting for the worker.")
+        self.preprocess_seconds = self._histogram("preprocess", "Time spent decoding and preprocessing the image.")
+        self.inference_seconds = self._histogram("inference", "Time spent in the model.")
         self.completion_tokens = Counter(
-            "tallyglass_completion_tokens", "Tokens answered, by finish reason.", ["reason"], registry=self.registry
+            "tallyglass_completion_tokens", "Tokens generated, by finish reason.", ["reason"], registry=self.registry
         )
         self.prefix_cache = Counter(
             "tallyglass_prefix_cache",
-            "Answers by whether their image was paid for before.",
+            "Answers by whether the prefix cache was hit.",
             ["result"],
             registry=self.registry,
         )
         self.cached_tokens = Counter(
             "tallyglass_cached_tokens", "Prompt tokens taken from the prefix cache.", registry=self.registry
         )
-        self.info = Info("tallyglass_model", "The model that answers.", registry=self.registry)
+        self.info = Info("tallyglass_model", "The model being served.", registry=self.registry)
 
     def describe(self, card: ModelCard) -> None:
         """Label the service with the model it serves."""
         self.info.info({"model": card.id, "variant": card.variant, "revision": card.revision})
 
     def answered(self, response: AnswerResponse) -> None:
-        """Count one answer and where its time went."""
+        """Record one answer and its timings."""
         self.request_seconds.observe(response.timing.total_ms / 1000)
         self.queue_seconds.observe(response.timing.queue_ms / 1000)
         self.preprocess_seconds.observe(response.timing.preprocess_ms / 1000)
@@ -53,7 +53,7 @@ class Metrics:
             self.prefix_cache.labels(response.cache).inc()
 
     def render(self) -> bytes:
-        """The exposition in Prometheus' text format."""
+        """The metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
     def _histogram(self, name: str, text: str) -> Histogram:

@@ -1,4 +1,4 @@
-"""OpenAPI's description of bodies that FastAPI does not parse itself."""
+"""OpenAPI schemas for the request bodies that FastAPI does not parse itself."""
 
 from typing import Any
 
@@ -8,13 +8,13 @@ _COMPONENT = "#/components/schemas/{model}"
 
 
 def nested_schemas(model: type[WireRequest]) -> dict[str, Any]:
-    """The models inside a model, to go under the document's components."""
+    """Schemas of the models nested in a model, for the document's components."""
     nested: dict[str, Any] = model.model_json_schema(ref_template=_COMPONENT).get("$defs", {})
     return nested
 
 
 def body_schema(model: type[WireRequest], *, form: bool) -> dict[str, Any]:
-    """A body as JSON, and as a form with the file ``image`` if the route takes one."""
+    """The body as JSON and, with ``form``, also as a multipart form with the file ``image``."""
     schema = model.model_json_schema(ref_template=_COMPONENT)
     schema.pop("$defs", None)
     content = {"application/json": {"schema": schema}}

@@ -1,4 +1,4 @@
-"""One request from its arrival to its end: its id and its time, and what is counted and logged of it."""
+"""One request from arrival to completion: its id, timing, metrics and log line."""
 
 import logging
 import time
@@ -18,12 +18,12 @@ from services.wire.errors import ServiceError
 
 _log = logging.getLogger(__name__)
 _GONE = 499
-"""What proxies log for a client that went away; nobody receives it."""
+"""The status that proxies log when a client disconnects; it is never sent."""
 _DEFECT = 500
 
 
 class RequestScope:
-    """Counts a request in flight from enter to exit, and its status once it has one."""
+    """Counts a request as in flight until the context exits, then records its status."""
 
     def __init__(self, metrics: Metrics, card: ModelCard, route: str, prefix: str) -> None:
         self.id = f"{prefix}-{uuid.uuid4().hex}"
@@ -35,16 +35,14 @@ class RequestScope:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What every answer carries."""
+        """Headers of every response."""
         return {"X-Request-Id": self.id}
 
     def __enter__(self) -> Self:
-        """Count the request as in flight."""
         self._metrics.in_flight.inc()
         return self
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
-        """Count and log how it ended."""
         defect = isinstance(error, Exception) and not isinstance(error, ClientDisconnect)
         status = self._status or (_DEFECT if defect else _GONE)
         self._metrics.in_flight.dec()
@@ -52,7 +50,7 @@ class RequestScope:
         _log.info("request", extra={"id": self.id, "status": status, "total_ms": round(self._total_ms(), 1)})
 
     def answered(self, answer: WorkerAnswer) -> AnswerResponse:
-        """The worker's answer with what is known here: its id, who answered, and the whole time."""
+        """Complete the worker's answer with the request id, the model and the total time."""
         self._status = 200
         response = AnswerResponse(
             id=self.id,
@@ -74,7 +72,7 @@ class RequestScope:
         return response
 
     def refused(self, error: ServiceError) -> Response:
-        """The error as an answer."""
+        """The error as a response."""
         self._status = error.status
         return problem(error, self.headers)
 
@@ -83,13 +81,13 @@ class RequestScope:
 
 
 class HeldStream(StreamingResponse):
-    """Server-sent events that let go of what they hold when they end, also if the client left before the first."""
+    """Server-sent events that release the request's resources at the end, even if the client disconnects early."""
 
     def __init__(self, events: Any, held: Any, headers: dict[str, str]) -> None:  # noqa: ANN401 async iterator and exit stack
         super().__init__(events, media_type="text/event-stream", headers={**headers, "Cache-Control": "no-store"})
         self._held = held
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 ASGI
-        """Send the events."""
+        """Send the events and release the resources."""
         async with self._held:
             await super().__call__(scope, receive, send)

@@ -1,4 +1,4 @@
-"""The HTTP routes of a service: its two ways to ask, and the pages around them."""
+"""The HTTP routes of a service: the two inference endpoints, models, health and metrics."""
 
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
@@ -27,19 +27,19 @@ from services.wire.contract import WireRequest
 from services.wire.errors import ErrorEnvelope, NotReadyError, ServiceError
 
 Piece = Delta | WorkerAnswer
-"""What comes of a job that does not fail: pieces of its answer, then the whole."""
+"""Replies to a job that does not fail: pieces of the answer, then the complete answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTypes:
-    """What a service takes on its two routes."""
+    """The request models of a service's two inference endpoints."""
 
     answer: type[AnswerRequest]
     chat: type[ChatRequest]
 
 
 class Routes:
-    """Handlers of one service; ``ready`` asks whether the model can answer."""
+    """Handlers of one service; ``ready`` returns whether the model is loaded."""
 
     def __init__(
         self, settings: ServerSettings, card: ModelCard, wire: RequestTypes, queue: Queue, ready: Callable[[], bool]
@@ -53,9 +53,9 @@ class Routes:
         self.metrics.describe(card)
 
     def install(self, app: FastAPI) -> None:
-        """Add the routes, and the place where errors become answers."""
+        """Add the routes and the error handlers."""
         router = APIRouter()
-        told: dict[int | str, dict[str, Any]] = {
+        errors: dict[int | str, dict[str, Any]] = {
             status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 500, 503, 504)
         }
         router.add_api_route(
@@ -63,7 +63,7 @@ class Routes:
             self.answer,
             methods=["POST"],
             response_model=AnswerResponse,
-            responses=told,
+            responses=errors,
             openapi_extra=body_schema(self.wire.answer, form=True),
             summary="Answer a question about an image",
         )
@@ -72,13 +72,13 @@ class Routes:
             self.chat,
             methods=["POST"],
             response_model=ChatCompletion,
-            responses=told,
+            responses=errors,
             openapi_extra=body_schema(self.wire.chat, form=False),
-            summary="Answer in a conversation, as OpenAI's API does",
+            summary="Continue a conversation (OpenAI-compatible)",
         )
-        router.add_api_route("/v1/models", self.models, response_model=ModelList, summary="The model that answers")
+        router.add_api_route("/v1/models", self.models, response_model=ModelList, summary="The model being served")
         router.add_api_route("/live", self.live, summary="Is the HTTP process up?")
-        router.add_api_route("/ready", self.ready, summary="Can the model answer?", responses={503: told[503]})
+        router.add_api_route("/ready", self.ready, summary="Can the model answer?", responses={503: errors[503]})
         router.add_api_route("/metrics", self.exposition, summary="Prometheus metrics", response_class=Response)
         app.include_router(router)
         for model in (self.wire.answer, self.wire.chat):
@@ -86,7 +86,7 @@ class Routes:
         error_handlers.install(app)
 
     async def answer(self, request: Request) -> Response:
-        """Answer a question about the image that comes with it, as JSON or as a multipart form."""
+        """Answer a question about an image, sent as JSON or as a multipart form."""
         with RequestScope(self.metrics, self.card, "/v1/answer", "ans") as scope:
             try:
                 asked = await read_request(request, self.wire.answer, self.settings.max_body_bytes)
@@ -100,7 +100,7 @@ class Routes:
             return Response(body, media_type="application/json", headers=scope.headers)
 
     async def chat(self, request: Request) -> Response:
-        """Answer the last turn of a conversation, whole or as a stream of events."""
+        """Answer the last turn of a conversation, in one response or as a stream of events."""
         async with AsyncExitStack() as stack:
             scope = stack.enter_context(RequestScope(self.metrics, self.card, "/v1/chat/completions", "chatcmpl"))
             try:
@@ -109,7 +109,7 @@ class Routes:
                 coming = await stack.enter_async_context(
                     aclosing(self._replies(scope, asked, in_pieces=asked.wants_pieces))
                 )
-                first = _checked(await anext(coming))  # an error before the first piece has a status of its own
+                first = _checked(await anext(coming))  # before streaming starts, an error can still set the status
                 if asked.stream:
                     events = self._events(scope, asked, first, coming)
                     return HeldStream(events, stack.pop_all(), scope.headers)
@@ -125,18 +125,18 @@ class Routes:
             return Response(body, media_type="application/json", headers=scope.headers)
 
     async def models(self) -> ModelList:
-        """The one model of this service, as OpenAI lists models."""
+        """The service's one model, in OpenAI's list format."""
         return ModelList(data=[self.card])
 
     async def live(self) -> dict[str, str]:
-        """Answers as soon as HTTP is up."""
+        """200 as soon as the HTTP process is up."""
         return {"status": "live"}
 
     async def ready(self) -> Response:
         """200 once the model can answer, else 503."""
         if self.is_ready():
             return JSONResponse({"status": "ready"})
-        message = "the model cannot answer yet: ask again in a moment"
+        message = "the model is not ready: try again in a moment"
         return problem(NotReadyError(message))
 
     async def exposition(self) -> Response:

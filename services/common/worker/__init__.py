@@ -1,1 +1,1 @@
-"""Between the HTTP process and the worker: what crosses, how it is carried, and the loop at the other end."""
+"""Between the HTTP process and the worker: the messages, their transport, and the worker's loop."""

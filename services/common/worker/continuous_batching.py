@@ -1,7 +1,7 @@
-"""A worker loop that decodes several answers side by side: jobs are taken in between two steps.
+"""A worker loop with continuous batching: new jobs join the batch between decoding steps.
 
-LitServe's own loops either answer one job after another, or form a batch once and hold it to its end. Here a short
-answer need not wait for a long one, and every piece goes out when it is there.
+LitServe's own loops either run one job after another or keep a batch fixed until it completes. Here a short answer
+does not wait for a long one, and every piece is sent as soon as it is decoded.
 """
 
 import logging
@@ -15,32 +15,32 @@ from services.common.worker.messages import Delta, Job, Reply
 
 _log = logging.getLogger(__name__)
 _STOP = (None, None, None, None)
-"""What LitServe puts on the queue to end a loop."""
+"""LitServe's sentinel that ends a loop."""
 _IDLE_S = 1.0
 
 
 class ContinuousBatchingAPI(Protocol):
-    """What the loop needs of a ``LitAPI``."""
+    """The interface that the loop requires of a ``LitAPI``."""
 
     max_batch_size: int
 
     def begin(self, job: Job[Any]) -> Iterable[Reply]:
-        """Take a job up; what there is to send of it already."""
+        """Start a job and return its first replies."""
 
     def step(self) -> Iterable[tuple[str, Reply]]:
-        """Bring every job that was taken up one step on; what there is to send, by job."""
+        """Advance every active job by one step and return the replies with their job ids."""
 
     def drop_all(self) -> None:
-        """Forget every job, after a defect."""
+        """Drop all active jobs after a failed step."""
 
 
 class ContinuousBatchingLoop(LitLoop):  # type: ignore[misc]  # LitServe has no type hints
-    """Takes up at most ``max_batch_size`` jobs at a time, one between two steps."""
+    """Runs at most ``max_batch_size`` jobs at once and admits at most one new job per step."""
 
     def __call__(self, lit_api: ContinuousBatchingAPI, _device: str, _worker: int, *rest: Any) -> None:
-        """Run until LitServe says stop."""
+        """Run until LitServe sends the sentinel."""
         request_queue, self._transport, *_ = rest
-        self._senders: dict[str, int] = {}  # job id to the HTTP process that waits
+        self._senders: dict[str, int] = {}  # job id to the HTTP process that awaits it
         while True:
             if len(self._senders) < lit_api.max_batch_size:
                 entry = self.get_request(request_queue, block=not self._senders, timeout=_IDLE_S)
@@ -57,16 +57,16 @@ class ContinuousBatchingLoop(LitLoop):  # type: ignore[misc]  # LitServe has no 
         try:
             for reply in api.begin(job):
                 self._send(job_id, reply)
-        except Exception as error:  # noqa: BLE001 a defect on this job alone: it is logged, and answered with a 500
-            _log.exception("defect on job %s", job_id)
+        except Exception as error:  # noqa: BLE001 fails only this job: logged and answered with 500
+            _log.exception("job %s failed", job_id)
             self._fail(job_id, error)
 
     def _step(self, api: ContinuousBatchingAPI) -> None:
         try:
             for job_id, reply in api.step():
                 self._send(job_id, reply)
-        except Exception as error:  # noqa: BLE001 whose job it is about cannot be told: all end
-            _log.exception("defect in a step of %d jobs", len(self._senders))
+        except Exception as error:  # noqa: BLE001 the failing job is unknown, so all of them fail
+            _log.exception("step with %d jobs failed", len(self._senders))
             api.drop_all()
             for job_id in list(self._senders):
                 self._fail(job_id, error)

@@ -1,6 +1,6 @@
-"""What crosses between the HTTP process and the worker: a job one way, pieces of an answer and its end the other.
+"""Messages between the HTTP process and the worker: jobs one way, pieces of an answer and its end the other.
 
-An error is a value here, so that its status and message survive the way back and, in a batch, stay with their item.
+Errors are values, so that status and message survive the trip back and, in a batch, stay with their item.
 """
 
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ Request = TypeVar("Request", bound=WireRequest)
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Request]):
-    """One request on its way to the worker; times are ``time.monotonic()``, one clock for all processes.
+    """One request for the worker; times are ``time.monotonic()``, a clock shared by all processes.
 
-    ``in_pieces`` asks for a ``Delta`` per piece of the answer before its end; a worker that cannot give pieces sends
-    the end alone.
+    ``in_pieces`` requests a ``Delta`` per piece of the answer before the end; a worker that cannot stream sends only
+    the end.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Job(Generic[Request]):
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer's text, with the scores of its tokens if they were asked for."""
+    """A piece of an answer's text, with the log probabilities of its tokens if requested."""
 
     text: str
     logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -40,7 +40,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class WorkerAnswer:
-    """What only the worker knows of a whole answer; times in milliseconds. The HTTP process adds the rest."""
+    """The worker's part of a complete answer, times in milliseconds; the HTTP process adds the rest."""
 
     text: str
     finish_reason: FinishReason
@@ -53,6 +53,6 @@ class WorkerAnswer:
 
 
 End = WorkerAnswer | ServiceError
-"""The last that comes of a job."""
+"""The last reply to a job."""
 
 Reply = Delta | End

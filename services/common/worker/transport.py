@@ -1,6 +1,6 @@
-"""Carries a job to the worker and its replies back, over LitServe's queue.
+"""Sends a job to the worker and receives its replies, over LitServe's queue.
 
-LitServe's own request handling keeps one reply at most, and has no time limit on a wait.
+LitServe's own request handling keeps at most one reply and waits without a timeout.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from services.wire.errors import DeadlineError, InternalError
 
 
 class Queue(Protocol):
-    """The part of the ``LitSpec`` that a courier needs; LitServe fills it in before HTTP comes up."""
+    """The part of ``LitSpec`` used here; LitServe fills it in before HTTP comes up."""
 
     request_queue: Any  # a multiprocessing proxy
     response_buffer: dict[str, Any]
@@ -24,9 +24,9 @@ class Queue(Protocol):
 
 
 class Mailbox:
-    """Stands where LitServe keeps a ``ResponseBufferItem``, and holds every reply instead of the last one alone.
+    """Replaces LitServe's ``ResponseBufferItem`` and queues every reply instead of keeping only the last.
 
-    LitServe assigns each to ``response`` and sets ``event``, in the event loop of the HTTP process.
+    LitServe assigns each reply to ``response`` and sets ``event``, in the HTTP process's event loop.
     """
 
     def __init__(self) -> None:
@@ -36,23 +36,23 @@ class Mailbox:
 
     @property
     def response(self) -> None:
-        """Nothing to read here: ``take`` gives the replies in order."""
+        """Write-only: ``take`` returns the replies in order."""
 
     @response.setter
     def response(self, reply: tuple[Any, str]) -> None:
         self._replies.put_nowait(reply)
 
     async def take(self) -> tuple[Any, str]:
-        """The next reply with LitServe's status."""
+        """Wait for the next reply and its LitServe status."""
         return await self._replies.get()
 
 
 async def replies(queue: Queue, job: Job[WireRequest]) -> AsyncGenerator[Reply, None]:
-    """Everything that comes of a job, its end last. Closing it early forgets the job's further replies.
+    """Submit a job and yield its replies, the end last. Closing the generator early discards later replies.
 
     Raises:
-        DeadlineError: the end has not come by the job's deadline.
-        InternalError: the worker failed on it.
+        DeadlineError: the end did not arrive by the job's deadline.
+        InternalError: the worker failed on the job.
     """
     box = Mailbox()
     queue.response_buffer[job.id] = box
@@ -73,10 +73,10 @@ async def _next(box: Mailbox, job: Job[WireRequest]) -> Reply:
         async with asyncio.timeout(job.deadline_s - time.monotonic()):
             reply, status = await box.take()
     except TimeoutError as error:
-        message = f"no answer within {job.timeout_s:g} s: try again, or ask for fewer tokens or patches"
+        message = f"no answer within {job.timeout_s:g} s: try again, or request fewer tokens or patches"
         raise DeadlineError(message) from error
     if status != LitAPIStatus.OK:
-        message = f"the worker failed on this request; its log names {job.id}"
+        message = f"the worker failed on this request; see {job.id} in its log"
         raise InternalError(message)
     received: Reply = reply
     return received

@@ -1,7 +1,7 @@
-"""Attention in int8 for the encoder, which neither ONNX Runtime nor OpenVINO has: a kernel of our own, ``kernel.c``.
+"""Int8 attention for the encoder, which neither ONNX Runtime nor OpenVINO provides: our own kernel, ``kernel.c``.
 
-At 2048 patches attention is a third of an encoder's operations, and where all else is in int8, half of its time. Where
-the kernel was not built, or the processor lacks its instructions, the runtime's own attention is used.
+At 2048 patches attention is a third of the encoder's operations, and half of its time when the rest runs in int8.
+Without the kernel, or on a CPU that lacks its instructions, the runtime's own attention is used.
 """
 
 import ctypes
@@ -19,15 +19,15 @@ from services.matcha.attention.build import KERNEL as KERNEL
 INSTRUCTIONS: Final = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl", "avx512_vnni"})
 _WIDTHS: Final = frozenset({16, 32, 48, 64})
 _MOST_PATCHES: Final = 65_536
-"""More of them could overflow a sum of 32 bits."""
+"""More could overflow a 32-bit sum."""
 _PATCHES_OF_A_THREAD: Final = 64
-"""With fewer, a thread takes longer to wake than the work it would take over."""
+"""With fewer, waking a thread takes longer than the work it would do."""
 
 Floats = NDArray[np.float32]
 
 
 class Int8Attention:
-    """Unmasked attention of one image, its heads shared out among threads."""
+    """Unmasked attention over one image, with the heads split across threads."""
 
     def __init__(self, heads: int, threads: int, kernel: Path = KERNEL) -> None:
         self._heads, self._threads = heads, threads
@@ -37,43 +37,43 @@ class Int8Attention:
 
     @classmethod
     def find(cls, heads: int, width: int, threads: int) -> Self | None:
-        """The attention for heads of that width, or None where this machine has to do without; the log says why."""
+        """Int8 attention for heads of that width, or None, with the reason logged, if unavailable on this machine."""
         reason = None
         if not KERNEL.is_file():
-            reason = "its kernel was not built"
+            reason = "the kernel was not built"
         elif not instructions() >= INSTRUCTIONS:
-            reason = f"this processor lacks {', '.join(sorted(INSTRUCTIONS - instructions()))}"
+            reason = f"this CPU lacks {', '.join(sorted(INSTRUCTIONS - instructions()))}"
         elif width not in _WIDTHS:
             reason = f"heads are {width} wide, not {' or '.join(map(str, sorted(_WIDTHS)))}"
         if reason is None:
             return cls(heads, threads)
-        logging.getLogger(__name__).info("attention is not computed in int8: %s", reason)
+        logging.getLogger(__name__).info("int8 attention is not available: %s", reason)
         return None
 
     def __call__(self, query: Floats, key: Floats, value: Floats, out: Floats, scale: float = 1.0) -> None:
-        """Write softmax(scale · query · keyᵀ) · value to ``out``; all are (1, P, heads · width), contiguous float32.
+        """Write softmax(scale · query · keyᵀ) · value to ``out``; all are contiguous float32 (1, P, heads · width).
 
         Raises:
-            ValueError: they are not.
-            MemoryError: there is no room for a head's packed keys and values.
+            ValueError: an array has another shape, type or layout.
+            MemoryError: not enough memory for a head's packed keys and values.
         """
         arrays = (query, key, value, out)
         one, patches, row = query.shape
-        if any(each.shape != query.shape or each.dtype != np.float32 or not each.flags.c_contiguous for each in arrays):
-            message = "attention takes contiguous float32 arrays of one shape"
+        if any(x.shape != query.shape or x.dtype != np.float32 or not x.flags.c_contiguous for x in arrays):
+            message = "attention needs contiguous float32 arrays of the same shape"
             raise ValueError(message)
         width, rest = divmod(row, self._heads)
         if one != 1 or rest or width not in _WIDTHS or not 1 <= patches <= _MOST_PATCHES:
-            message = f"attention with {self._heads} heads does not take the shape {query.shape}"
+            message = f"attention with {self._heads} heads does not support the shape {query.shape}"
             raise ValueError(message)
-        places = [each.ctypes.data for each in arrays]
+        pointers = [array.ctypes.data for array in arrays]
         shares = max(1, min(self._threads, self._heads, patches // _PATCHES_OF_A_THREAD))
 
         def attend(share: int) -> bool:
             heads = range(share, self._heads, shares)
-            return not any(self._attend(*places, patches, row, width, head, scale) for head in heads)
+            return not any(self._attend(*pointers, patches, row, width, head, scale) for head in heads)
 
         others = [self._others.submit(attend, share) for share in range(1, shares)]
         if not all([attend(0), *(each.result() for each in others)]):
-            message = f"no memory for attention over {patches} patches"
+            message = f"not enough memory for attention over {patches} patches"
             raise MemoryError(message)

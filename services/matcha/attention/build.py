@@ -1,8 +1,8 @@
-"""``python services/matcha/attention/build.py``: the kernel of this folder, made from its source.
+"""``python services/matcha/attention/build.py``: compile this folder's kernel.
 
-By the C compiler of Zig (extra ``kernel``), which is a wheel like all else, so that no machine needs a compiler of its
-own. Images take the result and leave the compiler behind. A script that imports nothing else of the project, so that
-their builds can make the kernel before all else.
+Uses Zig's C compiler (extra ``kernel``), which installs as a wheel, so that no system compiler is needed. Container
+images include only the result. The script imports nothing else from the project, so that image builds can run it
+first.
 """
 
 import os
@@ -18,7 +18,7 @@ _SOURCE: Final = Path(__file__).with_name("kernel.c")
 _MACHINE: Final = ("Linux", "x86_64")
 _OPTIONS: Final = (
     "-target",
-    "x86_64-linux-gnu.2.28",  # the oldest C library to load it
+    "x86_64-linux-gnu.2.28",  # the oldest supported glibc
     "-mcpu=x86_64_v4+avx512vnni",
     "-mtune=znver4",
     "-O3",
@@ -30,10 +30,10 @@ _OPTIONS: Final = (
 
 
 def build(target: Path = KERNEL) -> None:
-    """Compile the kernel, which takes its place once it is whole.
+    """Compile the kernel and move it into place atomically.
 
     Raises:
-        subprocess.CalledProcessError: it does not compile; the compiler has said why.
+        subprocess.CalledProcessError: it does not compile; the compiler has printed why.
     """
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".kernel-") as scratch:
         fresh = Path(scratch) / target.name
@@ -49,4 +49,4 @@ if __name__ == "__main__":
     if found == _MACHINE:
         build()
     else:
-        print(f"no kernel for {' '.join(found)}: attention stays the runtime's own")  # noqa: T201 said to who builds
+        print(f"no kernel for {' '.join(found)}: the runtime's own attention will be used")  # noqa: T201 a script

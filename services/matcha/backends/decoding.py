@@ -1,8 +1,8 @@
-"""Greedy decoding for the backends without torch: token after token, the keys and values of those before at hand.
+"""Greedy decoding with a key-value cache, for the backends without torch.
 
-A runtime gives one thing, a ``Graph``: named arrays in, named arrays out. Images are encoded one by one, and so is
-each answer's first token; no padding is computed, and nothing that is quantized by its largest value sees another
-request. The tokens that follow are decoded together, the keys and values of smaller images padded and masked.
+A runtime only has to provide a ``Graph``: named arrays in, named arrays out. Each image is encoded, and its first token
+decoded, on its own: no time is spent on padding, and dynamic quantization ranges do not depend on other requests. Later
+tokens are decoded as a batch, with the keys and values of smaller images padded and masked.
 """
 
 import json
@@ -28,17 +28,17 @@ from services.matcha.backends.onnx_names import (
 from services.matcha.patches import Floats
 
 Arrays = Mapping[str, NDArray[Any]]
-"""Of a graph's own types: int64, float32, and for keys and values what the runtime keeps them in."""
+"""In the graph's types: int64, float32, and the runtime's own type for keys and values."""
 
 
 class Graph(Protocol):
     """One graph in one runtime."""
 
     fixed_patches: int | None
-    """How many patches the graph is bound to, as Optimum's are; None if it takes any number."""
+    """The fixed number of patches of a graph exported by Optimum; None if any number is supported."""
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """Outputs by name; inputs that the graph does not have are passed over."""
+        """Run the graph and return outputs by name; inputs that it does not have are ignored."""
         ...
 
 
@@ -46,13 +46,13 @@ class Runtime(Protocol):
     """Loads a graph from its file."""
 
     def __call__(self, path: Path) -> Graph:
-        """The graph, ready to run."""
+        """Load a graph."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ModelShape:
-    """Sizes and tokens of a model, from the configurations in its folder."""
+    """Sizes and special tokens of a model, from the configuration files in its folder."""
 
     positions: int
     layers: int
@@ -65,7 +65,7 @@ class ModelShape:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The shape of the model in a folder: ``config.json``, and ``generation_config.json`` where it says more."""
+        """Read ``config.json``, with the token ids in ``generation_config.json`` taking precedence."""
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         text, vision = config["text_config"], config["vision_config"]
         generation = folder / "generation_config.json"
@@ -84,18 +84,18 @@ class ModelShape:
 
 @dataclass(frozen=True, slots=True)
 class _Begun:
-    """An image and the first token of its answer: the decoder's keys and values of both, (1, heads, length, width)."""
+    """An encoded image and its answer's first token: the decoder's keys and values, (1, heads, length, width)."""
 
     token: int
     own: Arrays
     seen: Arrays
-    mask: NDArray[np.int64]  # (1, length): which of the seen are patches
+    mask: NDArray[np.int64]  # (1, length): 1 for patches, 0 for padding
 
 
 class GraphModel:
-    """The graphs of one folder in one runtime, with the decoding between them; a ``Backend``.
+    """A ``Backend`` that decodes with the graphs of a folder in one runtime.
 
-    ``ending`` is that of the graphs' files.
+    ``ending`` is the file extension of the graphs.
     """
 
     def __init__(self, folder: Path, load: Runtime, ending: str = ONNX) -> None:
@@ -136,7 +136,7 @@ class GraphModel:
         return answer[-1] == self.eos_token_id or len(answer) >= limit
 
     def _begin(self, rows: Floats) -> _Begun:
-        """Encode one image, and decode the first token of its answer."""
+        """Encode one image and decode the first token of its answer."""
         width = self.fixed_patches or len(rows)
         image = _stack([rows[None]], 1, width) if width > len(rows) else rows[None]
         mask = (np.arange(width) < len(rows)).astype(np.int64)[None]
@@ -150,24 +150,24 @@ class GraphModel:
             outputs = self._first_step({**start, "encoder_hidden_states": states})
             seen = self._past(outputs, "encoder")
         else:
-            assert self._cross  # noqa: S101 one of the two was loaded
+            assert self._cross  # noqa: S101 one of the two is always loaded
             seen = self._past(self._cross({"encoder_hidden_states": states}), "encoder")
             outputs = self._next_step({**start, **self._nothing(), **seen})
         return _Begun(int(outputs["logits"][0, -1].argmax()), self._past(outputs, "decoder"), seen, mask)
 
     def _nothing(self) -> Arrays:
-        """The past of an answer that has no token yet."""
+        """Empty keys and values, for an answer without tokens."""
         empty = np.zeros((1, self._shape.heads, 0, self._shape.head_width), dtype=np.float32)
         return dict.fromkeys(past_names("past_key_values", self._shape.layers, "decoder"), empty)
 
     def _past(self, outputs: Arrays, attention: str) -> Arrays:
-        """Keys and values of an attention, from outputs of one step to inputs of the next."""
+        """Rename one attention's keys and values from a step's outputs to the next step's inputs."""
         names = past_names("present", self._shape.layers, attention)
         return {name.replace("present", "past_key_values"): outputs[name] for name in names}
 
 
 def _together(begun: Sequence[_Begun]) -> tuple[NDArray[np.int64], Arrays]:
-    """Masks (B, longest), and the images' keys and values padded to the longest and stacked."""
+    """Stack the masks to (B, longest), and the images' keys and values, padded to the longest."""
     if len(begun) == 1:
         return begun[0].mask, begun[0].seen
     longest = max(each.mask.shape[1] for each in begun)
@@ -176,6 +176,6 @@ def _together(begun: Sequence[_Begun]) -> tuple[NDArray[np.int64], Arrays]:
 
 
 def _stack(arrays: Sequence[NDArray[Any]], axis: int, longest: int) -> NDArray[Any]:
-    """Arrays (1, ...) one after the other, each padded with zeros along an axis."""
-    room = [[(0, longest - array.shape[axis] if each == axis else 0) for each in range(array.ndim)] for array in arrays]
-    return np.concatenate([np.pad(array, widths) for array, widths in zip(arrays, room, strict=True)])
+    """Concatenate arrays (1, ...), each padded with zeros along an axis."""
+    padding = [[(0, longest - array.shape[axis] if at == axis else 0) for at in range(array.ndim)] for array in arrays]
+    return np.concatenate([np.pad(array, widths) for array, widths in zip(arrays, padding, strict=True)])

@@ -1,4 +1,4 @@
-"""MatCha in ONNX Runtime, on the CPU: fp32 and int8 alike, as the graphs in the folder are."""
+"""MatCha in ONNX Runtime on the CPU, with fp32 or int8 graphs."""
 
 import ctypes
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from services.matcha.backends.onnx_names import ENCODER, ENCODER_PIECES, PATCHES
 
 _MMAP_THRESHOLD: Final = -3
 _TRIM_THRESHOLD: Final = -1
-"""Names of settings in glibc's malloc.h."""
+"""Parameters of ``mallopt``, from glibc's malloc.h."""
 
 
 class OnnxGraph:
-    """One graph in a session of its own; its weights are mapped from their file."""
+    """One graph in its own session, with weights memory-mapped from their file."""
 
     def __init__(self, path: Path, threads: int) -> None:
         self._session = _session(path, threads)
-        shapes = {each.name: each.shape for each in self._session.get_inputs()}
+        shapes = {tensor.name: tensor.shape for tensor in self._session.get_inputs()}
         self._inputs = frozenset(shapes)
-        self._outputs = [each.name for each in self._session.get_outputs()]
+        self._outputs = [tensor.name for tensor in self._session.get_outputs()]
         patches = shapes.get(PATCHES, [None, None])[1]
         self.fixed_patches = patches if isinstance(patches, int) else None
 
@@ -37,17 +37,17 @@ class OnnxGraph:
 
 
 class EncoderInPieces:
-    """An encoder whose attentions are computed between its pieces, in int8; a ``Graph``."""
+    """A ``Graph`` of the encoder that computes attention in int8 between the encoder's pieces."""
 
     fixed_patches: int | None = None
 
     def __init__(self, pieces: Sequence[Path], attention: Int8Attention, threads: int) -> None:
         self._first, *others = [_session(path, threads) for path in pieces]
-        self._others = [(piece, [each.name for each in piece.get_inputs()]) for piece in others]
+        self._others = [(piece, [tensor.name for tensor in piece.get_inputs()]) for piece in others]
         self._attention = attention
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """See ``Graph``. The patches are one image's, none of them padding."""
+        """See ``Graph``. The patches must belong to one image, without padding."""
         outputs = self._first.run(None, {PATCHES: inputs[PATCHES]})
         for piece, names in self._others:
             query, key, value, residual = outputs
@@ -58,7 +58,7 @@ class EncoderInPieces:
 
 
 def load(folder: Path, hardware: Hardware, _variant: str) -> GraphModel:
-    """The model in an artifact folder, or in one that ``optimum-cli export onnx`` wrote."""
+    """Load an artifact folder, or one that ``optimum-cli export onnx`` wrote."""
     threads = hardware.threads
     pieces = sorted(folder.glob(ENCODER_PIECES))
     shape = ModelShape.read(folder)
@@ -78,8 +78,8 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Threads wait awake for the next of a graph's many small steps, and sleep once it has ended: awake, they would then
-    # take the core from attention, and from the next request's header and patches.
+    # Threads spin between a graph's many small operators but sleep once the graph ends: spinning on would take cores
+    # from attention, and from the next request's preprocessing.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.use_env_allocators", "1")
     return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
@@ -87,14 +87,14 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
 
 @cache
 def _keep_memory() -> None:
-    """One pool of memory for all sessions, which never compute at the same time, instead of one each.
+    """Share one memory arena between all sessions, which never run at the same time.
 
-    And what NumPy frees after a request stays at hand for the next, instead of being given back to the system and asked
-    for again page by page (glibc's mallopt(3); another C library does as it does).
+    Also keep memory that NumPy frees for the next request, instead of returning it to the system and faulting it in
+    again page by page (glibc's mallopt(3); no effect with another C library).
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "mallopt"):
-        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)  # the most that glibc takes, and more than any array
+        libc.mallopt(_MMAP_THRESHOLD, 32 << 20)  # glibc's maximum, and larger than any array
         libc.mallopt(_TRIM_THRESHOLD, 1 << 30)
     kind = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
     ort.create_and_register_allocator(kind, None)

@@ -1,41 +1,41 @@
-"""The files and tensor names of MatCha as ONNX: Optimum's, and one file of our own.
+"""File and tensor names of MatCha's ONNX graphs: Optimum's, and some of our own.
 
-What exports them and what runs them agree here. Knows neither torch nor a runtime.
+Shared by the exporter and the backends. Depends on neither torch nor a runtime.
 """
 
 from typing import Final
 
 ONNX: Final = ".onnx"
 OPENVINO: Final = ".xml"
-"""Endings of a graph's file: the names below, or the same in OpenVINO's own format."""
+"""File extensions of a graph: as in the names below, or in OpenVINO's own format."""
 
 ENCODER: Final = "encoder_model.onnx"
 DECODER: Final = "decoder_model.onnx"
-"""The first step from the encoder's states: run only where there is no ``CROSS_ATTENTION``."""
+"""The first step from the encoder's states, used only if there is no ``CROSS_ATTENTION``."""
 DECODER_WITH_PAST: Final = "decoder_with_past_model.onnx"
 CROSS_ATTENTION: Final = "cross_attention_model.onnx"
-"""Ours: the encoder's states to the decoder's keys and values of them."""
+"""Ours: the decoder's cross-attention keys and values from the encoder's states."""
 
 PATCHES: Final = "flattened_patches"
 MASK: Final = "attention_mask"
 STATES: Final = "last_hidden_state"
-"""The encoder's inputs and its output."""
+"""The encoder's inputs and output."""
 
 ENCODER_PIECES: Final = "encoder_piece_*.onnx"
-"""Ours: the stretches of the encoder between its attentions, beside ``ENCODER`` and on its weights."""
+"""Ours: the parts of the encoder between its attentions, which share the weights of ``ENCODER``."""
 
 
 def encoder_piece(index: int) -> str:
-    """One of the ``ENCODER_PIECES``.
+    """File name of one of the ``ENCODER_PIECES``.
 
-    Piece 0 takes the patches, each later one the residual and what was attended, in that order. The last gives the
-    encoder's states, each before it query, key, value and residual, all (1, P, hidden).
+    Piece 0 takes the patches; each later one takes the residual and the attention output, in that order. The last piece
+    returns the encoder's states, the others query, key, value and residual, all (1, P, hidden).
     """
     return ENCODER_PIECES.replace("*", f"{index:02}")
 
 
 def past_names(prefix: str, layers: int, *attentions: str) -> list[str]:
-    """Names of keys and values, layer by layer, of the attentions named (``decoder``, ``encoder``), in that order."""
+    """Names of the keys and values of the given attentions (``decoder``, ``encoder``), layer by layer in that order."""
     return [
         f"{prefix}.{layer}.{attention}.{kind}"
         for layer in range(layers)

@@ -1,4 +1,4 @@
-"""MatCha in OpenVINO, on the CPU, in bf16 where the processor can: the graphs of ``onnx-fp32``, or int8 ones."""
+"""MatCha in OpenVINO on the CPU: the graphs of ``onnx-fp32`` or int8 ones, in bf16 if the CPU supports it."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -16,7 +16,7 @@ from services.matcha.backends.openvino_attention import attend_in_int8
 
 Precision = Literal["bf16", "f32"]
 _KEPT = ("present.", "past_key_values.")
-"""Keys and values, which come out of one graph to go into the next."""
+"""Prefixes of keys and values, which one step outputs and the next takes as input."""
 
 
 class OpenVinoGraph:
@@ -31,7 +31,7 @@ class OpenVinoGraph:
                 "INFERENCE_NUM_THREADS": threads,
                 "INFERENCE_PRECISION_HINT": precision,
                 "PERFORMANCE_HINT": "LATENCY",
-                "ENABLE_CPU_PINNING": False,  # to the same core as another replica's
+                "ENABLE_CPU_PINNING": False,  # replicas would be pinned to the same cores
             },
         )
         self._request = compiled.create_infer_request()
@@ -39,7 +39,7 @@ class OpenVinoGraph:
         self._outputs = [each.get_any_name() for each in compiled.outputs]
 
     def __call__(self, inputs: Arrays) -> Arrays:
-        """See ``Graph``; bf16 comes and goes as float16 arrays of the same bits, as NumPy has no such type."""
+        """See ``Graph``; bf16 is passed as float16 arrays with the same bits, because NumPy has no bf16."""
         feeds = {name: self._fed(name, array) for name, array in inputs.items() if name in self._inputs}
         outputs = self._request.infer(feeds, share_inputs=True, share_outputs=False)
         return dict(zip(self._outputs, outputs.to_tuple(), strict=True))
@@ -47,12 +47,12 @@ class OpenVinoGraph:
     def _fed(self, name: str, array: NDArray[Any]) -> NDArray[Any] | ov.Tensor:
         if self._inputs[name].get_element_type() != ov.Type.bf16:
             return array
-        bits = array if array.size else array.astype(np.float16)  # the past of an answer without a token has no bits
+        bits = array if array.size else array.astype(np.float16)  # an empty past has no bits to keep
         return ov.Tensor(bits, ov.Shape(bits.shape), ov.Type.bf16)
 
 
 def load(folder: Path, hardware: Hardware, _variant: str) -> GraphModel:
-    """The model in an ``onnx-fp32`` or ``openvino-int8`` artifact folder."""
+    """Load an ``onnx-fp32`` or ``openvino-int8`` artifact folder."""
     core = ov.Core()
     precision: Precision = "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
 
@@ -71,9 +71,9 @@ def load(folder: Path, hardware: Hardware, _variant: str) -> GraphModel:
 
 
 def read(core: ov.Core, path: Path) -> ov.Model:
-    """A graph from its file; an encoder of any number of patches does not mask them.
+    """Read a graph; an encoder for any number of patches loses its mask.
 
-    Images are encoded one by one, without padding: there is nothing to mask, and attention is faster without.
+    Images are encoded one by one without padding, so there is nothing to mask, and unmasked attention is faster.
     """
     model = core.read_model(path)
     if PATCHES in _names(model) and not _bound(model):
@@ -82,7 +82,7 @@ def read(core: ov.Core, path: Path) -> ov.Model:
 
 
 def _unmask(encoder: ov.Model) -> None:
-    none = opset.constant(0, np.float32)  # a scalar 0 says so (operator ScaledDotProductAttention-13)
+    none = opset.constant(0, np.float32)  # a scalar 0 means no mask (operator ScaledDotProductAttention-13)
     for node in encoder.get_ordered_ops():
         if node.get_type_name() == "ScaledDotProductAttention":
             node.input(3).replace_source_output(none.output(0))
@@ -94,7 +94,7 @@ def _names(model: ov.Model) -> list[str]:
 
 
 def _bound(model: ov.Model) -> int | None:
-    """How many patches the graph is made for; None for any number, and for a graph that takes no patches."""
+    """The graph's fixed number of patches; None if any number is supported or the graph takes none."""
     if PATCHES not in _names(model):
         return None
     axis = model.input(PATCHES).get_partial_shape()[1]
@@ -102,7 +102,7 @@ def _bound(model: ov.Model) -> int | None:
 
 
 def _keeping_bf16(model: ov.Model) -> ov.Model:
-    """The graph with keys and values in bf16 at its ends: half the memory to move from step to step."""
+    """Take and return keys and values in bf16, which halves the memory moved between steps."""
     ends = ov.preprocess.PrePostProcessor(model)
     for each in model.inputs:
         if each.get_any_name().startswith(_KEPT):

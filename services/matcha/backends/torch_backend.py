@@ -1,4 +1,4 @@
-"""MatCha in PyTorch, by transformers: SDPA attention, greedy decoding with a cache; in fp32, bf16 or int8."""
+"""MatCha in PyTorch with transformers: SDPA attention and greedy decoding with a cache, in fp32, bf16 or int8."""
 
 import json
 import logging
@@ -23,10 +23,10 @@ _DTYPES: dict[Form, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat1
 
 
 class TorchBackend:
-    """A Pix2Struct checkpoint folder, loaded from safetensors without touching the network.
+    """A Pix2Struct checkpoint folder, loaded from safetensors without network access.
 
-    ``int8`` is bitsandbytes' LLM.int8(), quantized while loading unless the folder holds it so; what it leaves, norms
-    and embeddings, is in bf16.
+    ``int8`` is bitsandbytes' LLM.int8(), quantized while loading unless the folder is quantized already; the norms and
+    embeddings that it leaves alone are in bf16.
     """
 
     fixed_patches: int | None = None
@@ -41,16 +41,16 @@ class TorchBackend:
         for module in self._model.modules():
             if isinstance(getattr(module, "act", None), NewGELUActivation):
                 module.act = GELUTanh()  # the same function in one kernel instead of eight
-        # Rows and columns travel with the pixels: in bf16 those from 257 on would be rounded to others.
+        # Row and column ids are part of the patches; bf16 would round those above 256.
         self._model.encoder.embeddings.patch_projection.register_forward_pre_hook(self._in_compute_type)
         self.positions: int = self._model.config.vision_config.seq_len
         self.eos_token_id: int = self._model.generation_config.eos_token_id
 
     @torch.inference_mode()
     def generate(self, patches: Sequence[Floats], limits: Sequence[int]) -> list[list[int]]:
-        """See ``Backend``. Images are encoded one by one, as no padding can be cheaper; answers decoded together."""
+        """See ``Backend``. Images are encoded one by one, which avoids padding; answers are decoded as a batch."""
         states = [self._encode(rows) for rows in patches]
-        mask = torch.nn.utils.rnn.pad_sequence([each.new_ones(len(each)) for each in states], batch_first=True)
+        mask = torch.nn.utils.rnn.pad_sequence([state.new_ones(len(state)) for state in states], batch_first=True)
         padded = torch.nn.utils.rnn.pad_sequence(states, batch_first=True)  # (B, longest, hidden)
         output = self._model.generate(
             encoder_outputs=BaseModelOutput(last_hidden_state=padded),
@@ -62,7 +62,7 @@ class TorchBackend:
         return [self._answer(ids, limit) for ids, limit in zip(output[:, 1:].tolist(), limits, strict=True)]
 
     def _encode(self, rows: Floats) -> torch.Tensor:
-        """States (rows, hidden) of one image."""
+        """Encoder states (rows, hidden) of one image."""
         image = torch.from_numpy(rows)[None].to(self._model.device)
         states: torch.Tensor = self._model.encoder(flattened_patches=image).last_hidden_state
         return states[0]
@@ -71,20 +71,20 @@ class TorchBackend:
         return (inputs[0].to(self._model.dtype),)
 
     def _answer(self, ids: list[int], limit: int) -> list[int]:
-        """One row of a batch up to its own end: past it, the row is padding or more than was asked for."""
+        """Cut one row of a batch at its end-of-sequence token or its limit; the rest is padding or surplus."""
         end = ids.index(self.eos_token_id) + 1 if self.eos_token_id in ids else len(ids)
         return ids[: min(end, limit)]
 
 
 def load(folder: Path, hardware: Hardware, variant: str) -> TorchBackend:
-    """The model in an artifact folder, in the form that the variant names."""
+    """Load an artifact folder in the variant's form."""
     return TorchBackend(folder, hardware, FORMS[variant])
 
 
 def load_model(folder: Path, form: Form, device: str = "cpu", **options: Any) -> Pix2StructForConditionalGeneration:
-    """The checkpoint in a form, ready to infer; ``options`` go to ``from_pretrained``."""
+    """Load a checkpoint for inference in a form; ``options`` go to ``from_pretrained``."""
     if form == "int8":
-        logging.getLogger("bitsandbytes").setLevel("ERROR")  # it warns of a cast in every product
+        logging.getLogger("bitsandbytes").setLevel("ERROR")  # it warns about a cast in every product
         options["device_map"] = device
         if "quantization_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
             options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)

@@ -1,1 +1,1 @@
-"""Makes artifact folders: a checkpoint, from a folder or the hub, in the form that a variant serves."""
+"""Makes artifact folders: converts a checkpoint, from a folder or the hub, to a variant's form."""

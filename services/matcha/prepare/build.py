@@ -1,4 +1,4 @@
-"""From a checkpoint to an artifact folder: the weights in the variant's form, tokenizer, header font, manifest."""
+"""Build an artifact folder from a checkpoint: weights in the variant's form, tokenizer, header font, manifest."""
 
 import errno
 import hashlib
@@ -57,15 +57,15 @@ _TOOLS: Final = (
 _LIBERATION: Final = Path("/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 
 _NO_SPACE: Final = os.strerror(errno.ENOSPC)
-"""What both Python and safetensors, each in an error of its own, say of a full disk."""
-_INPUTS: Final = "another font, tokenizer, configuration, or calibration images"
+"""The text for a full disk in the errors of both Python and safetensors."""
+_INPUTS: Final = "a different font, tokenizer, configuration or set of calibration images"
 
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Extras:
-    """What a model may not bring: whose tokenizer to take, the header font, images to measure activations on."""
+    """Inputs that a model may lack: the model whose tokenizer to use, the header font and calibration images."""
 
     processor: str = ""
     font: Path | None = None
@@ -73,10 +73,10 @@ class Extras:
 
 
 def already_prepared(out: Path, checkpoint: Checkpoint, variant: str, extras: Extras) -> bool:
-    """Whether the folder holds just this, whole, and made of the same files.
+    """Whether the folder already contains this exact artifact, complete and made from the same inputs.
 
     Raises:
-        PrepareError: it holds something else.
+        PrepareError: the folder contains something else.
     """
     if not out.exists():
         return False
@@ -85,22 +85,22 @@ def already_prepared(out: Path, checkpoint: Checkpoint, variant: str, extras: Ex
     try:
         manifest = verify(out, PIX2STRUCT)
     except ManifestError as error:
-        message = f"{out} exists and is no artifact of this model ({error}): name another folder, or pass --force"
+        message = f"{out} exists but is not an artifact of this model ({error}): name another folder, or pass --force"
         raise PrepareError(message) from error
-    held = f"{manifest.source.id} @ {manifest.source.revision} as {manifest.variant}"
+    existing = f"{manifest.source.id} @ {manifest.source.revision} as {manifest.variant}"
     if (manifest.variant, manifest.source) != (variant, checkpoint.source):
-        message = f"{out} holds {held}: name another folder, or pass --force"
+        message = f"{out} contains {existing}: name another folder, or pass --force"
         raise PrepareError(message)
     if manifest.inputs not in {None, inputs_sum(checkpoint, variant, extras)}:
-        message = f"{out} holds {held}, but made with {_INPUTS}: name another folder, or pass --force"
+        message = f"{out} contains {existing}, but made with {_INPUTS}: name another folder, or pass --force"
         raise PrepareError(message)
     return True
 
 
 def inputs_sum(checkpoint: Checkpoint, variant: str, extras: Extras) -> str:
-    """A sum of what a folder is made of beside the weights that its source tells: what else decides its answers.
+    """A checksum of the inputs other than the weights, which the source identifies: they too affect the answers.
 
-    Only what was asked for: a font that the hub could not give yesterday makes no other folder today.
+    Covers only what was requested: a font that happened to be unavailable from the hub does not change the checksum.
     """
     own, elsewhere = _has_tokenizer(checkpoint.folder), Path(extras.processor)
     folders = [checkpoint.folder, *([] if own or not elsewhere.is_dir() else [elsewhere])]
@@ -113,10 +113,10 @@ def inputs_sum(checkpoint: Checkpoint, variant: str, extras: Extras) -> str:
 
 
 def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, report: Report) -> None:
-    """Write the artifact folder; ``report`` is told of each step as it begins (``steps`` counts them).
+    """Write the artifact folder; ``report`` is called at the start of each step (``steps`` counts them).
 
     Raises:
-        PrepareError: there is not enough room, or files are missing.
+        PrepareError: not enough disk space, or files are missing.
     """
     _require_room(checkpoint, variant, out)
     if VARIANTS[variant].calibrated:
@@ -142,12 +142,12 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
     except (OSError, SafetensorError) as error:
         if _NO_SPACE not in str(error):
             raise
-        message = f"the disk of {out.parent} is full: free some space and run it again; nothing was left behind"
+        message = f"the disk of {out.parent} is full: free some space and try again; nothing was left behind"
         raise PrepareError(message) from error
 
 
 def _tools() -> dict[str, str]:
-    """Versions of what made the folder; without those that are not installed, and so had no part in it."""
+    """Versions of the packages that made the folder; those not installed are left out."""
     found = {}
     for name in _TOOLS:
         with suppress(PackageNotFoundError):
@@ -184,7 +184,7 @@ def _write_weights(
         del model
         if row.quantizer:
             report("quantizing")
-            # imported only now: NNCF takes seconds, and need not be installed for another form
+            # imported only now: NNCF takes seconds to import, and other forms do not need it
             import_module(f"services.matcha.prepare.{row.quantizer}").quantize(exported, folder, images)
 
 
@@ -195,10 +195,10 @@ def _calibration(manifest: Manifest, folder: Path, charts: Path | None) -> list[
 
 def _require_calibration(variant: str, extras: Extras) -> None:
     if not find_spec("nncf"):
-        message = f"{variant} is made by NNCF: install the extra matcha-prepare-openvino"
+        message = f"{variant} needs NNCF: install the extra matcha-prepare-openvino"
         raise PrepareError(message)
     if not extras.calibration:
-        message = f"{variant} measures activations on images: name a folder of charts like yours, --calibration"
+        message = f"{variant} needs calibration images: name a folder of charts like yours with --calibration"
         raise PrepareError(message)
 
 
@@ -207,7 +207,7 @@ def _has_tokenizer(folder: Path) -> bool:
 
 
 def _copy_processor(checkpoint: Checkpoint, processor: str, folder: Path) -> Source | None:
-    """Tokenizer and processor files, the model's own or another's; where from, in the second case."""
+    """Copy tokenizer and processor files, the model's own or another's, and return the source in the latter case."""
     own = _has_tokenizer(checkpoint.folder)
     origin, source = (checkpoint.folder, None) if own else processor_files(processor, None)
     for name in TOKENIZER_FILES:
@@ -217,7 +217,7 @@ def _copy_processor(checkpoint: Checkpoint, processor: str, folder: Path) -> Sou
 
 
 def _copy_font(checkpoint: Checkpoint, font: Path | None, folder: Path) -> str | None:
-    """The header font: the one named, the one the model was made with, that of Pix2Struct's training, or a stand-in."""
+    """Copy the header font: the one given, else the model's own, else Pix2Struct's training font, else Liberation."""
     manifest = checkpoint.manifest
     if not font and manifest:
         font = checkpoint.folder / manifest.header_font if manifest.header_font else None
@@ -229,7 +229,7 @@ def _copy_font(checkpoint: Checkpoint, font: Path | None, folder: Path) -> str |
     try:
         load_font(font)
     except OSError as error:
-        message = f"{font} is no font that can be drawn with ({error}): name a TrueType file with --font"
+        message = f"{font} is not a usable font ({error}): name a TrueType file with --font"
         raise PrepareError(message) from error
     shutil.copyfile(font, folder / font.name)
     return font.name
@@ -250,5 +250,5 @@ def _require_room(checkpoint: Checkpoint, variant: str, out: Path) -> None:
     existing = next(parent for parent in out.absolute().parents if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
-        message = f"{needed / 1e9:.1f} GB are needed in {existing}, {free / 1e9:.1f} GB are free: name another folder"
+        message = f"{existing} needs {needed / 1e9:.1f} GB of free space, has {free / 1e9:.1f} GB: name another folder"
         raise PrepareError(message)

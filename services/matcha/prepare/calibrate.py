@@ -1,4 +1,4 @@
-"""Images to measure activations on: those that the user names, each asked a question, as patches."""
+"""Calibration inputs: patches of the user's charts, each with a question in its header."""
 
 from pathlib import Path
 from typing import Final
@@ -11,7 +11,7 @@ from services.matcha.patches import Floats, flatten_patches
 from services.matcha.prepare.source import PrepareError
 
 MOST_IMAGES: Final = 24
-"""Ranges settle after a few; more only take longer."""
+"""Activation ranges converge after a few images; more only take longer."""
 
 _ENDINGS: Final = frozenset({".png", ".jpg", ".jpeg"})
 _QUESTIONS: Final = (
@@ -23,20 +23,20 @@ _QUESTIONS: Final = (
 
 
 def calibration_images(folder: Path) -> list[Path]:
-    """Up to ``MOST_IMAGES`` images, spread evenly over the folder's names.
+    """Up to ``MOST_IMAGES`` images, spread evenly over the sorted file names.
 
     Raises:
         PrepareError: there are none.
     """
     found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
     if not found:
-        message = f"{folder} holds no PNG or JPEG image: name a folder of charts like those to be served"
+        message = f"{folder} contains no PNG or JPEG images: name a folder of charts like those to be served"
         raise PrepareError(message)
     return [found[index] for index in np.linspace(0, len(found) - 1, min(len(found), MOST_IMAGES), dtype=int)]
 
 
 def calibration_patches(folder: Path, header_font: Path | None, max_patches: int) -> list[Floats]:
-    """Patches (rows, 770) of each of its ``calibration_images``.
+    """Patches (rows, 770) of each of the folder's ``calibration_images``.
 
     Raises:
         PrepareError: there are none, or one cannot be read.
@@ -48,7 +48,7 @@ def calibration_patches(folder: Path, header_font: Path | None, max_patches: int
             with Image.open(path) as image:
                 drawn = render_header(image.convert("RGB"), _QUESTIONS[index % len(_QUESTIONS)], font)
         except (UnidentifiedImageError, OSError) as error:
-            message = f"{path} cannot be read as an image ({error}): take it out of {folder}"
+            message = f"{path} cannot be read as an image ({error}): remove it from {folder}"
             raise PrepareError(message) from error
         patches.append(flatten_patches(drawn, max_patches))
     return patches

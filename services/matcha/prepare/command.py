@@ -1,4 +1,4 @@
-"""``prepare``: make an artifact folder of a model and a variant, whole or not at all."""
+"""``prepare``: make an artifact folder for a model and a variant, atomically."""
 
 import logging
 import sys
@@ -16,39 +16,39 @@ from services.matcha.prepare.build import Extras, already_prepared, build, steps
 from services.matcha.prepare.source import PrepareError, find
 from services.matcha.variants import FormName
 
-INTERRUPTED = 130  # as shells report a command that Ctrl-C ended
+INTERRUPTED = 130  # the shells' exit status after Ctrl-C
 
 
 class Prepare(BaseModel):
-    """Make an artifact folder of a MatCha model: weights in the variant's form, tokenizer, header font, manifest.
+    """Make an artifact folder from a MatCha model: weights in the variant's form, tokenizer, header font, manifest.
 
-    Nothing is half-written: the folder appears once it is whole. The variant openvino is served from onnx-fp32.
+    The folder appears only once it is complete. The variant openvino is served from onnx-fp32.
     """
 
     model_config = SettingsConfigDict(cli_kebab_case=True, cli_implicit_flags=True)
 
     model: CliPositionalArg[str] = Field(description="A folder, or a Hugging Face id such as google/matcha-chartqa.")
-    out: Path = Field(description="Folder to make.")
-    variant: FormName = Field(description="Numeric form.")
+    out: Path = Field(description="Folder to create.")
+    variant: FormName = Field(description="Numeric form of the weights.")
     revision: str | None = Field(default=None, description="Branch or commit on the hub.")
     processor: str = Field(
-        default="google/matcha-base", description="Whose tokenizer to take for a model that has none."
+        default="google/matcha-base", description="Model whose tokenizer to use if the model has none."
     )
-    font: Path | None = Field(default=None, description="Header font, a TrueType file; by default that of training.")
+    font: Path | None = Field(default=None, description="Header font, a TrueType file; defaults to the training font.")
     calibration: Path | None = Field(
         default=None,
-        description="Charts like those to be served, a folder: openvino-int8 measures activations on them.",
+        description="Folder of charts like those to be served, to calibrate openvino-int8.",
     )
-    force: bool = Field(default=False, description="Replace what the folder holds.")
+    force: bool = Field(default=False, description="Replace the folder if it exists.")
 
     def cli_cmd(self) -> None:
-        """Run the command."""
+        """Prepare, with progress on standard error."""
         try:
             self._prepare(Console(stderr=True))
         except (PrepareError, ManifestError) as error:
             sys.exit(f"cannot prepare: {error}")
         except KeyboardInterrupt:
-            print("stopped; nothing was left behind", file=sys.stderr)  # noqa: T201 where the progress was shown
+            print("stopped; nothing was left behind", file=sys.stderr)  # noqa: T201 where the progress is shown
             sys.exit(INTERRUPTED)
 
     def _prepare(self, console: Console) -> None:
@@ -59,14 +59,14 @@ class Prepare(BaseModel):
         checkpoint.require_pix2struct()
         if checkpoint.manifest and checkpoint.manifest.variant != "fp32":
             message = (
-                f"{self.model} is prepared as {checkpoint.manifest.variant} already: prepare from the fp32 weights"
+                f"{self.model} is already prepared as {checkpoint.manifest.variant}: prepare from the fp32 weights"
             )
             raise PrepareError(message)
         if checkpoint.manifest:
-            verify(checkpoint.folder, PIX2STRUCT)  # what is made of altered weights would carry an unaltered name
+            verify(checkpoint.folder, PIX2STRUCT)  # never give modified weights the original's name
         extras = Extras(self.processor, self.font, self.calibration)
         if not self.force and already_prepared(self.out, checkpoint, self.variant, extras):
-            console.print(f"{self.out} is prepared already: nothing to do", highlight=False, soft_wrap=True)
+            console.print(f"{self.out} is already prepared: nothing to do", highlight=False, soft_wrap=True)
             return
         with _progress(console) as progress:
             task = progress.add_task("", total=steps(self.variant))
@@ -81,8 +81,8 @@ class Prepare(BaseModel):
 
 
 def prepare(arguments: list[str]) -> None:
-    """Run ``prepare`` on a command line's arguments; exits with 1 and a sentence if it cannot be done."""
-    # The exporter and the quantizer tell their every step.
+    """Run ``prepare`` on a command line's arguments; exits with 1 and an explanation on failure."""
+    # The exporter and the quantizer log every step.
     logging.getLogger().setLevel(logging.ERROR)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
@@ -91,8 +91,8 @@ def prepare(arguments: list[str]) -> None:
     try:
         CliApp.run(Prepare, cli_args=arguments)
     except ValidationError as error:
-        lines = [f"  {'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()]
-        print("\n".join(["wrong options (see prepare --help):", *lines]), file=sys.stderr)  # noqa: T201
+        lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        print("\n".join(["invalid options (see prepare --help):", *lines]), file=sys.stderr)  # noqa: T201
         sys.exit(2)
 
 

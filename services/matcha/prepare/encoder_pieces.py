@@ -1,4 +1,4 @@
-"""Take an encoder apart at its attentions, to be computed outside ONNX Runtime (``services.matcha.attention``)."""
+"""Split an encoder at its attentions, which are computed outside ONNX Runtime (``services.matcha.attention``)."""
 
 from pathlib import Path
 
@@ -9,16 +9,16 @@ from services.matcha.backends.onnx_names import encoder_piece
 
 
 def split(encoder: Path) -> None:
-    """Write the pieces of an encoder with ``MultiHeadAttention`` nodes beside it; the weights stay in its file.
+    """Write the pieces of an encoder with ``MultiHeadAttention`` nodes next to it; the weights stay in its file.
 
     Raises:
-        ValueError: its attentions are scaled, or more than one tensor passes one by.
+        ValueError: an attention is scaled, or is bypassed by more than the residual.
     """
     model = onnx.load(str(encoder), load_external_data=False)
     graph = model.graph
     attentions = [node for node in graph.node if node.op_type == "MultiHeadAttention"]
     if any(attribute.name == "scale" and attribute.f != 1.0 for node in attentions for attribute in node.attribute):
-        message = f"{encoder} scales its attentions, which the pieces would lose"
+        message = f"{encoder} scales its attentions, which the pieces do not support"
         raise ValueError(message)
     residuals = [_passing_by(graph, node) for node in attentions]
     hidden = graph.output[0].type.tensor_type.shape.dim[2].dim_value
@@ -39,25 +39,25 @@ def split(encoder: Path) -> None:
 
 
 def prune(graph: onnx.GraphProto) -> None:
-    """Drop nodes, weights and inputs that the outputs do not need; what an input gives is not computed."""
-    given = {each.name for each in graph.input}
+    """Drop nodes, weights and inputs that the outputs do not need; inputs are not recomputed."""
+    inputs = {value.name for value in graph.input}
     wanted = {output.name for output in graph.output}
     kept = []
-    for node in reversed(graph.node):  # in topological order, so from the outputs back
-        if (wanted - given).intersection(node.output):
+    for node in reversed(graph.node):  # topological order, reversed: from the outputs back
+        if (wanted - inputs).intersection(node.output):
             kept.append(node)
             wanted.update(node.input)
     kept.reverse()
     del graph.node[:]
     graph.node.extend(kept)
     for field in (graph.initializer, graph.input):
-        used = [each for each in field if each.name in wanted]
+        used = [value for value in field if value.name in wanted]
         del field[:]
         field.extend(used)
 
 
 def _passing_by(graph: onnx.GraphProto, attention: onnx.NodeProto) -> str:
-    """The one tensor that is computed before an attention and used after it: the residual."""
+    """The one tensor that is computed before an attention and used after it, bypassing it: the residual."""
     wanted, before = set(attention.input), set[str]()
     for node in reversed(graph.node):
         if wanted.intersection(node.output):
@@ -70,7 +70,7 @@ def _passing_by(graph: onnx.GraphProto, attention: onnx.NodeProto) -> str:
         for name in before.intersection(node.input)
     }
     if len(after) != 1:
-        message = f"{sorted(after)} pass {attention.name} by, instead of one residual"
+        message = f"{sorted(after)} bypass {attention.name}, expected one residual"
         raise ValueError(message)
     return after.pop()
 

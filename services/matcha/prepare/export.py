@@ -1,9 +1,10 @@
-"""MatCha as ONNX graphs, in the files and under the tensor names of Optimum's exporter, with every axis dynamic.
+"""Export MatCha as ONNX graphs with the file and tensor names of Optimum's exporter, and all axes dynamic.
 
-Exported from transformers' SDPA model at opset 23, so that ONNX Runtime and OpenVINO get one ``Attention`` and one
-``RMSNormalization`` node a layer instead of the dozen that a tracing exporter writes. Beside Optimum's three files
-lies ``cross_attention_model.onnx``, which turns the encoder's states into the keys and values that every decoding step
-attends to: with it the first step needs no graph of its own, and a decoder's weights are in memory once.
+The graphs are exported from transformers' SDPA model at opset 23, so that ONNX Runtime and OpenVINO get one
+``Attention`` and one ``RMSNormalization`` node per layer instead of the dozen that a tracing exporter writes. In
+addition to Optimum's three files, ``cross_attention_model.onnx`` computes the keys and values of the encoder's states
+that every decoding step attends to: with it, the first step needs no separate graph, and the decoder's weights are in
+memory only once.
 """
 
 import hashlib
@@ -34,14 +35,14 @@ from services.matcha.patches import ROW_LENGTH
 OPSET = 23
 _SMALL_BYTES = 1024
 _BATCH, _PATCHES, _PAST = 2, 13, 3
-"""Sizes of the examples that the exporter follows; any but 0 and 1, which it would take for fixed."""
+"""Sizes of the example inputs; 0 and 1 would be treated as fixed."""
 
 Tensors = tuple[torch.Tensor, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class GraphExport:
-    """What to export: a module, example inputs by name, the dynamic axes of each, and the names of its outputs."""
+    """A graph to export: a module, its example inputs by name with their dynamic axes, and its output names."""
 
     name: str
     module: nn.Module
@@ -50,10 +51,10 @@ class GraphExport:
     outputs: list[str]
 
 
-@torch.no_grad()  # with gradients, attention would be taken apart
+@torch.no_grad()  # with gradients, attention would be decomposed
 def export(graph: GraphExport, folder: Path, weights: "WeightsFile") -> None:
-    """Write one graph into a folder, its weights into the file that all graphs of the folder share."""
-    examples = tuple(tensor.clone() for tensor in graph.inputs.values())  # one tensor twice would be one input
+    """Write one graph into a folder, and its weights into the file that all graphs in the folder share."""
+    examples = tuple(tensor.clone() for tensor in graph.inputs.values())  # the same tensor twice would become one input
     program = torch.onnx.export(
         graph.module.eval(),
         (examples,),
@@ -65,7 +66,7 @@ def export(graph: GraphExport, folder: Path, weights: "WeightsFile") -> None:
         dynamic_shapes=[tuple(dict.fromkeys(axes, torch.export.Dim.DYNAMIC) for axes in graph.axes)],
     )
     if program is None:
-        message = "torch.onnx.export gave no program"
+        message = "torch.onnx.export returned no program"
         raise RuntimeError(message)
     _tidy(program.model, graph)
     weights.take(program.model)
@@ -115,7 +116,7 @@ def graphs(model: Pix2StructForConditionalGeneration) -> Iterator[GraphExport]:
 
 
 class WeightsFile:
-    """One file for the weights of several graphs: equal ones are written once, aligned so that they can be mapped."""
+    """One file for the weights of several graphs: equal tensors are stored once, page-aligned for memory mapping."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -123,7 +124,7 @@ class WeightsFile:
         path.touch()
 
     def take(self, model: ir.Model) -> None:
-        """Move the weights of a model into the file; what is small stays in the graph, where a runtime can fold it."""
+        """Move a model's weights into the file; small ones stay in the graph, where a runtime can fold them."""
         for value in model.graph.initializers.values():
             tensor = value.const_value
             if tensor is None or tensor.nbytes < _SMALL_BYTES:
@@ -204,7 +205,7 @@ class FirstStep(nn.Module):
 
 
 class NextStep(nn.Module):
-    """One more token, and the keys and values of those before, to logits and to the decoder's longer ones."""
+    """The next token and all past keys and values to logits and the decoder's updated keys and values."""
 
     def __init__(self, model: Pix2StructForConditionalGeneration) -> None:
         super().__init__()
@@ -220,7 +221,7 @@ class NextStep(nn.Module):
         logits = self.decoder(
             input_ids=input_ids,
             attention_mask=mask,
-            encoder_hidden_states=states[2],  # decides that there is cross-attention; its keys come from the cache
+            encoder_hidden_states=states[2],  # only enables cross-attention; keys and values come from the cache
             encoder_attention_mask=encoder_mask,
             past_key_values=EncoderDecoderCache(own, cross),
             use_cache=True,
@@ -229,7 +230,7 @@ class NextStep(nn.Module):
 
 
 def _tidy(model: ir.Model, graph: GraphExport) -> None:
-    """Name the dynamic axes, and drop the exporter's notes, which are larger than the graph and hold paths."""
+    """Name the dynamic axes, and drop the exporter's metadata, which is larger than the graph and contains paths."""
     for value, axes in zip(model.graph.inputs, graph.axes, strict=True):
         if value.shape is not None:
             value.shape = ir.Shape([axes.get(index, dim) for index, dim in enumerate(value.shape)])

@@ -1,10 +1,10 @@
-"""``onnx-int8``: what is computed once per image in whole int8, what is computed per token with int8 weights.
+"""``onnx-int8``: full int8 for the work done once per image, int8 weights for the work done per token.
 
-The encoder and the cross-attention's keys and values are large products: weights per output channel and activations
-per tensor in int8 (``MatMulInteger``). Attention is computed in int8 between the encoder's pieces
-(``encoder_pieces``), or in fp32 by ONNX Runtime's tiled kernel, which never holds the whole score matrix. A decoding
-step reads every weight for one row: 8-bit weights in blocks (``MatMulNBits``), activations quantized row by row, so
-that an answer does not depend on what it shares a batch with. Measurements: docs/measurements.md.
+The encoder and the cross-attention's keys and values are large products: weights are int8 per output channel and
+activations int8 per tensor (``MatMulInteger``). Attention is computed in int8 between the encoder's pieces
+(``encoder_pieces``), or in fp32 by ONNX Runtime's tiled kernel, which never materializes the full score matrix. A
+decoding step reads every weight for one row: weights are 8-bit in blocks (``MatMulNBits``) and activations quantized
+per row, so that an answer does not depend on the rest of its batch. Measurements: docs/measurements.md.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _INT8_ACCUMULATION = 4
 
 
 def quantize(source: Path, target: Path, _images: Sequence[Floats]) -> None:
-    """Write the graphs of an ``onnx-fp32`` folder in int8, which needs no images; the first step has no graph."""
+    """Write the graphs of an ``onnx-fp32`` folder in int8. No images are needed, and no first-step graph is written."""
     encoder = onnx.load(str(source / ENCODER))
     fuse_attention(encoder)
     plain = target / "encoder.fp32.onnx"
@@ -40,13 +40,13 @@ def quantize(source: Path, target: Path, _images: Sequence[Floats]) -> None:
 
 
 def fuse_attention(model: onnx.ModelProto) -> None:
-    """Replace each ``Attention`` of an encoder, and the transposing around it, by the unmasked ``MultiHeadAttention``.
+    """Replace each ``Attention`` of an encoder, with its transposes, by an unmasked ``MultiHeadAttention``.
 
-    That kernel of ONNX Runtime is tiled as long as it has no mask; images are encoded one by one, so nothing is to
-    be masked, and the graph loses that input.
+    ONNX Runtime's kernel for it is tiled only without a mask. Images are encoded one by one, so there is nothing to
+    mask, and the graph loses that input.
 
     Raises:
-        ValueError: the graph is not one that ``export`` wrote.
+        ValueError: the graph was not written by ``export``.
     """
     graph = model.graph
     made_by = {output: node for node in graph.node for output in node.output}
@@ -58,7 +58,7 @@ def fuse_attention(model: onnx.ModelProto) -> None:
         projections = [_before(made_by, name, ("Transpose", "Reshape")) for name in node.input[:3]]
         merged = used_by[used_by[node.output[0]].output[0]]
         if merged.op_type != "Reshape":
-            message = f"{node.name} is followed by {merged.op_type}, not by a Reshape"
+            message = f"{node.name} is followed by {merged.op_type}, expected Reshape"
             raise ValueError(message)
         heads = _heads(graph, made_by, node.input[0])
         fused = helper.make_node(
@@ -72,23 +72,23 @@ def fuse_attention(model: onnx.ModelProto) -> None:
 
 
 def _before(made_by: dict[str, onnx.NodeProto], name: str, operators: tuple[str, ...]) -> str:
-    """The input of a chain of nodes, walked from its output backwards."""
+    """The input of a chain of nodes, found by walking back from its output."""
     for operator in operators:
         node = made_by[name]
         if node.op_type != operator:
-            message = f"{name} is made by {node.op_type}, not by {operator}"
+            message = f"{name} is computed by {node.op_type}, expected {operator}"
             raise ValueError(message)
         name = node.input[0]
     return name
 
 
 def _heads(graph: onnx.GraphProto, made_by: dict[str, onnx.NodeProto], name: str) -> int:
-    """Heads of an attention, from the width of a head, which ends the shape that its query is split into."""
-    hidden = next(each for each in graph.output).type.tensor_type.shape.dim[2].dim_value
+    """Number of heads, from the head width, the last dimension of the query after the split into heads."""
+    hidden = graph.output[0].type.tensor_type.shape.dim[2].dim_value
     values = {value.name: value for value in graph.value_info}
     width = values[name].type.tensor_type.shape.dim[3].dim_value if name in values else 0
     if not width:
-        message = f"the width of {name} is not known ({made_by[name].op_type})"
+        message = f"the width of {name} is unknown ({made_by[name].op_type})"
         raise ValueError(message)
     return int(hidden // width)
 

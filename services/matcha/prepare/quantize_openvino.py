@@ -1,10 +1,10 @@
-"""``openvino-int8``: what is computed once per image in int8 by NNCF, what is computed per token with int8 weights.
+"""``openvino-int8``: NNCF's int8 for the work done once per image, int8 weights for the work done per token.
 
-The encoder and the cross-attention's keys and values multiply int8 by int8, the ranges of the activations measured on
-images beforehand (and smoothed: SmoothQuant, arXiv 2211.10438); so does each attention's query by its keys, where
-the kernel of ``services.matcha.attention`` does not do all of it. All else is left to the backend's bf16. A decoding
-step reads every weight for one row: 8-bit weights suffice, and an answer does not depend on what it shares a batch
-with. Measurements: docs/measurements.md.
+The encoder and the cross-attention's keys and values multiply int8 by int8, with activation ranges calibrated on
+images (and smoothed: SmoothQuant, arXiv 2211.10438). So does each attention's product of query and keys, unless the
+kernel of ``services.matcha.attention`` computes the whole attention. The rest runs in the backend's bf16. A decoding
+step reads every weight for one row: 8-bit weights suffice, and an answer does not depend on the rest of its batch.
+Measurements: docs/measurements.md.
 """
 
 import logging
@@ -21,13 +21,13 @@ from services.matcha.backends.onnx_names import CROSS_ATTENTION, DECODER_WITH_PA
 from services.matcha.backends.openvino_backend import read
 from services.matcha.patches import Floats
 
-os.environ.setdefault("NNCF_CI", "1")  # otherwise NNCF reports its use to its makers
+os.environ.setdefault("NNCF_CI", "1")  # disables NNCF's telemetry
 import nncf
 
 
 def quantize(source: Path, target: Path, images: Sequence[Floats]) -> None:
-    """Write the graphs of an ``onnx-fp32`` folder in int8; ``images`` (rows, 770) tell how far activations reach."""
-    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # NNCF draws bars of its own, over ours
+    """Write the graphs of an ``onnx-fp32`` folder in int8, calibrated on ``images`` (rows, 770)."""
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere):  # NNCF's progress bars would overwrite ours
         _quantize(source, target, images)
 
 
@@ -37,7 +37,7 @@ def _quantize(source: Path, target: Path, images: Sequence[Floats]) -> None:
     encoder = read(core, source / ENCODER)
     patches: list[Arrays] = [{PATCHES: rows[None], MASK: np.ones((1, len(rows)), dtype=np.int64)} for rows in images]
     compiled = core.compile_model(encoder, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    states: list[Arrays] = [{"encoder_hidden_states": compiled(each)[0]} for each in patches]
+    states: list[Arrays] = [{"encoder_hidden_states": compiled(inputs)[0]} for inputs in patches]
     del compiled
     _save(_int8(encoder, patches), target / ENCODER)
     _save(_int8(read(core, source / CROSS_ATTENTION), states), target / CROSS_ATTENTION)
@@ -51,7 +51,7 @@ def _int8(model: ov.Model, inputs: Sequence[Arrays]) -> ov.Model:
         nncf.Dataset(inputs),
         subset_size=len(inputs),
         model_type=nncf.ModelType.TRANSFORMER,
-        preset=nncf.QuantizationPreset.MIXED,  # weights symmetric, activations as they fall
+        preset=nncf.QuantizationPreset.MIXED,  # symmetric weights, asymmetric activations
     )
 
 

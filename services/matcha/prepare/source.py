@@ -1,4 +1,4 @@
-"""Where a model comes from: a folder, or a Hugging Face id with a revision, downloaded once."""
+"""Find a model: a local folder, or a Hugging Face id and revision, downloaded once."""
 
 import hashlib
 import json
@@ -25,12 +25,12 @@ _PIECE_BYTES = 1 << 20
 
 
 class PrepareError(Exception):
-    """The model cannot be prepared; the message says why, and what to do."""
+    """The model cannot be prepared; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A model's files, and what they are called; ``manifest`` is theirs if this project made the folder."""
+    """A model's folder and source; ``manifest`` is set if this project made the folder."""
 
     folder: Path
     source: Source
@@ -38,38 +38,38 @@ class Checkpoint:
 
     @property
     def weights(self) -> list[Path]:
-        """Files of weights: safetensors if there are any, else the pickled one."""
+        """Weight files: safetensors if there are any, else the pickled file."""
         return sorted(self.folder.glob("*.safetensors")) or sorted(self.folder.glob(PICKLED_WEIGHTS))
 
     @property
     def weights_bytes(self) -> int:
-        """Their size."""
+        """Total size of the weight files."""
         return sum(path.stat().st_size for path in self.weights)
 
     def require_pix2struct(self) -> None:
-        """Refuse another architecture, and a folder without weights.
+        """Reject other architectures and folders without weights.
 
         Raises:
-            PrepareError: says which.
+            PrepareError: the folder has no config, another architecture or no weights.
         """
         config = self.folder / "config.json"
         if not config.is_file():
-            message = f"{self.folder} has no config.json: name the folder of a model, as transformers saves it"
+            message = f"{self.folder} has no config.json: name a model folder as saved by transformers"
             raise PrepareError(message)
         kind = json.loads(config.read_text(encoding="utf-8")).get("model_type")
         if kind != "pix2struct":
-            message = f"{self.source.id} is a {kind} model: MatCha is a pix2struct one, such as google/matcha-chartqa"
+            message = f"{self.source.id} is a {kind} model: name a pix2struct one, such as google/matcha-chartqa"
             raise PrepareError(message)
         if not self.weights:
-            message = f"{self.source.id} holds neither *.safetensors nor {PICKLED_WEIGHTS}: is it complete?"
+            message = f"{self.source.id} contains neither *.safetensors nor {PICKLED_WEIGHTS}: is it complete?"
             raise PrepareError(message)
 
 
 def find(model: str, revision: str | None) -> Checkpoint:
-    """The model of that name: a folder if there is one, else the repository on the hub.
+    """Find a model by name: a folder if it exists, else a repository on the hub.
 
     Raises:
-        PrepareError: there is none, or it cannot be reached.
+        PrepareError: not found, or it cannot be downloaded.
     """
     folder = Path(model)
     if folder.is_dir():
@@ -81,17 +81,17 @@ def find(model: str, revision: str | None) -> Checkpoint:
 
 
 def processor_files(processor: str, revision: str | None) -> tuple[Path, Source]:
-    """A folder with the tokenizer and processor of a model, for one that brings none."""
+    """A folder with another model's tokenizer and processor, and its source."""
     folder = Path(processor)
     found = _local(folder, revision) if folder.is_dir() else _downloaded(processor, revision, [*TOKENIZER_FILES])
     if not (found.folder / TOKENIZER_FILES[0]).is_file():
-        message = f"{processor} has no {TOKENIZER_FILES[0]} either: name another one with --processor"
+        message = f"{processor} has no {TOKENIZER_FILES[0]} either: name another model with --processor"
         raise PrepareError(message)
     return found.folder, found.source
 
 
 def training_font() -> Path | None:
-    """The header font that Pix2Struct was trained with, from the hub; None where that cannot be reached."""
+    """The header font that Pix2Struct was trained with, from the hub; None if the hub is unreachable."""
     try:
         return Path(hf_hub_download(_FONT_REPOSITORY, _FONT))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError):
@@ -100,7 +100,7 @@ def training_font() -> Path | None:
 
 def _local(folder: Path, revision: str | None) -> Checkpoint:
     if revision:
-        message = f"{folder} is a folder, which has no revision {revision}: leave --revision out"
+        message = f"{folder} is a folder and has no revision {revision}: omit --revision"
         raise PrepareError(message)
     if (folder / MANIFEST_NAME).is_file():
         manifest = read_manifest(folder)
@@ -122,7 +122,7 @@ def _downloaded(model: str, revision: str | None, wanted: list[str] | None = Non
         message = f"{model} has no revision {revision}: see its branches and commits on the hub"
         raise PrepareError(message) from error
     except (RepositoryNotFoundError, HFValidationError) as error:
-        message = f"there is no model {model} on the hub (or it is private: log in with `hf auth login`)"
+        message = f"model {model} does not exist on the hub (or is private: log in with `hf auth login`)"
         raise PrepareError(message) from error
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         message = f"{model} cannot be downloaded ({type(error).__name__}): download it elsewhere and name its folder"

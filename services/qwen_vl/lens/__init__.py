@@ -1,1 +1,1 @@
-"""The logit lens: states taken while the model runs, and what each layer would have answered."""
+"""The logit lens: hidden states recorded while the model runs, and what each layer would have answered."""

@@ -1,4 +1,4 @@
-"""The residual stream at chosen positions, taken while the model runs: nothing else of it is kept."""
+"""Record the residual stream at chosen positions while the model runs."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -9,16 +9,16 @@ from torch import nn
 
 
 class StateTap:
-    """Listens to the blocks of a decoder."""
+    """Records the states of a decoder's blocks with forward hooks."""
 
     def __init__(self, blocks: nn.ModuleList) -> None:
         self._blocks = blocks
 
     @contextmanager
     def at(self, positions: list[int] | None) -> Iterator[list[torch.Tensor]]:
-        """A list that one forward pass fills with states (batch, positions, hidden): the embedding, then each block's.
+        """Yield a list that one forward pass fills with states (batch, positions, hidden): the embedding, then blocks.
 
-        They are raw: the final norm comes after them. With None the list stays empty.
+        States are raw, before the final norm. With None the list stays empty.
         """
         states: list[torch.Tensor] = []
         with ExitStack() as hooks:

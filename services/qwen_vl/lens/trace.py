@@ -1,4 +1,4 @@
-"""Collects the states of one answer while it grows, and reads them all at its end in one go."""
+"""Collect the states of one answer during generation, and read them all in one go at the end."""
 
 import torch
 
@@ -6,11 +6,11 @@ from services.qwen_vl.lens.readout import LogitLens, measure
 from services.qwen_vl.types import GridReading, ImageSpan, LensOptions, LensReading, Reading, StepReading
 
 _NO_ANSWER = 0
-"""An image's token answers nothing; its readings' answer fields are passed over."""
+"""Placeholder for image tokens, which have no answer token; the answer fields of their readings are unused."""
 
 
 class Trace:
-    """The lens of one answer: ``layers`` are those to read, ascending, and ``track`` the ids to follow."""
+    """The lens of one answer: ``layers`` are the layers to read, ascending, and ``track`` the token ids to follow."""
 
     def __init__(
         self, lens: LogitLens, options: LensOptions, layers: tuple[int, ...], last: int, track: list[int]
@@ -21,17 +21,17 @@ class Trace:
         self._last = last
         self._track = torch.tensor(track, dtype=torch.long)
         self._token_ids: list[int] = []
-        self._inner: list[torch.Tensor] = []  # per step (layers but the last, hidden)
-        self._own: list[Reading] = []  # the last layer's, per step, if it is wanted
+        self._inner: list[torch.Tensor] = []  # per step (layers except the last, hidden)
+        self._own: list[Reading] = []  # the last layer's, per step, if requested
         self._images: list[tuple[ImageSpan, torch.Tensor]] = []  # (layers, tokens, hidden)
 
     @property
     def wants_step(self) -> bool:
-        """Whether the next answer token is to be traced."""
+        """Whether the next answer token must be traced."""
         return self.options.every_token or not self._token_ids
 
     def add_step(self, states: list[torch.Tensor], logits: torch.Tensor, token_id: int) -> None:
-        """Take raw states (hidden) of every layer, and the logits (vocabulary) that picked the token."""
+        """Add the raw states (hidden) of every layer, and the logits (vocabulary) from which the token was picked."""
         self._token_ids.append(token_id)
         inner = [states[layer] for layer in self._layers if layer != self._last]
         self._inner.append(torch.stack(inner) if inner else logits.new_empty(0, 1))
@@ -40,16 +40,16 @@ class Trace:
             self._own += measure(logits[None], answer, self.options.top_k, self._track.to(logits.device))
 
     def add_image(self, span: ImageSpan, states: list[torch.Tensor]) -> None:
-        """Take raw states (tokens, hidden) of every layer where an image stands."""
+        """Add the raw states (tokens, hidden) of every layer at an image's tokens."""
         self._images.append((span, torch.stack([states[layer] for layer in self._layers])))
 
     def read(self, merge: int) -> LensReading:
-        """Project everything that was taken; ``merge`` patches along a side make one token."""
+        """Read everything that was added; a token covers ``merge`` patches along each side."""
         return LensReading(
             layers=self._layers,
             track=self.options.track,
             steps=self._steps(),
-            grids=[self._grid(*taken, merge) for taken in self._images] if self.options.image_tokens else None,
+            grids=[self._grid(*image, merge) for image in self._images] if self.options.image_tokens else None,
         )
 
     def _steps(self) -> list[StepReading]:

@@ -1,1 +1,1 @@
-"""Qwen2-VL itself: from a conversation to numbers, through the network, to text."""
+"""The Qwen2-VL model: prompt, network, prefix cache, sampling and detokenization."""

@@ -1,4 +1,4 @@
-"""What must hold of a checkpoint before its lens is shown to anyone, tried when it is loaded."""
+"""Check, when a checkpoint is loaded, that its lens agrees with the model's own output."""
 
 import io
 
@@ -13,11 +13,11 @@ from services.qwen_vl.types import ImageFile, Question, Turn
 
 _TOLERANCE: dict[Variant, float] = {"fp32": 1e-4}
 _TOLERANCE_16_BIT = 2e-2
-"""Rounding of one matrix product in that form, as a difference of probabilities."""
+"""Rounding error of one matrix product, as a difference in probability."""
 
 
 class LensMismatchError(Exception):
-    """The lens is not the model's own: this checkpoint is not read rightly."""
+    """The lens disagrees with the model's own output, so it would misread this checkpoint."""
 
 
 @torch.inference_mode()
@@ -25,8 +25,8 @@ def check_lens(network: Network, lens: LogitLens, prompts: PromptBuilder, varian
     """Compare the lens with transformers' own forward pass on a small image.
 
     Raises:
-        LensMismatchError: the last layer's distribution is not that of the model's own logits, or a layer's state is
-            not the one that transformers calls by that number.
+        LensMismatchError: the last layer's distribution differs from the model's own, or a layer's recorded state is
+            not transformers' hidden state of that index.
     """
     prompt = prompts.build(_question())
     pixels = prompts.pixels(prompt.spans[0])
@@ -57,5 +57,5 @@ def _question() -> Question:
 def _compare(what: str, expected: torch.Tensor, actual: torch.Tensor, tolerance: float) -> None:
     difference = float((expected.softmax(-1) - actual.softmax(-1)).abs().max())
     if not difference <= tolerance:  # NaN too
-        message = f"{what} and the model differ by {difference:.2e} in probability, {tolerance:.0e} is rounding"
+        message = f"{what} and the model differ by {difference:.2e} in probability, {tolerance:.0e} is tolerated"
         raise LensMismatchError(message)

@@ -1,4 +1,4 @@
-"""The text of an answer while it grows: what is settled, what may still change, and where it stops."""
+"""Incremental detokenization: which text is final, which may still change, and where a stop string ends it."""
 
 from collections.abc import Callable
 
@@ -8,7 +8,7 @@ _INCOMPLETE = "\ufffd"
 
 
 class Detokenizer:
-    """Tokens to text. What could be the start of a stop string, or is part of a character, is held back."""
+    """Turns tokens into text, holding back partial characters and possible beginnings of a stop string."""
 
     def __init__(self, decode: Callable[[list[int]], str], stops: tuple[str, ...]) -> None:
         self._decode = decode
@@ -20,11 +20,11 @@ class Detokenizer:
 
     @property
     def text(self) -> str:
-        """The whole text so far, up to a stop string."""
+        """The text so far, cut at a stop string."""
         return self._text
 
     def push(self, token_id: int) -> str:
-        """Add a token; the text that is settled now and was not before."""
+        """Add a token and return the text that it makes final."""
         self._token_ids.append(token_id)
         self._text = self._decode(self._token_ids)
         stopped_at = stop_position(self._text, self._stops)
@@ -33,7 +33,7 @@ class Detokenizer:
         return self._settle(0 if self.stopped else self._held_back())
 
     def rest(self) -> str:
-        """What was held back, when no token comes any more."""
+        """Return the text held back so far, once there are no more tokens."""
         return self._settle(0)
 
     def _settle(self, held_back: int) -> str:

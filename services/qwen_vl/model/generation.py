@@ -1,4 +1,4 @@
-"""One answer in the making: it picks its tokens, knows its text, and ends itself."""
+"""State of one answer during generation: its tokens, its text and its finish reason."""
 
 import torch
 
@@ -11,7 +11,7 @@ from services.qwen_vl.types import FinishReason, Piece, Question, TokenScores
 
 
 class Generation:
-    """State between two steps. ``sequence`` is where the network goes on, ``trace`` the lens if one was asked for."""
+    """One answer between two steps; ``sequence`` is the decoding state, ``trace`` the lens if requested."""
 
     def __init__(
         self,
@@ -34,11 +34,11 @@ class Generation:
 
     @property
     def wants_states(self) -> bool:
-        """Whether the next step's states are needed."""
+        """Whether the next step must record states."""
         return self.trace is not None and self.trace.wants_step
 
     def advance(self, logits: torch.Tensor, states: list[torch.Tensor]) -> Piece:
-        """Pick the next token from float32 logits (vocabulary), given raw states (hidden) per layer if wanted."""
+        """Pick the next token from float32 logits (vocabulary); ``states`` are each layer's (hidden), if wanted."""
         token_id = self._sampler.pick(logits)
         if self.trace is not None and self.trace.wants_step:
             self.trace.add_step(states, logits, token_id)

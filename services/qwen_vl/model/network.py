@@ -1,4 +1,4 @@
-"""The model in one variant: encode an image, prefill a prompt, decode a step for several answers side by side."""
+"""The network in one variant: encode an image, prefill a prompt, decode one step for a batch of answers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,14 +18,14 @@ from services.torch_cpu.attention import BLOCKED
 from services.torch_cpu.linear import can_pack, pack_linears
 
 _DTYPES: dict[Variant, torch.dtype] = {"fp32": torch.float32}
-"""Of what is not quantized; bfloat16 for the others."""
+"""Dtype of unquantized weights; bfloat16 for the other variants."""
 _UNQUANTIZED = ["lm_head", "model.visual"]
-"""The head, which the lens reads every layer with, and the vision tower, whose errors every later layer inherits."""
+"""The output head, through which the lens reads every layer, and the vision tower, whose errors affect all layers."""
 
 
 @dataclass(slots=True)
 class Sequence:
-    """One answer in the making: its keys and values, and the token that comes next."""
+    """Decoding state of one answer: its keys and values, and its next input token."""
 
     cache: Any  # DynamicCache of batch 1
     position: int  # of the next token
@@ -33,7 +33,7 @@ class Sequence:
 
 
 class PatchProjection(nn.Module):
-    """The patch embedding as the matrix product that it is; torch's 3-D convolution is several times slower."""
+    """The patch embedding as a matrix product; PyTorch's equivalent 3-D convolution is several times slower."""
 
     def __init__(self, proj: nn.Conv3d) -> None:
         super().__init__()
@@ -45,15 +45,15 @@ class PatchProjection(nn.Module):
 
 
 class InPlaceQuickGELU(nn.Module):
-    """``x · sigmoid(1.702 x)`` to the bit as transformers computes it, with one intermediate instead of three."""
+    """``x · sigmoid(1.702 x)``, bit-identical to transformers but with one temporary tensor instead of three."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(N, width) to the same; ``x`` is left as it is."""
+        """(N, width) to (N, width); ``x`` itself is not modified."""
         return (1.702 * x).sigmoid_().mul_(x)
 
 
 def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
-    """The model of a folder, in a variant, on a device."""
+    """Load a model folder in a variant onto a device."""
     logging.disable_progress_bar()
     quantization = {
         "int8": {"load_in_8bit": True, "llm_int8_skip_modules": _UNQUANTIZED},
@@ -85,7 +85,7 @@ def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401
 
 
 class Network:
-    """Runs the model without gradients; what comes out is on its device."""
+    """Runs the model for inference; outputs are on the model's device."""
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 see load
         self.model = model
@@ -96,18 +96,18 @@ class Network:
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The model's device."""
         device: torch.device = self.text.embed_tokens.weight.device
         return device
 
     def encode(self, patches: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
-        """Features (tokens, hidden) of the patches (N, 1176) of one image."""
+        """Encode one image's patches (N, 1176) to features (tokens, hidden)."""
         output = self.model.model.visual(patches.to(self.device), grid_thw=torch.tensor([[1, *grid]]).to(self.device))
         features: torch.Tensor = output.pooler_output
         return features
 
     def positions(self, prompt: Prompt) -> torch.Tensor:
-        """Rotary positions (3, 1, T): frame, row and column within an image, one number in text."""
+        """Rotary positions (3, 1, T): frame, row and column in an image, three equal numbers in text."""
         if not prompt.spans:
             return torch.arange(prompt.tokens).expand(3, 1, -1)
         positions: torch.Tensor = self.model.model.get_rope_index(
@@ -122,17 +122,17 @@ class Network:
         prefix: torch.Tensor | None,
         tapped: list[int] | None,
     ) -> tuple[Sequence, torch.Tensor, list[torch.Tensor]]:
-        """Run a prompt behind a cached prefix.
+        """Run the part of a prompt after a cached prefix.
 
         Args:
-            prompt: all of it.
-            features: of the images behind the prefix.
-            prefix: keys and values (layers, 2, heads, T', head) of its first T' tokens.
-            tapped: positions behind the prefix to take states at.
+            prompt: the whole prompt.
+            features: features of the images after the prefix.
+            prefix: keys and values (layers, 2, heads, T', head) of the first T' tokens.
+            tapped: positions at which to record states, relative to the end of the prefix.
 
         Returns:
-            The row to decode from, its token still to be picked; logits (vocabulary) in float32; states
-            (1, positions, hidden) per layer, none if not tapped.
+            The sequence to decode, its next token not yet picked; float32 logits (vocabulary); states
+            (1, positions, hidden) per layer, empty if none are recorded.
         """
         start = 0 if prefix is None else prefix.shape[3]
         cache = DynamicCache() if prefix is None else DynamicCache([(kv[0][None], kv[1][None]) for kv in prefix])
@@ -152,7 +152,7 @@ class Network:
         return Sequence(cache, int(positions.max()) + 1, -1), logits, states
 
     def decode(self, rows: list[Sequence], *, tap: bool) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """One step: logits (rows, vocabulary) in float32, and states (rows, 1, hidden) per layer if tapped."""
+        """Decode one step: float32 logits (rows, vocabulary), and states (rows, 1, hidden) per layer with ``tap``."""
         cache, mask = (rows[0].cache, None) if len(rows) == 1 else _side_by_side(rows)
         token_ids = torch.tensor([[row.token_id] for row in rows], device=self.device)
         positions = torch.tensor([[row.position] for row in rows], device=self.device).expand(3, -1, -1)
@@ -173,12 +173,12 @@ class Network:
 
 
 def keys_and_values(cache: Any, end: int) -> torch.Tensor:  # noqa: ANN401 transformers' cache
-    """A copy (layers, 2, heads, end, head) of the first positions of a cache of batch 1, in one piece of memory."""
+    """Copy the first ``end`` positions of a cache of batch 1 to one contiguous tensor (layers, 2, heads, end, head)."""
     return torch.stack([torch.stack([layer.keys[0, :, :end], layer.values[0, :, :end]]) for layer in cache.layers])
 
 
 def _side_by_side(rows: list[Sequence]) -> tuple[Any, torch.Tensor]:
-    """Caches of different lengths as one, zeros before the shorter ones, and the mask (rows, longest + 1) over them."""
+    """Batch caches of different lengths, left-padded with zeros, with the mask (rows, longest + 1) over them."""
     lengths = [row.cache.get_seq_length() for row in rows]
     longest = max(lengths)
     caches = [row.cache for row in rows]
@@ -196,6 +196,6 @@ def _side_by_side(rows: list[Sequence]) -> tuple[Any, torch.Tensor]:
 
 
 def _take_last(together: Any, index: int, own: Any) -> None:  # noqa: ANN401 transformers' caches
-    """Append what the step added for one row to that row's own cache."""
+    """Append the step's new keys and values of one row to that row's own cache."""
     for number, layer in enumerate(together.layers):
         own.update(layer.keys[index : index + 1, :, -1:], layer.values[index : index + 1, :, -1:], number)

@@ -1,4 +1,4 @@
-"""Reading a prompt: what the cache holds of it is not computed again."""
+"""Prefill a prompt, reusing what the prefix cache contains."""
 
 from collections.abc import Hashable  # noqa: TC003
 
@@ -11,13 +11,13 @@ from services.qwen_vl.types import CacheUse, ImageSpan
 
 
 class Prefill:
-    """One prompt about to be read: the images that the cache does not hold are decoded, nothing is computed yet.
+    """A prompt ready to prefill: images that are not cached are decoded, but the network has not run yet.
 
-    ``start`` is the prompt's first token behind the longest prefix that is cached; 0 if the prompt is to be read
-    ``whole``, because somebody wants the states of all of it.
+    ``start`` is the first position after the longest cached prefix; 0 if the prompt is computed ``whole``, because the
+    states of all positions may be needed.
 
     Raises:
-        UnsupportedImageError: an image is broken.
+        UnsupportedImageError: an image is corrupt.
     """
 
     def __init__(self, prompt: Prompt, prompts: PromptBuilder, cache: PrefixCache, *, whole: bool) -> None:
@@ -26,25 +26,25 @@ class Prefill:
         self._prefix = None if whole else _longest_prefix(prompt, cache)
         self.start = 0 if self._prefix is None else self._prefix.shape[3]
         self._spans = [span for span in prompt.spans if span.start >= self.start]
-        # held here, for a new image may drive a known one out of the cache
+        # Keep references: caching a new image may evict a known one.
         self._features: dict[Hashable, torch.Tensor | None] = {span.key: cache.get(span.key) for span in self._spans}
         self._pixels = {span.key: prompts.pixels(span) for span in self._spans if self._features[span.key] is None}
 
     @property
     def cache_use(self) -> CacheUse | None:
-        """Whether every image was cached with all that stands before it; None where there was nothing to cache."""
+        """Whether all images, with everything before them, were cached; None if there was nothing to cache."""
         if not self._prompt.spans or not self._cache.enabled:
             return None
         return "miss" if self._spans else "hit"
 
     def run(self, network: Network, tapped: list[int] | None) -> tuple[Sequence, torch.Tensor, list[torch.Tensor]]:
-        """Compute the rest of the prompt, and keep what a further question on its images needs.
+        """Compute the rest of the prompt, and cache what further questions about its images need.
 
-        Returns what ``Network.prefill`` does; ``tapped`` are positions of the whole prompt.
+        Returns the result of ``Network.prefill``; ``tapped`` are positions in the whole prompt.
         """
         features = [self._encoded(network, span) for span in self._spans]
-        behind = tapped and [position - self.start for position in tapped]
-        sequence, logits, states = network.prefill(self._prompt, features, self._prefix, behind)
+        relative = tapped and [position - self.start for position in tapped]
+        sequence, logits, states = network.prefill(self._prompt, features, self._prefix, relative)
         if self._spans and self._cache.enabled:
             last = self._spans[-1]
             self._cache.put(self._prompt.prefix_key(last), keys_and_values(sequence.cache, last.end))

@@ -1,13 +1,13 @@
-"""What was computed of images before, so that a further question on one is not charged for it again.
+"""Cache computations on images, so that further questions about an image do not repeat them.
 
-Two kinds of entry share one bound in bytes, the least recently used going first:
+Two kinds of entry share one LRU cache with a size limit in bytes:
 
-- the keys and values of a prompt up to an image's end, under everything they depend on: every token before, every
-  image's content and grid;
-- an image's features under its content and grid alone, which serve another prompt with the same image.
+- the keys and values of a prompt up to the end of an image, keyed by everything they depend on: all tokens before,
+  and the content and grid of every image;
+- an image's features, keyed by its content and grid alone, which other prompts with the same image can use.
 
-One worker holds one cache and computes one prompt at a time, so of two requests for a new image that arrive
-together, the second finds what the first has left.
+A worker has one cache and prefills one prompt at a time, so if two requests for a new image arrive together, the
+second one hits the cache.
 """
 
 import ctypes
@@ -23,10 +23,10 @@ def _nbytes(tensor: torch.Tensor) -> int:
 
 
 def _apart(tensor: torch.Tensor) -> torch.Tensor:
-    """A copy in memory of its own, which goes back to the system with it.
+    """Copy to a separate memory mapping, which is returned to the system when the copy is freed.
 
-    On the heap, entries would lie between what the next prompt takes and gives back, and leave holes when they go: it
-    grew to 1.4 times the bound.
+    On the heap, entries would be interleaved with the next prompts' temporaries and fragment it: memory grew to 1.4
+    times the limit.
     """
     if tensor.device.type != "cpu":
         return tensor.clone()
@@ -34,9 +34,9 @@ def _apart(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def give_back() -> None:
-    """Return free memory to the system: what reading a prompt took would otherwise stay resident, where glibc is used.
+    """Return free memory to the system; with glibc, a prefill's temporaries would otherwise stay resident.
 
-    For after a prompt that was read, which takes seconds; the next one takes the memory back.
+    Called after a prefill, which takes seconds, so the cost of allocating the memory again is small.
     """
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
@@ -44,7 +44,7 @@ def give_back() -> None:
 
 
 class PrefixCache:
-    """Tensors by key within ``max_bytes``; one larger than that is not kept."""
+    """An LRU cache of tensors, ``max_bytes`` in total; a larger tensor is not kept."""
 
     def __init__(self, max_bytes: int) -> None:
         self._entries: LRUCache[Hashable, torch.Tensor] = LRUCache(max_bytes, getsizeof=_nbytes)
@@ -56,22 +56,22 @@ class PrefixCache:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all tensors held."""
+        """Total size of the cached tensors."""
         return int(self._entries.currsize)
 
     def __len__(self) -> int:
-        """Entries held."""
+        """Number of entries."""
         return len(self._entries)
 
     def get(self, key: Hashable) -> torch.Tensor | None:
-        """The tensor, which must not be written to, or None."""
+        """The cached tensor, which must not be modified, or None."""
         return self._entries.get(key)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         self._entries.clear()
 
     def put(self, key: Hashable, tensor: torch.Tensor) -> None:
-        """Keep a copy of a tensor."""
+        """Cache a copy of a tensor."""
         if 0 < tensor.nbytes <= self._entries.maxsize:
             self._entries[key] = _apart(tensor)

@@ -1,8 +1,8 @@
-"""A conversation with images to the numbers that Qwen2-VL reads.
+"""Turn a conversation with images into Qwen2-VL's inputs.
 
-An image comes before the question on it, as the model's chat template puts it, so that what is computed up to the
-image's end depends on the image alone. Tokenizer and image processor are loaded on their own:
-transformers' ``AutoProcessor`` would pull in torchvision for videos that are never asked about.
+An image precedes the question about it, as the model's chat template puts it, so that the computation up to the end of
+the image does not depend on the question. Tokenizer and image processor are loaded separately: transformers'
+``AutoProcessor`` would pull in torchvision for videos, which are not supported here.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from services.wire.errors import InvalidRequestError
 
 IMAGE_PAD = "<|image_pad|>"
 _BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
-"""Byte-level vocabularies spell every byte as a printable character."""
+"""Byte-level vocabularies represent every byte as a printable character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +29,17 @@ class Prompt:
     """Inputs of one question; T prompt tokens."""
 
     input_ids: torch.Tensor  # (1, T) int64
-    mm_token_type_ids: torch.Tensor  # (1, T) int64, 1 where an image stands
+    mm_token_type_ids: torch.Tensor  # (1, T) int64, 1 at image tokens
     spans: tuple[ImageSpan, ...]
 
     @property
     def tokens(self) -> int:
-        """Length of the prompt, the images' tokens included."""
+        """Length of the prompt, including image tokens."""
         return self.input_ids.shape[1]
 
     @property
     def image_tokens(self) -> int:
-        """Tokens of the images alone."""
+        """Number of image tokens."""
         return sum(span.tokens for span in self.spans)
 
     @property
@@ -48,7 +48,7 @@ class Prompt:
         return torch.tensor([[1, *span.grid] for span in self.spans])
 
     def prefix_key(self, span: ImageSpan) -> Hashable:
-        """What keys and values up to the end of an image depend on: every token and every image before."""
+        """Cache key of the keys and values up to the end of an image: all tokens and images up to there."""
         seen = hashlib.sha256(self.input_ids[0, : span.end].numpy().tobytes())
         for other in self.spans:
             if other.start <= span.start:
@@ -66,17 +66,17 @@ class PromptBuilder:
         self._image_id: int = self.tokenizer.convert_tokens_to_ids(IMAGE_PAD)
 
     def build(self, question: Question) -> Prompt:
-        """The prompt of a conversation; its images are measured, not decoded.
+        """Build the prompt of a conversation; images are measured but not decoded.
 
         Raises:
-            InvalidRequestError: the sides of an image differ by more than 200 times, a text holds one of the model's
-                control tokens, or the pixel bounds are not within the server's.
-            UnsupportedImageError: an image is broken.
+            InvalidRequestError: an image's aspect ratio exceeds 200, a text contains one of the model's control
+                tokens, or the pixel bounds exceed the server's limit.
+            UnsupportedImageError: an image is corrupt.
         """
         self._refuse_control_tokens(question.turns)
         size = self._size(question)
-        pictures = [part for turn in question.turns for part in turn.parts if isinstance(part, ImageFile)]
-        cuts = [self._cut(image, size) for image in pictures]
+        files = [part for turn in question.turns for part in turn.parts if isinstance(part, ImageFile)]
+        cuts = [self._cut(image, size) for image in files]
         before, *after = self._template(question.turns).split(IMAGE_PAD)
         text = before + "".join(
             IMAGE_PAD * self._tokens(cut) + rest for (_, cut), rest in zip(cuts, after, strict=True)
@@ -95,15 +95,15 @@ class PromptBuilder:
                 start=start,
                 tokens=self._tokens(grid),
             )
-            for image, ((width, height), grid), start in zip(pictures, cuts, starts, strict=True)
+            for image, ((width, height), grid), start in zip(files, cuts, starts, strict=True)
         )
         return Prompt(input_ids, pads.long(), tuple(spans))
 
     def pixels(self, span: ImageSpan) -> torch.Tensor:
-        """Patches (rows · columns, 1176) float32 of an image, decoded and scaled with its aspect ratio kept.
+        """Decode and scale an image, keeping its aspect ratio, to float32 patches (rows · columns, 1176).
 
         Raises:
-            UnsupportedImageError: the image is broken.
+            UnsupportedImageError: the image is corrupt.
         """
         image = images.decode(span.image.data)
         values: torch.Tensor = self.processor(images=[image], size=span.size, return_tensors="pt")["pixel_values"]
@@ -115,33 +115,33 @@ class PromptBuilder:
         return text
 
     def token(self, token_id: int) -> str:
-        """Text of one token; part of a character decodes to U+FFFD."""
+        """Text of one token; a partial character decodes to U+FFFD."""
         text: str = self.tokenizer.decode([token_id])
         return text
 
     def token_bytes(self, token_id: int) -> bytes:
-        """The bytes a token stands for, which may be part of a character."""
+        """The bytes of a token, which may be a partial character."""
         name = self.tokenizer.convert_ids_to_tokens(token_id) or ""
         try:
             return bytes(_BYTES[character] for character in name)
-        except KeyError:  # a control token is spelled as it is
+        except KeyError:  # control tokens are not byte-encoded
             return name.encode()
 
     def single_token(self, text: str) -> int:
-        """The id of a string that is one token.
+        """The id of a string that must be a single token.
 
         Raises:
-            InvalidRequestError: it is several; names them.
+            InvalidRequestError: the string is several tokens; the message lists them.
         """
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         if len(ids) != 1:
             pieces = ", ".join(repr(self.token(token_id)) for token_id in ids)
-            message = f"{text!r} cannot be tracked, for it is {len(ids)} tokens: {pieces}. Track one of these"
+            message = f"{text!r} cannot be tracked because it is {len(ids)} tokens: {pieces}. Track one of them"
             raise InvalidRequestError(message, "lens.track")
         return ids[0]
 
     def _size(self, question: Question) -> dict[str, int]:
-        """Bounds of the image processor: the model's own, unless the request says otherwise, within the server's."""
+        """Pixel bounds for the image processor: the request's, else the model's, within the server's limit."""
         for name in ("min_pixels", "max_pixels"):
             wanted = getattr(question, name)
             if wanted is not None and wanted > self._limit:
@@ -163,8 +163,8 @@ class PromptBuilder:
             scaled = smart_resize(
                 height, width, patch * self.processor.merge_size, size["shortest_edge"], size["longest_edge"]
             )
-        except ValueError as error:  # its only bound: the aspect ratio
-            message = f"the image of {width} x {height} pixels cannot be cut into patches ({error})"
+        except ValueError as error:  # only if the aspect ratio is too large
+            message = f"an image of {width} x {height} pixels cannot be cut into patches ({error})"
             raise InvalidRequestError(message, "image") from error
         return (width, height), (scaled[0] // patch, scaled[1] // patch)
 
@@ -174,7 +174,7 @@ class PromptBuilder:
 
     @staticmethod
     def _starts(pads: torch.Tensor, lengths: list[int]) -> Iterator[int]:
-        """First position of each image among the pad positions (T)."""
+        """Position of each image's first token, from the mask (T) of pad tokens."""
         positions = pads.nonzero()[:, 0].tolist()
         seen = 0
         for length in lengths:
@@ -187,11 +187,11 @@ class PromptBuilder:
         return text
 
     def _refuse_control_tokens(self, turns: tuple[Turn, ...]) -> None:
-        """A text must not be able to end its own turn or to add images, nor texts that the template joins."""
+        """Keep texts, alone or as joined by the template, from ending their turn or adding images."""
         texts = ["".join(part if isinstance(part, str) else "\n" for part in turn.parts) for turn in turns]
         for token in self.tokenizer.all_special_tokens:
             if any(token in text for text in texts):
-                message = f"the text holds the control token {token}: leave it out"
+                message = f"the text contains the control token {token}: leave it out"
                 raise InvalidRequestError(message, "question")
 
 

@@ -5,11 +5,11 @@ import torch
 from services.qwen_vl.types import Sampling
 
 _COLDEST = 1e-6
-"""Below it, division leaves the range of float32; the best token is all but certain long before."""
+"""Lower temperatures would overflow float32; the best token is all but certain long before that."""
 
 
 class Sampler:
-    """Picks tokens by one request's sampling; the same seed draws the same from the same distributions."""
+    """Picks one request's tokens; reproducible for the same seed and distributions."""
 
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
@@ -20,7 +20,7 @@ class Sampler:
             self._random.manual_seed(sampling.seed)
 
     def pick(self, logits: torch.Tensor) -> int:
-        """A token of float32 logits (vocabulary): the best at temperature 0, else drawn.
+        """Pick a token from float32 logits (vocabulary): the best at temperature 0, else sampled.
 
         ``top_p`` keeps the smallest set of best tokens whose probabilities reach it (Holtzman et al., "The curious
         case of neural text degeneration", 2020).

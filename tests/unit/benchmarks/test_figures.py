@@ -105,13 +105,13 @@ def test_the_newest_of_each_figure_is_shown_and_which_fall_short(tmp_path: Path)
     os.utime(new / "figures.json", (2000, 2000))
     done = _shown(tmp_path)
     assert done.exit_code == 0
-    assert "3 figures" in done.output
+    assert "3 measurements" in done.output
     assert ("11 ms" in done.output, "4 ms" in done.output) == (False, True)
     assert "222 ms" in done.output
-    assert done.output.splitlines()[-2:] == ["1 fall short", "  rate"]
+    assert done.output.splitlines()[-2:] == ["1 miss their target", "  rate"]
 
 
 def test_without_any_figure_the_command_says_so(tmp_path: Path) -> None:
     done = _shown(tmp_path)
     assert done.exit_code == 1
-    assert "no figures under" in done.output
+    assert "no measurements under" in done.output

@@ -50,7 +50,7 @@ def test_an_empty_image_is_called_so() -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(1001, 1000), (1000, 1001), (2_000_000, 1), (1, 1_000_001)])
 def test_a_large_image_is_refused_from_its_header(width: int, height: int) -> None:
-    with pytest.raises(TooLargeError, match=f"has {width} x {height} pixels, at most 1000000") as refused:
+    with pytest.raises(TooLargeError, match=f"has {width} x {height} pixels, the limit is 1000000") as refused:
         probe(png_header(width, height), **LIMITS)
     assert (refused.value.status, refused.value.param) == (413, "image")
 
@@ -75,14 +75,14 @@ def test_an_image_that_pillow_warns_of_is_ours_to_allow() -> None:
 
 @pytest.mark.parametrize("size", [999, 1000, 1001])
 def test_a_large_file_is_refused_unopened(size: int) -> None:
-    too_large = (TooLargeError, "has 1001 bytes, at most 1000")
+    too_large = (TooLargeError, "has 1001 bytes, the limit is 1000")
     kind, message = too_large if size > 1000 else (UnsupportedImageError, "not an image")
     with pytest.raises(kind, match=message) as refused:
         probe(b"\0" * size, max_bytes=1000, max_pixels=1)
     assert refused.value.param == "image"
 
 
-BREAKS_OFF = "the image is broken or breaks off"
+BREAKS_OFF = "the image is corrupt or truncated"
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_settings_are_taken_up_to_their_bounds(name: str, capsys: pytest.Capture
             read_settings(Settings, [option, str(value)])
         assert ended.value.code == 2
         first, line = capsys.readouterr().err.splitlines()
-        assert first == "wrong settings (see --help; each is also TALLY_NAME in the environment):"
+        assert first == "invalid settings (see --help; each can also be set as TALLY_NAME):"
         assert line.startswith(f"  {name}: ")
         assert line.endswith(f", not {str(value)!r}")
 
@@ -137,7 +137,7 @@ def test_a_folder_that_is_served_unverified_says_so(folder: Path, tmp_path: Path
 
 def test_a_folder_that_is_not_whole_is_not_served(folder: Path) -> None:
     (folder / "weights").write_bytes(b"weight")
-    with pytest.raises(SystemExit, match=r"^cannot serve: .*weights differs from the sum"):
+    with pytest.raises(SystemExit, match=r"^cannot serve: .*weights does not match its checksum"):
         verified_card(folder, "Pix2StructForConditionalGeneration")
     with pytest.raises(SystemExit, match=r"^cannot serve: .*needs a Qwen2VL"):
         verified_card(folder, "Qwen2VLForConditionalGeneration")

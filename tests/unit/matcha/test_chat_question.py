@@ -59,12 +59,12 @@ def test_the_last_user_message_is_the_question(turns: tuple[dict[str, Any], ...]
     ],
 )
 def test_one_that_is_no_question_is_refused_whatever_was_asked_before(last: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="must hold one image and a question"):
+    with pytest.raises(ValidationError, match="must contain one image and a question"):
         asked(FIRST, last)
 
 
 def test_a_conversation_without_user_is_refused() -> None:
-    with pytest.raises(ValidationError, match="must hold one image and a question"):
+    with pytest.raises(ValidationError, match="must contain one image and a question"):
         asked(turn("assistant", image("a"), text("b")))
 
 

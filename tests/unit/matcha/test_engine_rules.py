@@ -170,7 +170,7 @@ def test_a_side_as_long_as_the_model_knows_is_taken_and_no_longer_one(size: tupl
     (given,) = engine(Told([[EOS]], positions=longest)).answer([asked])
     assert isinstance(given, InvalidRequestError)
     assert given.message.startswith(
-        f"the image needs {longest} patches along one side, this model knows {longest - 1}: "
+        f"the image needs {longest} patches along one side, this model supports {longest - 1}: "
     )
     assert given.param == "max_patches"
 

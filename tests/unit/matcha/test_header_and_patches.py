@@ -143,7 +143,7 @@ def test_a_line_has_at_most_80_characters() -> None:
 
 @pytest.mark.parametrize("wanted", [0, -1])
 def test_no_patches_are_none(wanted: int) -> None:
-    with pytest.raises(ValueError, match=f"max_patches is {wanted}: at least 1"):
+    with pytest.raises(ValueError, match=f"max_patches is {wanted}, must be at least 1"):
         flatten_patches(noise((32, 32)), wanted)
 
 

@@ -46,7 +46,7 @@ def test_a_variant_is_served_from_its_own_folders_alone(variant: VariantName, he
     with pytest.raises(VariantError) as refused:
         chosen_variant(settings, held)
     wanted = " or ".join(sorted(folder for served, folder in SERVED if served == variant))
-    assert f"prepared as {held}, which {variant} is not served from: prepare one as {wanted} (" in str(refused.value)
+    assert f"prepared as {held}, which {variant} cannot use: prepare one as {wanted} (" in str(refused.value)
 
 
 @pytest.mark.usefixtures("bf16_is_fast")
@@ -58,8 +58,8 @@ def test_the_folders_own_variant_is_the_default(held: str) -> None:
 def test_a_folder_of_an_unknown_kind_is_refused() -> None:
     with pytest.raises(VariantError) as refused:
         chosen_variant(MatchaSettings(), "gguf")
-    assert str(refused.value) == "the folder was prepared as gguf, which no variant is not served from"
-    with pytest.raises(VariantError, match="prepared as gguf, which fp32 is not"):
+    assert str(refused.value) == "the folder was prepared as gguf, which no variant can use"
+    with pytest.raises(VariantError, match="prepared as gguf, which fp32 cannot"):
         chosen_variant(MatchaSettings(variant="fp32"), "gguf")
 
 

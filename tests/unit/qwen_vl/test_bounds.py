@@ -50,7 +50,7 @@ def test_a_broken_image_is_refused_and_leaves_nothing(make_engine: Callable[...,
 
 def test_a_prompt_may_be_as_long_as_the_server_allows(bounded: VisionQA) -> None:
     assert bounded.answer(digits(bounded, 70)).prompt_tokens == 70
-    with pytest.raises(PromptTooLongError, match="has 71 tokens, 16 of them for 1 images, at most 70 are taken"):
+    with pytest.raises(PromptTooLongError, match="has 71 tokens, 16 of them for 1 images, at most 70 are allowed"):
         bounded.begin(digits(bounded, 71))
 
 
@@ -60,7 +60,7 @@ def test_prompt_and_answer_may_fill_the_models_positions(
 ) -> None:
     monkeypatch.setattr(engine.network, "max_positions", 80)
     assert engine.answer(digits(engine, 80 - most, max_new_tokens=most)).prompt_tokens == 80 - most
-    with pytest.raises(PromptTooLongError, match=f"at most {80 - most} are taken"):
+    with pytest.raises(PromptTooLongError, match=f"at most {80 - most} are allowed"):
         engine.begin(digits(engine, 81 - most, max_new_tokens=most))
 
 
@@ -91,7 +91,7 @@ def test_readings_of_image_tokens_are_bounded(
         grids = bounded.answer(question).lens.grids  # type: ignore[union-attr]
         assert sum(len(layer) for grid in grids or [] for layer in grid.layers) == readings
     else:
-        with pytest.raises(InvalidRequestError, match=f"are {readings} readings, at most 32") as refused:
+        with pytest.raises(InvalidRequestError, match=f"needs {readings} readings, at most 32") as refused:
             bounded.begin(question)
         assert refused.value.param == "lens.image_tokens"
     assert bounded.answer(Question(turns, 1, lens=LensOptions(layers=layers))).lens is not None

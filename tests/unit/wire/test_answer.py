@@ -29,8 +29,8 @@ def test_an_image_comes_as_it_was_sent(data: bytes, head: str) -> None:
     assert AnswerRequest.model_validate({"image": data, "question": "?"}).image == data
 
 
-FETCHED = "images are not fetched from addresses: send the bytes in base64, or as a data URL"
-NO_BASE64 = "a data URL must hold base64: data:image/png;base64,..."
+FETCHED = "images are not fetched from URLs: send the bytes in base64, or as a data URL"
+NO_BASE64 = "a data URL must be base64: data:image/png;base64,..."
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ def test_images_are_counted_in_all_messages_together(first: int, second: int) ->
         assert read(QwenVLChat, messages=messages).images == [b"A"] * first + [b"B"] * second
     else:
         where, why = refusal(QwenVLChat, messages=messages)
-        assert (where, why) == ("", "Value error, 17 images, at most 16 are taken: leave out old turns")
+        assert (where, why) == ("", "Value error, 17 images, at most 16 are allowed: leave out old turns")
 
 
 @pytest.mark.parametrize(("first", "second"), [(32_000, 0), (17_000, 15_000), (17_000, 15_001), (1, 32_000)])
@@ -215,7 +215,7 @@ def test_characters_are_counted_in_all_messages_together(first: int, second: int
         assert [len(message.text) for message in read(QwenVLChat, messages=messages).messages] == [first, second]
     else:
         why = refusal(QwenVLChat, messages=messages)[1]
-        assert why == "Value error, 32001 characters of text, at most 32000 are taken: leave out old turns"
+        assert why == "Value error, 32001 characters of text, at most 32000 are allowed: leave out old turns"
 
 
 def test_a_text_has_a_bound_of_its_own() -> None:
@@ -283,12 +283,12 @@ def test_matcha_is_asked_the_last_user_message() -> None:
 )
 def test_matcha_needs_one_image_and_a_question(messages: list[Any]) -> None:
     where, why = refusal(MatchaChat, messages=messages)
-    assert (where, why[:61]) == ("", "Value error, the last user message must hold one image and a ")
+    assert (where, why[:64]) == ("", "Value error, the last user message must contain one image and a ")
 
 
 def test_matchas_question_is_as_long_as_of_its_other_route() -> None:
     longest = read(MatchaChat, messages=[turn(b"chart", "q" * 2000)]).last_question()
     assert longest.model_dump()["question"] == "q" * 2000
     assert refusal(MatchaChat, messages=[turn(b"chart", "q" * 2001)])[1].endswith(
-        "2001 characters, at most 2000 are taken"
+        "2001 characters, at most 2000 are allowed"
     )

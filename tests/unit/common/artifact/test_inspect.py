@@ -52,8 +52,8 @@ def test_a_folder_tells_what_it_is_and_that_it_is_whole(folder: Path, capsys: py
     config, weights, total = (line.split() for line in files.splitlines())
     assert config == [digest(b"c" * (MIB // 4)), "0.25", "MiB", "config.json"]
     assert weights == [digest(b"w" * (5 * MIB // 2)), "2.50", "MiB", "weights"]
-    assert total == ["2.75", "MiB", "in", "all"]
-    assert whole == "all 2 files are as manifest.json says\n"
+    assert total == ["2.75", "MiB", "total"]
+    assert whole == "all 2 files match manifest.json\n"
 
 
 def test_what_a_folder_does_not_name_has_its_default(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -69,7 +69,7 @@ def test_what_a_folder_does_not_name_has_its_default(folder: Path, capsys: pytes
     facts = told(capsys.readouterr().out.split("\n\n")[0])
     assert (facts["tokenizer from"], facts["header font"], facts["max_patches"]) == (
         "source",
-        "the one inside Pillow",
+        "Pillow's default",
         "not set",
     )
 
@@ -84,13 +84,13 @@ def test_a_folder_that_is_not_whole_ends_with_1_after_its_facts(
         (folder / "weights").write_bytes(b"v" * (5 * MIB // 2))
     with pytest.raises(SystemExit) as ended:
         inspect([str(folder)])
-    assert str(ended.value.code).startswith("NOT as its manifest says: ")
+    assert str(ended.value.code).startswith("verification FAILED: ")
     assert "weights" in str(ended.value.code)
     said = capsys.readouterr().out
     assert said.splitlines()[-1].split()[0] == ("0.25" if damage == "missing" else "2.75")
-    assert "files are as" not in said
+    assert "files match" not in said
 
 
 def test_a_folder_without_manifest_ends_with_1(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"NOT as its manifest says: .* has no manifest\.json"):
+    with pytest.raises(SystemExit, match=r"verification FAILED: .* has no manifest\.json"):
         inspect([str(tmp_path)])

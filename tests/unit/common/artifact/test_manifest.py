@@ -90,7 +90,7 @@ def test_a_manifest_is_written_in_one_step(folder: Path, monkeypatch: pytest.Mon
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for name in ("nowhere", "file"):
-        with pytest.raises(ManifestError, match=rf"{name} is no folder: .* its manifest\.json"):
+        with pytest.raises(ManifestError, match=rf"{name} is not a folder: .* its manifest\.json"):
             verify(tmp_path / name, PIX2STRUCT)
 
 
@@ -103,10 +103,10 @@ def test_a_folder_without_manifest_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize("name", FILES)
 def test_a_missing_file_is_named(folder: Path, name: str) -> None:
     (folder / name).unlink()
-    with pytest.raises(ManifestError, match=f"lacks {name}, which its manifest names"):
+    with pytest.raises(ManifestError, match=f"lacks {name}, which its manifest lists"):
         verify(folder, PIX2STRUCT)
     (folder / name).mkdir()
-    with pytest.raises(ManifestError, match=f"lacks {name}, which its manifest names"):
+    with pytest.raises(ManifestError, match=f"lacks {name}, which its manifest lists"):
         verify(folder, PIX2STRUCT)
 
 
@@ -115,7 +115,7 @@ def test_a_missing_file_is_named(folder: Path, name: str) -> None:
 def test_an_altered_file_is_named(folder: Path, name: str, change: str) -> None:
     data = FILES[name]
     (folder / name).write_bytes({"cut": data[:-1], "turned round": data[::-1], "longer": data + b" "}[change])
-    with pytest.raises(ManifestError, match=f"{name} differs"):
+    with pytest.raises(ManifestError, match=f"{name} does not match its checksum"):
         verify(folder, PIX2STRUCT)
 
 
@@ -131,12 +131,12 @@ def test_a_manifest_names_no_file_outside_its_folder(folder: Path, field: str, n
     rewrite(
         folder, **{field: name if field == "header_font" else {name: sums_of(folder, ["config.json"])["config.json"]}}
     )
-    with pytest.raises(ManifestError, match=f"is not a manifest this version reads \\({field}"):
+    with pytest.raises(ManifestError, match=f"is not a manifest this version can read \\({field}"):
         verify(folder, PIX2STRUCT)
 
 
 def test_another_architecture_is_refused(folder: Path) -> None:
-    with pytest.raises(ManifestError, match=r"holds a Pix2Struct.* needs a Qwen2VL"):
+    with pytest.raises(ManifestError, match=r"is a Pix2Struct.* needs a Qwen2VL"):
         verify(folder, "Qwen2VLForConditionalGeneration")
 
 
@@ -152,7 +152,7 @@ def test_another_architecture_is_refused(folder: Path) -> None:
 )
 def test_a_broken_manifest_is_refused(folder: Path, text: str, where: str) -> None:
     (folder / "manifest.json").write_text(text)
-    with pytest.raises(ManifestError, match=rf"manifest\.json is not a manifest this version reads \({where}: "):
+    with pytest.raises(ManifestError, match=rf"manifest\.json is not a manifest this version can read \({where}: "):
         verify(folder, PIX2STRUCT)
 
 

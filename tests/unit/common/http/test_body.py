@@ -193,7 +193,7 @@ def test_16_fields_are_few_enough_to_be_read_one_by_one() -> None:
 
 @pytest.mark.parametrize("text", ["{", "[" * 100_000, ""], ids=["half", "deep", "empty"])
 def test_a_lens_in_a_form_that_is_no_json_is_named(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="'lens' must be JSON in a form") as caught:
+    with pytest.raises(InvalidRequestError, match="'lens' must be encoded as JSON in a form") as caught:
         read(QwenVLRequest, form(("image", b"A"), ("question", "?"), ("lens", text)), content_type=FORM)
     assert (caught.value.status, caught.value.param) == (422, "lens")
 
@@ -213,7 +213,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "an unknown one": (
         {"image": "QQ==", "question": "?", "top_k": 1},
         "top_k",
-        "'top_k' is not taken here; the fields are image, question, max_new_tokens, max_patches",
+        "'top_k' is not a field of this request; the fields are image, question, max_new_tokens, max_patches",
     ),
     "a number as text": (
         {"image": "QQ==", "question": "?", "max_patches": "7"},
@@ -223,7 +223,7 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "a remote one": (
         {"image": "https://a.b/c", "question": "?"},
         "image",
-        "'image': images are not fetched from addresses: send the bytes in base64, or as a data URL",
+        "'image': images are not fetched from URLs: send the bytes in base64, or as a data URL",
     ),
 }
 
@@ -240,15 +240,15 @@ def test_a_list_of_twelve_fields_is_the_longest_that_is_told(count: int) -> None
     fields: dict[str, Any] = {f"field{at}": (int | None, None) for at in range(count)}
     message = refused(create_model("Wide", __base__=WireRequest, **fields), {"other": 1}).message
     assert message == (
-        f"'other' is not taken here; the fields are {', '.join(fields)}"
+        f"'other' is not a field of this request; the fields are {', '.join(fields)}"
         if count == 12
-        else "'other' is not taken here, see /docs"
+        else "'other' is not a field of this request, see /docs"
     )
 
 
 def test_a_long_list_of_fields_is_not_told() -> None:
     error = refused(QwenVLChat, {"messages": [{"role": "user", "content": "a"}], "best_of": 2})
-    assert (error.param, error.message) == ("best_of", "'best_of' is not taken here, see /docs")
+    assert (error.param, error.message) == ("best_of", "'best_of' is not a field of this request, see /docs")
 
 
 def test_a_field_inside_another_is_named_with_its_way() -> None:

@@ -44,7 +44,7 @@ def test_a_refusal_of_the_framework_is_the_callers_fault_below_500(status: int, 
 def test_a_defect_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
     answer = get(0)
     assert answer.status_code == 500
-    message = "the server failed on this request; its log has the trace"
+    message = "internal server error; the server's log has the traceback"
     assert answer.json() == {
         "error": {"message": message, "type": "server_error", "param": None, "code": "internal_error"}
     }

@@ -120,4 +120,4 @@ def test_a_defect_in_a_step_ends_what_is_under_way_and_nothing_else(caplog: pyte
     assert of(sent, "ef") == [*map(Delta, "ef"), ANSWER]
     assert api.dropped == [{"a?", "bcd"}]
     (record,) = caplog.records
-    assert record.getMessage() == "defect in a step of 2 jobs"
+    assert record.getMessage() == "step with 2 jobs failed"

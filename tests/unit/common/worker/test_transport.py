@@ -77,7 +77,7 @@ def test_every_reply_comes_in_order_even_if_they_come_at_once(end: Reply) -> Non
 def test_no_end_in_time_and_a_defect_are_errors(failure: type[ServiceError]) -> None:
     words: dict[type[ServiceError], str] = {
         DeadlineError: "no answer within 0.05 s: try again",
-        InternalError: "its log names a",
+        InternalError: "see a in its log",
     }
 
     async def ask() -> None:

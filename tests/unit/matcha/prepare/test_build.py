@@ -90,7 +90,7 @@ class TestFont:
         assert made(MODEL, tmp_path / "out").header_font is None
 
     def test_what_is_no_font_is_refused_and_nothing_left(self, plain: Path, tmp_path: Path) -> None:
-        with pytest.raises(PrepareError, match=r"config\.json is no font that can be drawn with .*--font"):
+        with pytest.raises(PrepareError, match=r"config\.json is not a usable font .*--font"):
             made(plain, tmp_path / "out", font=plain / "config.json")
         assert names(tmp_path) == ["plain"]
 

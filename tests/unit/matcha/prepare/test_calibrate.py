@@ -41,7 +41,7 @@ def test_images_are_found_by_their_endings_in_folders_of_folders(tmp_path: Path)
 
 
 def test_a_folder_without_any_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PrepareError, match=f"{tmp_path} holds no PNG or JPEG image"):
+    with pytest.raises(PrepareError, match=f"{tmp_path} contains no PNG or JPEG images"):
         calibration_images(tmp_path)
 
 
@@ -64,4 +64,4 @@ def test_one_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(PrepareError) as refused:
         calibration_patches(tmp_path, None, 55)
     assert str(refused.value).startswith(f"{tmp_path / 'b.png'} cannot be read as an image")
-    assert str(refused.value).endswith(f": take it out of {tmp_path}")
+    assert str(refused.value).endswith(f": remove it from {tmp_path}")

@@ -127,10 +127,10 @@ def test_force_replaces_it(tmp_path: Path) -> None:
     [
         ("nowhere/at/all", (), "neither a folder nor"),
         ("./missing", (), "neither a folder nor"),
-        (str(MODEL), ("--revision", "main"), "leave --revision out"),
+        (str(MODEL), ("--revision", "main"), "omit --revision"),
         (str(MODEL.parent / "tiny-qwen2-vl"), (), "is a qwen2_vl model"),
         (str(MODEL), ("--font", "missing.ttf"), "there is no font"),
-        (str(MODEL), ("--font", __file__), "is no font that can be drawn with"),
+        (str(MODEL), ("--font", __file__), "is not a usable font"),
     ],
 )
 def test_what_cannot_be_prepared_is_refused_in_a_sentence(
@@ -150,7 +150,7 @@ def test_calibration_wants_images(tmp_path: Path) -> None:
     (broken / "chart.png").write_bytes(b"no image")
     for options, reason in (
         ((), "name a folder of charts like yours"),
-        (("--calibration", str(empty)), f"{empty} holds no PNG or JPEG"),
+        (("--calibration", str(empty)), f"{empty} contains no PNG or JPEG"),
         (("--calibration", str(broken)), f"{broken / 'chart.png'} cannot be read as an image"),
     ):
         assert reason in refusal(MODEL, out, *options, variant="openvino-int8")
@@ -235,7 +235,7 @@ class TestInspect:
             "onnx-int8",
             "tallyglass/tiny-matcha @ seed-0",
             "encoder_model.onnx",
-            "files are as manifest.json",
+            "files match manifest.json",
         ):
             assert told in ended.stdout
 
@@ -251,7 +251,7 @@ class TestInspect:
     def test_no_folder(self, tmp_path: Path) -> None:
         ended = matcha("inspect", str(tmp_path / "none"))
         assert ended.returncode == 1
-        assert "is no folder" in ended.stderr
+        assert "is not a folder" in ended.stderr
 
 
 def test_an_unknown_command_is_named() -> None:

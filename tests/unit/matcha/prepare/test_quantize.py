@@ -132,14 +132,14 @@ def test_fused_attention_computes_the_same_without_a_mask(scale: float) -> None:
     [
         (
             lambda graph: graph.node[3].CopyFrom(helper.make_node("Identity", ["q0.apart"], ["q0.heads"])),
-            "not by T",
+            "expected T",
         ),
-        (lambda graph: graph.node[2].CopyFrom(helper.make_node("Identity", ["q0"], ["q0.apart"])), "not by Reshape"),
+        (lambda graph: graph.node[2].CopyFrom(helper.make_node("Identity", ["q0"], ["q0.apart"])), "expected Reshape"),
         (
             lambda graph: graph.node[12].CopyFrom(helper.make_node("Identity", ["seen0.back"], ["seen0.whole"])),
-            "attention0 is followed by Identity, not by a Reshape",
+            "attention0 is followed by Identity, expected Reshape",
         ),
-        (lambda graph: graph.value_info.pop(0), "the width of q0.heads is not known"),
+        (lambda graph: graph.value_info.pop(0), "the width of q0.heads is unknown"),
     ],
     ids=["no transposing", "no heads", "no putting together", "no width"],
 )
@@ -179,7 +179,7 @@ class TestSplit:
         last.output[0] = "almost"
         model.graph.node.append(helper.make_node("Add", ["almost", "state0"], [f"state{LAYERS}"]))
         onnx.save(model, str(fused / ENCODER))
-        with pytest.raises(ValueError, match="pass attention1 by, instead of one residual"):
+        with pytest.raises(ValueError, match="bypass attention1, expected one residual"):
             split(fused / ENCODER)
 
     def test_a_scaled_attention_is_refused(self, tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ class TestReady:
     def test_a_model_of_ours_that_was_altered_is_not_prepared(self, tmp_path: Path) -> None:
         model = shutil.copytree(MODEL, tmp_path / "model")
         (model / "model.safetensors").write_bytes(b"other weights")
-        with pytest.raises(SystemExit, match=r"model\.safetensors differs from the sum in the manifest"):
+        with pytest.raises(SystemExit, match=r"model\.safetensors does not match its checksum in the manifest"):
             prepare(model, tmp_path / "out")
 
     def test_anothers_tokenizer_counts_where_it_is_taken(self, plain: Path, tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ class TestReady:
         if spoil == "another's":
             (out / "manifest.json").unlink()
         before = names(out)
-        with pytest.raises(SystemExit, match=r"is no artifact of this model .*pass --force"):
+        with pytest.raises(SystemExit, match=r"is not an artifact of this model .*pass --force"):
             prepare(plain, out)
         assert names(out) == before
         assert len(weights.asked) == 1

@@ -82,7 +82,7 @@ def test_a_folder_of_ours_is_named_by_its_manifest(tmp_path: Path) -> None:
 
 
 def test_a_folder_has_no_revisions(plain: Path) -> None:
-    with pytest.raises(PrepareError, match=r"no revision main: leave --revision out"):
+    with pytest.raises(PrepareError, match=r"no revision main: omit --revision"):
         find(str(plain), "main")
 
 
@@ -114,8 +114,8 @@ def test_a_model_of_the_hub_is_named_by_its_commit(
     ("error", "reason"),
     [
         (RevisionNotFoundError("x", response=ANSWER), "a/b has no revision v9: see its branches"),
-        (RepositoryNotFoundError("x", response=ANSWER), "there is no model a/b on the hub"),
-        (HFValidationError("x"), "there is no model a/b on the hub"),
+        (RepositoryNotFoundError("x", response=ANSWER), "model a/b does not exist on the hub"),
+        (HFValidationError("x"), "model a/b does not exist on the hub"),
         (HfHubHTTPError("x", response=ANSWER), "a/b cannot be downloaded (HfHubHTTPError): download it elsewhere"),
         (LocalEntryNotFoundError("x"), "a/b cannot be downloaded (LocalEntryNotFoundError)"),
         (ConnectionResetError("x"), "a/b cannot be downloaded (ConnectionResetError)"),
@@ -151,7 +151,7 @@ class TestWeights:
             (lambda folder: (folder / "config.json").write_text("{}"), "plain is a None model"),
             (
                 lambda folder: [path.unlink() for path in folder.glob("*.safetensors")],
-                "plain holds neither *.safetensors nor pytorch_model.bin",
+                "plain contains neither *.safetensors nor pytorch_model.bin",
             ),
         ],
         ids=["no config", "another model", "of no kind", "no weights"],
@@ -175,7 +175,7 @@ class TestProcessor:
         assert hub == [("google/matcha-base", "v2", names)]
 
     def test_one_without_a_tokenizer_is_refused(self, plain: Path) -> None:
-        with pytest.raises(PrepareError, match=r"plain has no tokenizer\.json either: name another one"):
+        with pytest.raises(PrepareError, match=r"plain has no tokenizer\.json either: name another model"):
             processor_files(str(plain), None)
 
 

@@ -166,6 +166,6 @@ def test_a_control_token_is_spelled_out_as_a_token_and_left_out_of_an_answer(pro
 
 def test_a_string_to_track_is_one_token(prompts: PromptBuilder) -> None:
     assert prompts.token(prompts.single_token("3")) == "3"
-    with pytest.raises(InvalidRequestError, match="'31' cannot be tracked, for it is 2 tokens: '3', '1'") as refused:
+    with pytest.raises(InvalidRequestError, match="'31' cannot be tracked because it is 2 tokens: '3', '1'") as refused:
         prompts.single_token("31")
     assert refused.value.param == "lens.track"
