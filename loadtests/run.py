@@ -29,7 +29,7 @@ from loadtests.traffic.samples import BUNDLED, Samples, load
 from services.wire.answer import ModelCard, ModelList
 
 TASK_OF: Final = {"matcha": "realcqa", "qwen_vl": "tallyqa"}
-"""The data set that each service's questions come from."""
+"""The dataset that each service's questions come from."""
 _LOCUSTFILE: Final = Path(__file__).parent / "traffic" / "locustfile.py"
 _USERS: Final = {"open": "OpenLoopUser", "closed": "ClosedLoopUser"}
 _CARD_TIMEOUT_S: Final = 10.0
@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def data_folder(self) -> Path:
-        """The data set that is asked about."""
+        """The dataset that is asked about."""
         return self.data or BUNDLED / TASK_OF[self.service]
 
 

@@ -44,7 +44,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     task: Annotated[
         Task, typer.Option(parser=parse_task, metavar="|".join(TASKS), help="Layout and scoring of the data.")
     ],
-    data: Annotated[Path, typer.Option(help="The data set's folder, as its authors or the hub lay it out.")],
+    data: Annotated[Path, typer.Option(help="The dataset's folder, as its authors or the hub lay it out.")],
     url: Annotated[str, typer.Option(help="The service, for example http://127.0.0.1:8001.")],
     out: Annotated[Path, typer.Option(help="Run folder to make; one that holds a run is refused without --resume.")],
     protocol: Annotated[
@@ -82,10 +82,10 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     timeout_s: Annotated[float, typer.Option(min=0.1, help="Longest wait for one answer, in seconds.")] = 120.0,
     retries: Annotated[int, typer.Option(min=0, help="Further attempts while the service is busy or away.")] = 5,
 ) -> None:
-    """Ask a service every question of a data set.
+    """Ask a service every question of a dataset.
 
     Outcomes are written to RUN/outcomes.jsonl as they arrive: a run that is stopped, or killed, can be reported, and
-    gone on with by --resume. Exit codes: 0 done (failed questions are counted, not fatal), 1 it could not be done,
+    resumed with --resume. Exit codes: 0 done (failed questions are counted, not fatal), 1 it could not be done,
     2 wrong usage, 130 Ctrl-C.
     """
     criteria = Criteria(

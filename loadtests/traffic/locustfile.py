@@ -25,7 +25,7 @@ _SLACK_S = 10.0
 def add_options(parser: ArgumentParser) -> None:
     """Options of ours; strings, since the master hands them on to its workers."""
     parser.add_argument("--run-folder", required=True, help="folder made by `python -m loadtests run`")
-    parser.add_argument("--data", required=True, help="folder of the data set")
+    parser.add_argument("--data", required=True, help="folder of the dataset")
 
 
 @events.init.add_listener

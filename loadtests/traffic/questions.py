@@ -1,4 +1,4 @@
-"""What is asked: questions of a data set on disk, as the bytes of a request."""
+"""What is asked: questions of a dataset on disk, as the bytes of a request."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""The data set that is asked about: its questions, its images, and what a run folder says of both."""
+"""The dataset that is asked about: its questions, its images, and what a run folder says of both."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ _SPLIT: Final = "test"
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The questions of a data set's test split; ``read`` gives an image's bytes by its key."""
+    """The questions of a dataset's test split; ``read`` gives an image's bytes by its key."""
 
     questions: tuple[Sample, ...]
     read: ImageSource
@@ -33,7 +33,7 @@ def load(task: str, data: Path, seed: int) -> Samples:
     """The samples of a task in a folder.
 
     Raises:
-        ReplayError: the folder does not hold the data set, or no question of it can be asked.
+        ReplayError: the folder does not hold the dataset, or no question of it can be asked.
     """
     with SampleIndex(TASKS[task].scan(data, _SPLIT)) as index:
         selection = select(index, Criteria(split=_SPLIT, seed=seed))

@@ -111,10 +111,10 @@ def _checked(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL as error:
-        message = f"{url!r} is no URL: {error}."
+        message = f"{url!r} is not a URL: {error}."
         raise ReplayError(message) from error
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        message = f"{url!r} is no service's URL. Give one like http://127.0.0.1:8001."
+        message = f"{url!r} is not the URL of a service. Give one like http://127.0.0.1:8001."
         raise ReplayError(message)
     return parsed
 

@@ -34,7 +34,7 @@ HOPELESS_AFTER: Final = 50  # failed connections in a row, each retried
 class RunConfig:
     """What to replay, against whom, and how.
 
-    With ``resume``, a folder that holds a run is gone on with; with ``retry_failed``, its failed questions are asked
+    With ``resume``, the run in the folder is resumed; with ``retry_failed``, its failed questions are asked
     again too.
     """
 
@@ -61,10 +61,10 @@ class RunSummary:
 
 
 async def run(config: RunConfig, console: Console, transport: httpx.AsyncBaseTransport | None = None) -> RunSummary:
-    """Replay a data set into a run folder.
+    """Replay a dataset into a run folder.
 
     Raises:
-        ReplayError: the folder is taken or holds another run, the data set cannot be used, or the service cannot be
+        ReplayError: the folder is taken or holds another run, the dataset cannot be used, or the service cannot be
             asked.
     """
     folder = RunFolder(config.out)

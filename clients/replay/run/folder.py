@@ -4,7 +4,7 @@
 
     RUN/
     ├── run.json          what was asked of whom, with which options, on which machine
-    ├── problems.jsonl    every entry of the data set that cannot be asked, if there are any
+    ├── problems.jsonl    every entry of the dataset that cannot be asked, if there are any
     ├── outcomes.jsonl    one line per question, in the order the answers came
     └── pictures/         small copies of some images, for a report's examples
 """

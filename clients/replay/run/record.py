@@ -97,7 +97,7 @@ class RunRecord(_Record):
         return {name: getattr(self, name) for name in fields}
 
     def taken_up(self) -> "RunRecord":
-        """The record of this run, gone on with."""
+        """The record of this run, resumed."""
         return self.model_copy(update={"status": RunStatus.RUNNING, "ended": None, "resumed": self.resumed + 1})
 
     def finished(self, status: RunStatus) -> "RunRecord":

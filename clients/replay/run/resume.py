@@ -23,7 +23,7 @@ def require_same_run(path: Path, earlier: RunRecord, present: RunRecord) -> None
         differing.append("shard")
     if differing:
         told = "; ".join(_difference(name, earlier, present) for name in differing)
-        message = f"{path} holds another run, so it cannot be gone on with: {told}. Name another folder with --out."
+        message = f"{path} holds another run, so it cannot be resumed: {told}. Name another folder with --out."
         raise ReplayError(message)
 
 

@@ -1,4 +1,4 @@
-"""Yes or no, in the ways that data sets and models write it."""
+"""Yes or no, in the ways that datasets and models write it."""
 
 from typing import Final
 

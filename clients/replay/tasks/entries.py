@@ -1,4 +1,4 @@
-"""What every data set's reader needs: JSON read piece by piece, fields, and images in folders."""
+"""What every dataset's reader needs: JSON read piece by piece, fields, and images in folders."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -111,7 +111,7 @@ def require_folder(data: Path) -> None:
         ReplayError: it is missing, or not a folder.
     """
     if not data.is_dir():
-        message = f"{data} is not a folder. Name the data set's own folder with --data."
+        message = f"{data} is not a folder. Name the dataset's own folder with --data."
         raise ReplayError(message)
 
 

@@ -1,4 +1,4 @@
-"""The questions of a data set on disk, in SQLite, so that the client never holds the data set in memory.
+"""The questions of a dataset on disk, in SQLite, so that the client never holds the dataset in memory.
 
 A split is scanned once into a temporary file; drawing, sharding and resuming are deletions from it, and what is left is
 read back image by image. Memory holds numbers only: the places of the questions that a draw keeps.

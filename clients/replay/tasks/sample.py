@@ -1,4 +1,4 @@
-"""A question of a data set, and why an entry of one cannot be asked."""
+"""A question of a dataset, and why an entry of one cannot be asked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,7 +27,7 @@ class Sample:
 
 
 class SkipReason(StrEnum):
-    """Why an entry of a data set cannot be asked."""
+    """Why an entry of a dataset cannot be asked."""
 
     MISSING_IMAGE = "missing image"
     MISSING_QUESTIONS = "missing questions"

@@ -1,4 +1,4 @@
-"""Which of a data set's questions are asked, and the sum that tells two selections apart."""
+"""Which of a dataset's questions are asked, and the sum that tells two selections apart."""
 
 import hashlib
 import json

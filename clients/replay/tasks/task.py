@@ -1,4 +1,4 @@
-"""What makes a data set a task: how it is read, how it is scored, and what its results are grouped by."""
+"""What makes a dataset a task: how it is read, how it is scored, and what its results are grouped by."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A data set that can be replayed.
+    """A dataset that can be replayed.
 
     ``scan`` yields what a split holds, entry by entry, so that nobody need hold it whole; ``pictures`` opens the data
     folder's images, to be read by their ``image_key`` (an ``OSError`` if one cannot be). ``headline`` is the one

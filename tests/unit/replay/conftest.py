@@ -1,4 +1,4 @@
-"""Tiny data sets in their own layouts, a service that is a function, and run folders made with both."""
+"""Tiny datasets in their own layouts, a service that is a function, and run folders made with both."""
 
 import asyncio
 import hashlib

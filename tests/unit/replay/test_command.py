@@ -127,7 +127,7 @@ def test_wrong_usage_is_exit_code_2(arguments: list[str]) -> None:
 def test_numbers_are_taken_up_to_their_bounds(
     option: str, taken: list[str], refused: list[str], tmp_path: Path
 ) -> None:
-    for values, code in ((taken, 1), (refused, 2)):  # 1: there is no such data set
+    for values, code in ((taken, 1), (refused, 2)):  # 1: there is no such dataset
         for value in values:
             arguments = run_arguments(tmp_path / "nowhere", "http://127.0.0.1:1", tmp_path / "run", option, value)
             assert CliRunner().invoke(app, arguments).exit_code == code, value

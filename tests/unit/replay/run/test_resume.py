@@ -1,4 +1,4 @@
-"""A run that is killed and gone on with: what is left is what one undisturbed run leaves."""
+"""A run that is killed and resumed leaves what one undisturbed run leaves."""
 
 import json
 import random

@@ -1,4 +1,4 @@
-"""The layouts that the data sets come in besides their authors' first: the hub's, the study's, and broken ones."""
+"""The layouts that the datasets come in besides their authors' first: the hub's, the study's, and broken ones."""
 
 import json
 from collections.abc import Callable
