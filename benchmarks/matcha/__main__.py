@@ -1,4 +1,4 @@
-"""``python -m benchmarks.matcha``: benchmark MatCha at full size or, with ``variants``, the bundled model."""
+"""``python -m benchmarks.matcha``: benchmark MatCha at full size or, with ``variants``, the embedded model."""
 
 import logging
 import signal
@@ -66,7 +66,7 @@ def attention_command(out: Out, threads: Threads = _THREADS) -> None:
 
 @app.command("serving")
 def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -> None:
-    """Measure time to ready and peak memory at full size and 2048 patches, and HTTP overhead on the bundled model."""
+    """Measure time to ready and peak memory at full size and 2048 patches, and HTTP overhead on the embedded model."""
     place = Place(work, Path(), threads)
     image, measured = speed.chart(place), list[Measurement]()
     for variant in VARIANTS:
@@ -114,7 +114,7 @@ def variants_command(
     per_kind: Annotated[int, typer.Option(min=1, help="Held-out questions of each kind.")] = 40,
     threads: Threads = _THREADS,
 ) -> None:
-    """Compare all variants with fp32 on the bundled model's held-out charts: answers, size, memory and times."""
+    """Compare all variants with fp32 on the embedded model's held-out charts: answers, size, memory and times."""
     measured = parity.compare(per_kind, threads, Console())
     measurements.write(measured.figures, out)
     Console(width=max(Console().width, 130)).print(measured.table)

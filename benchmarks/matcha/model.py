@@ -17,7 +17,7 @@ _TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 def write_random_model(folder: Path, max_patches: int, seed: int = 0) -> None:
     """Write a transformers checkpoint with the sizes of ``google/matcha-base`` (282 M) and weights from the seed.
 
-    The tokenizer is the bundled model's, since the text does not matter here.
+    The tokenizer is the embedded model's, since the text does not matter here.
     """
     torch.manual_seed(seed)
     text = {

@@ -1,4 +1,4 @@
-"""Agreement of each variant with fp32 on the bundled model's held-out charts, and its cost."""
+"""Agreement of each variant with fp32 on the embedded model's held-out charts, and its cost."""
 
 import io
 import tempfile

@@ -1,7 +1,7 @@
 """A Qwen2-VL of the 2B model's size with random weights: it answers nonsense, as fast as the real one.
 
 The sizes are those of the published configuration (hidden size 1536, 28 layers, 12 heads with 2 for keys and values, a
-vocabulary of 151,936, and a vision tower of 32 layers). The tokenizer is the bundled model's, since the text of a
+vocabulary of 151,936, and a vision tower of 32 layers). The tokenizer is the embedded model's, since the text of a
 random model does not matter.
 """
 

@@ -80,7 +80,7 @@ def _in_8_bits(image: Image.Image) -> Image.Image:
 
 def _open(data: bytes) -> Image.Image:
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # probe has a bound of its own, and a lower one
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # probe has its own, lower limit
         try:
             return Image.open(io.BytesIO(data), formats=FORMATS)
         except Image.DecompressionBombError as error:

@@ -9,7 +9,7 @@ from pydantic_settings import BaseSettings
 from services.common.cpu import available_cores
 
 MODELS = Path(__file__).parents[2] / "models"
-"""The bundled models, served by default."""
+"""The embedded models, served by default."""
 
 
 class ServerSettings(BaseSettings):

@@ -48,7 +48,7 @@ def resize(band: Image.Image, width: int, height: int) -> Floats:
 
 
 def flatten_patches(image: Image.Image, max_patches: int) -> Floats:
-    """Patches of an RGB image, standardized, as (rows · columns, 770) float32, without padding.
+    """Scale, standardize and cut an RGB image into float32 patches (rows · columns, 770), without padding.
 
     Raises:
         ValueError: ``max_patches`` is below 1.

@@ -1,4 +1,4 @@
-"""Translates between the wire contract and the engine's values."""
+"""Translate between the wire contract and the engine's types."""
 
 from collections.abc import Iterable
 

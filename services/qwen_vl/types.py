@@ -149,7 +149,7 @@ class ImageSpan:
 
     @property
     def end(self) -> int:
-        """The position after the marker that closes the image."""
+        """The position after the image's end marker."""
         return self.start + self.tokens + 1
 
     @property

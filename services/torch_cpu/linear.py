@@ -39,8 +39,8 @@ def can_pack() -> bool:
 def pack_linears(model: nn.Module) -> None:
     """Replace each bfloat16 linear layer on the CPU by a ``PackedLinear``; requires ``can_pack``.
 
-    Layers of other types (quantized ones), dtypes or devices are left alone. No weight is kept twice, except one tied
-    to an embedding.
+    Layers of other types (quantized ones), dtypes or devices stay as they are. No weight is kept twice, except one
+    tied to an embedding.
     """
     for module in list(model.modules()):
         for name, child in module.named_children():

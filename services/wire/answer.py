@@ -134,7 +134,7 @@ class AnswerResponse(WireResponse):
 
 
 class ModelCard(WireResponse):
-    """An entry of ``/v1/models``: OpenAI's fields, and those that identify the exact model."""
+    """An entry of ``/v1/models``: OpenAI's fields, plus the exact variant, revision and manifest."""
 
     id: str
     object: Literal["model"] = "model"

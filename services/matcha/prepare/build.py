@@ -250,5 +250,5 @@ def _require_room(checkpoint: Checkpoint, variant: str, out: Path) -> None:
     existing = next(parent for parent in out.absolute().parents if parent.exists())
     free = shutil.disk_usage(existing).free
     if free < needed:
-        message = f"{existing} needs {needed / 1e9:.1f} GB of free space, has {free / 1e9:.1f} GB: name another folder"
+        message = f"{needed / 1e9:.1f} GB needed in {existing}, only {free / 1e9:.1f} GB free: name another folder"
         raise PrepareError(message)

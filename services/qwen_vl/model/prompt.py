@@ -156,7 +156,7 @@ class PromptBuilder:
         return {"shortest_edge": shortest, "longest_edge": longest}
 
     def _cut(self, image: ImageFile, size: dict[str, int]) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Width and height of an image, and rows and columns of its patches."""
+        """The image's width and height, and the rows and columns of its patches."""
         width, height = images.upright_size(image.data)
         patch = self.processor.patch_size
         try:

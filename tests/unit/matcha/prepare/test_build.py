@@ -183,7 +183,7 @@ class TestWholeOrNotAtAll:
 
         monkeypatch.setattr(shutil, "disk_usage", usage)
         free = needed - 1
-        with pytest.raises(PrepareError, match="are free"):
+        with pytest.raises(PrepareError, match="GB free"):
             made(plain, tmp_path / "not/yet/out", variant, calibration=charts)
         assert names(tmp_path) == ["charts", "plain"]
         free = needed

@@ -66,7 +66,7 @@ class TestReady:
             manifest.model_copy(update={"variant": "fp32"}),
         ):
             write_manifest(tmp_path / "out", held)
-            told = f"out holds {held.source.id} @ {held.source.revision} as {held.variant}: name another folder"
+            told = f"out contains {held.source.id} @ {held.source.revision} as {held.variant}: name another folder"
             with pytest.raises(SystemExit, match=told):
                 prepare(plain, tmp_path / "out", variant="bf16")
         write_manifest(tmp_path / "out", manifest)
@@ -155,7 +155,7 @@ class TestReady:
         made(plain, tmp_path / "bf16", "bf16")
         shutil.copy(MODEL / "config.json", tmp_path / "bf16")
         seal(tmp_path / "bf16", read_manifest(tmp_path / "bf16"))
-        with pytest.raises(SystemExit, match="prepared as bf16 already: prepare from the fp32 weights"):
+        with pytest.raises(SystemExit, match="prepared as bf16: prepare from the fp32 weights"):
             prepare(tmp_path / "bf16", tmp_path / "out")
 
 
@@ -163,5 +163,5 @@ def test_the_manifests_error_is_told_in_a_sentence(plain: Path, tmp_path: Path) 
     (plain / "manifest.json").write_text("{}")
     with pytest.raises(ManifestError):
         find(str(plain), None)
-    with pytest.raises(SystemExit, match=r"cannot prepare: .*is not a manifest this version reads"):
+    with pytest.raises(SystemExit, match=r"cannot prepare: .*is not a manifest this version can read"):
         prepare(plain, tmp_path / "out")
