@@ -1,7 +1,8 @@
 """A worker loop with continuous batching: new jobs join the batch between decoding steps.
 
-LitServe's own loops either run one job after another or keep a batch fixed until it completes. Here a short answer
-does not wait for a long one, and every piece is sent as soon as it is decoded.
+LitServe's own loops run one job after another, keep a batch fixed until it completes, or, where they do batch
+continuously, need its streaming mode and end on an exception while a job is taken up. Here a short answer does not
+wait for a long one, every piece is sent as soon as it is decoded, and a job that fails fails alone.
 """
 
 import logging
