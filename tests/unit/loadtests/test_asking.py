@@ -9,6 +9,7 @@ from contextlib import suppress
 
 import gevent
 import pytest
+from geventhttpclient import HTTPClient
 
 from clients.replay.outcomes import Failure, FailureKind
 from loadtests import asking
@@ -158,7 +159,7 @@ def test_an_error_without_words_is_told_by_its_name(monkeypatch: pytest.MonkeyPa
     def broken(*_: object, **__: object) -> None:
         raise BrokenPipeError
 
-    monkeypatch.setattr(asking.HTTPClient, "post", broken)
+    monkeypatch.setattr(HTTPClient, "post", broken)
     reply = Asker("http://127.0.0.1:1", timeout_s=5).ask(an_ask())
     assert reply == Failure(kind=FailureKind.CONNECTION, message="BrokenPipeError")
 
@@ -173,7 +174,7 @@ def test_no_request_waits_for_the_answer_of_another(serve: Callable[..., Server]
 def test_a_wait_may_be_longer_than_the_librarys_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its connections give up after a minute by themselves."""
     given: dict[str, float] = {}
-    monkeypatch.setattr(asking.HTTPClient, "from_url", lambda _, **options: given.update(options))
+    monkeypatch.setattr(HTTPClient, "from_url", lambda _, **options: given.update(options))
     Asker("http://127.0.0.1:1", timeout_s=75)
     assert given["connection_timeout"] >= 75
     assert given["network_timeout"] >= 75

@@ -2,7 +2,9 @@
 
 import json
 import os
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -76,10 +78,10 @@ def processes(monkeypatch: pytest.MonkeyPatch) -> list[Process]:
         nonlocal now_s
         now_s += seconds
 
-    monkeypatch.setattr(generator.subprocess, "Popen", start)
-    monkeypatch.setattr(generator.httpx, "get", get)
-    monkeypatch.setattr(generator.time, "sleep", sleep)
-    monkeypatch.setattr(generator.time, "monotonic", lambda: now_s)
+    monkeypatch.setattr(subprocess, "Popen", start)
+    monkeypatch.setattr(httpx, "get", get)
+    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(time, "monotonic", lambda: now_s)
     return started
 
 
