@@ -90,6 +90,7 @@ def test_groups_are_by_type_gold_and_the_task_s_own_labels(tmp_path: Path) -> No
         "chart": ["pie", None, "bar"],
         "taxonomy": [None, None, None],
     }
+    assert (found.groups["chart"].codes.tolist(), found.groups["chart"].names) == ([0, -1, 1], ("pie", "bar"))
     assert [found.type.names[code] for code in found.type.codes] == groups["answer_type"]
     assert found.examples == {
         ("answer_type", "string"): "q1",
