@@ -1,1 +1,1 @@
-"""Clients of the services: the offline replay, and the samples it comes with."""
+"""Clients of the services: the replay client, the demo and the bundled samples."""

@@ -1,6 +1,6 @@
-"""Start a server on a free loopback port, wait until it can answer, and stop it whatever happens.
+"""Start a server on a free loopback port, wait until it is ready, and always stop it.
 
-For the demo, load tests, benchmarks and tests alike.
+Used by the demo, load tests, benchmarks and tests.
 """
 
 import os
@@ -16,19 +16,19 @@ from pathlib import Path
 import httpx
 
 READY_WITHIN_S = 180.0
-"""A full-size model in bf16 takes most of it on two cores."""
+"""A full-size model in bf16 takes most of this to load on two cores."""
 STOP_WITHIN_S = 40.0
-"""A service answers what it has begun before it ends; it gives itself 30 s."""
+"""On shutdown a service allows itself 30 s to finish requests in flight."""
 _EVERY_S = 0.05
 
 
 class StartupError(Exception):
-    """A service did not come up; the message names its log."""
+    """A service did not start; the message names its log."""
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A running server: its name, its address, its process."""
+    """A running server: its name, address and process."""
 
     name: str
     url: str
@@ -36,7 +36,7 @@ class Service:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on right now."""
+    """A loopback port that is free right now."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
@@ -44,14 +44,14 @@ def free_port() -> int:
 
 @contextmanager
 def running(name: str, log: Path, *options: str, python: str = sys.executable) -> Iterator[Service]:
-    """The service ``services.<name>`` with the options given, ready to answer; stopped when the block ends.
+    """Run ``services.<name>`` with these options while the block runs; enter the block once the service is ready.
 
-    ``python`` is the interpreter, and so the environment, to run it in.
+    ``python`` is the interpreter to run it with, and so selects the virtual environment.
 
     Raises:
-        StartupError: it ended or was not ready in time.
+        StartupError: it exited, or was not ready in time.
     """
-    # Two services on few cores: a thread that spins while it waits takes the core from the other service.
+    # With two services on few cores, a thread that spins while waiting would take a core from the other service.
     with launched(name, [python, "-m", f"services.{name}"], log, *options, OMP_WAIT_POLICY="PASSIVE") as service:
         yield service
 
@@ -60,18 +60,18 @@ def running(name: str, log: Path, *options: str, python: str = sys.executable) -
 def launched(
     name: str, command: Sequence[str], log: Path, *options: str, up: str = "/ready", **environment: str | None
 ) -> Iterator[Service]:
-    """A server by its command, which must take ``--port``; it is up once the path ``up`` answers 200.
+    """Run a server's command, which must accept ``--port``; the server is up once the path ``up`` returns 200.
 
-    Variables of the environment are added to this process's, or with None taken out of them.
+    ``environment`` is added to this process's environment variables; None removes a variable.
 
     Raises:
-        StartupError: it ended or was not up in time.
+        StartupError: it exited, or was not up in time.
     """
     port = free_port()
     variables = {name: value for name, value in {**os.environ, **environment}.items() if value is not None}
     with log.open("wb") as output:
-        # A session of its own: Ctrl-C reaches this process, which then stops the server in order.
-        process = subprocess.Popen(  # noqa: S603 our own modules, and those that they are compared with
+        # In a new session Ctrl-C reaches only this process, which then shuts the server down cleanly.
+        process = subprocess.Popen(  # noqa: S603 our own modules, and servers they are compared with
             [*command, "--port", str(port), *options],
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -90,13 +90,13 @@ def _wait_until_up(service: Service, path: str, log: Path) -> None:
     deadline_s = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline_s:
         if service.process.poll() is not None:
-            message = f"{service.name} ended with {service.process.returncode} before it was ready: see {log}"
+            message = f"{service.name} exited with {service.process.returncode} before it was ready: see {log}"
             raise StartupError(message)
         try:
             if httpx.get(f"{service.url}{path}", timeout=5, trust_env=False).status_code == httpx.codes.OK:
                 return
         except httpx.TransportError:
-            pass  # HTTP comes up once the model is loaded
+            pass  # the server listens only once its model is loaded
         time.sleep(_EVERY_S)
     message = f"{service.name} was not ready within {READY_WITHIN_S:g} s: see {log}"
     raise StartupError(message)

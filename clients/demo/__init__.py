@@ -1,1 +1,1 @@
-"""The main job in one command: both services on the embedded models, a replay of each sample, one report."""
+"""The demo: both services on the embedded models, a replay of each sample and one report, in one command."""

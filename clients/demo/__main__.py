@@ -1,4 +1,4 @@
-"""``python -m clients.demo``: two services, three replays, one report; ends with its path."""
+"""``python -m clients.demo``: start two services, run three replays, write one report and print its path."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ SAMPLES = Path(__file__).parents[1] / "samples"
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """One sample and the service that answers it."""
+    """A sample dataset and the service that answers it."""
 
     sample: str
     task: str
@@ -36,15 +36,15 @@ REPLAYS = (
 
 def main(
     out: Annotated[Path | None, typer.Option(help="Folder for runs and report; default runs/<time>-demo.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Questions per sample; all if not given.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Compute threads of each service.")] = 1,
+    limit: Annotated[int | None, typer.Option(min=1, help="Questions per sample; all by default.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Compute threads per service.")] = 1,
 ) -> None:
     """Run both services on the embedded models, replay the samples against them, and render the report."""
     console = Console()
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))  # so that the services are stopped then too
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))  # unwinds, so that the services are stopped
     out = out or Path("runs") / f"{time.strftime('%Y%m%d-%H%M%S')}-demo"
     if out.exists() and any(out.iterdir()):
-        console.print(f"{out} holds something already: name another folder with --out", soft_wrap=True)
+        console.print(f"{out} is not empty: choose another folder with --out", soft_wrap=True)
         raise typer.Exit(2)
     out.mkdir(parents=True, exist_ok=True)
     started_s = time.monotonic()
@@ -56,9 +56,9 @@ def main(
         console.print(str(error), style="red", soft_wrap=True)
         raise typer.Exit(1) from error
     except subprocess.CalledProcessError as error:
-        raise typer.Exit(error.returncode) from error  # it has said why
+        raise typer.Exit(error.returncode) from error  # the command has printed why
     except KeyboardInterrupt:
-        console.print(f"\nstopped; what was answered is in {out}", soft_wrap=True)
+        console.print(f"\ninterrupted; the answers so far are in {out}", soft_wrap=True)
         raise typer.Exit(130) from None
     console.print(f"\nreport: {(report / 'index.html').resolve()}", soft_wrap=True)
     console.print(f"done in {time.monotonic() - started_s:.0f} s; open it in a browser")

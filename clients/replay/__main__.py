@@ -19,14 +19,14 @@ from clients.replay.tasks.sample import Split
 from clients.replay.tasks.selection import Shard
 from clients.replay.tasks.task import Task
 
-INTERRUPTED: Final = 130  # as shells report a command that Ctrl-C ended
+INTERRUPTED: Final = 130  # the shells' exit code for Ctrl-C
 
 _CONSOLE: Final = Console()
 _ERRORS: Final = Console(stderr=True)
 
 
 app = typer.Typer(
-    help="Replay RealCQA and TallyQA against a service, and report quality, layers and latency.",
+    help="Replay RealCQA and TallyQA against a service, and report quality, latency and layer traces.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -34,7 +34,7 @@ app = typer.Typer(
 )
 _Types = Annotated[
     list[str] | None,
-    typer.Option("--question-type", help="Only of this type of answer, kind or taxonomy id; may be given again."),
+    typer.Option("--question-type", help="Only this answer type, kind or taxonomy id; repeatable."),
 ]
 
 
@@ -42,11 +42,11 @@ _Types = Annotated[
 def run_command(  # noqa: PLR0913 - one parameter per option
     *,
     task: Annotated[
-        Task, typer.Option(parser=parse_task, metavar="|".join(TASKS), help="Layout and scoring of the data.")
+        Task, typer.Option(parser=parse_task, metavar="|".join(TASKS), help="Dataset; sets layout and scoring.")
     ],
-    data: Annotated[Path, typer.Option(help="The dataset's folder, as its authors or the hub lay it out.")],
-    url: Annotated[str, typer.Option(help="The service, for example http://127.0.0.1:8001.")],
-    out: Annotated[Path, typer.Option(help="Run folder to make; one that holds a run is refused without --resume.")],
+    data: Annotated[Path, typer.Option(help="Dataset folder, in its authors' or the hub's layout.")],
+    url: Annotated[str, typer.Option(help="URL of the service, for example http://127.0.0.1:8001.")],
+    out: Annotated[Path, typer.Option(help="Run folder to create; an existing run requires --resume.")],
     protocol: Annotated[
         Protocol | None,
         typer.Option(
@@ -54,39 +54,39 @@ def run_command(  # noqa: PLR0913 - one parameter per option
             callback=set_defaults,
             is_eager=True,
             metavar="|".join(PROTOCOLS),
-            help="A study's protocol: the options that are not given here are its own.",
+            help="A study's protocol: sets the defaults of the other options.",
         ),
     ] = None,
-    split: Annotated[Split, typer.Option(help="Which questions.")] = "test",
+    split: Annotated[Split, typer.Option(help="Which split.")] = "test",
     simple_only: Annotated[bool, typer.Option("--simple-only", help="Only TallyQA's simple questions.")] = False,
-    max_answer: Annotated[int | None, typer.Option(min=0, help="Only counts up to this.")] = None,
+    max_answer: Annotated[int | None, typer.Option(min=0, help="Only questions with a count up to this.")] = None,
     question_type: _Types = None,
-    picture_share: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Draw this share of images.")] = None,
+    picture_share: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Sample this share of images.")] = None,
     one_question_per_image: Annotated[
-        bool, typer.Option("--one-question-per-image", help="Draw one question of each image.")
+        bool, typer.Option("--one-question-per-image", help="Sample one question per image.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Ask this many, drawn uniformly over the split.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the draws, and of the choice of example images.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ask this many questions, sampled uniformly.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed for sampling, and for choosing example images.")] = 0,
     shard: Annotated[
-        Shard | None, typer.Option(parser=parse_shard, metavar="i/n", help="Every n-th image, from number i on.")
+        Shard | None, typer.Option(parser=parse_shard, metavar="i/n", help="Every n-th image, starting at i.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out, if there is one.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out, if there is one.")] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="On resume, ask failed questions again.")
+        bool, typer.Option("--retry-failed", help="With --resume, ask failed questions again.")
     ] = False,
-    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Images asked about at the same time.")] = 2,
-    lens: Annotated[bool, typer.Option("--lens/--no-lens", help="Ask for the lens trace (Qwen2-VL).")] = False,
+    concurrency: Annotated[int, typer.Option(min=1, max=256, help="Images processed concurrently.")] = 2,
+    lens: Annotated[bool, typer.Option("--lens/--no-lens", help="Request the lens trace (Qwen2-VL).")] = False,
     max_patches: Annotated[int | None, typer.Option(min=1, help="Patches per chart (MatCha).")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Longest answer, in tokens.")] = None,
-    prompt: Annotated[str, typer.Option(callback=check_prompt, help="What is sent, {question} in it.")] = "{question}",
-    timeout_s: Annotated[float, typer.Option(min=0.1, help="Longest wait for one answer, in seconds.")] = 120.0,
-    retries: Annotated[int, typer.Option(min=0, help="Further attempts while the service is busy or away.")] = 5,
+    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Maximum answer length, in tokens.")] = None,
+    prompt: Annotated[str, typer.Option(callback=check_prompt, help="Prompt with {question} in it.")] = "{question}",
+    timeout_s: Annotated[float, typer.Option(min=0.1, help="Timeout per request, in seconds.")] = 120.0,
+    retries: Annotated[int, typer.Option(min=0, help="Retries while the service is busy or unreachable.")] = 5,
 ) -> None:
     """Ask a service every question of a dataset.
 
-    Outcomes are written to RUN/outcomes.jsonl as they arrive: a run that is stopped, or killed, can be reported, and
-    resumed with --resume. Exit codes: 0 done (failed questions are counted, not fatal), 1 it could not be done,
-    2 wrong usage, 130 Ctrl-C.
+    Outcomes are written to RUN/outcomes.jsonl as they arrive: a run that was interrupted or killed can be reported, and
+    resumed with --resume. Exit codes: 0 success (failed questions are counted, not fatal), 1 error, 2 invalid usage,
+    130 Ctrl-C.
     """
     criteria = Criteria(
         split=split,
@@ -107,16 +107,16 @@ def run_command(  # noqa: PLR0913 - one parameter per option
 
 def _require_fitting(task: Task, criteria: Criteria, protocol: Protocol | None) -> None:
     if protocol and protocol.task != task.name:
-        message = f"{protocol.name} is a protocol of {protocol.task}."
+        message = f"{protocol.name} is a protocol for {protocol.task}."
         raise typer.BadParameter(message)
     if criteria.split not in task.splits:
         message = f"{task.name} has the splits {', '.join(task.splits)}."
         raise typer.BadParameter(message)
     if criteria.simple_only and (task.name, criteria.split) != ("tallyqa", "test"):
-        message = "--simple-only is for TallyQA's test split: nothing else says which questions are simple."
+        message = "--simple-only requires TallyQA's test split: no other split marks simple questions."
         raise typer.BadParameter(message)
     if criteria.max_answer is not None and task.name != "tallyqa":
-        message = "--max-answer is for counts: TallyQA's."
+        message = "--max-answer requires TallyQA: only its answers are counts."
         raise typer.BadParameter(message)
 
 
@@ -126,25 +126,25 @@ def _run(config: RunConfig) -> RunSummary:
     except ReplayError as error:
         _fail(error)
     except KeyboardInterrupt:
-        _say(_ERRORS, f"Stopped. What was answered is in {config.out}: `report` reads it, --resume goes on with it.")
+        _say(_ERRORS, f"Interrupted. The answers so far are in {config.out}: `report` reads them, --resume continues.")
         raise typer.Exit(INTERRUPTED) from None
 
 
 def _report_on(summary: RunSummary, out: Path) -> None:
     if summary.failed and not summary.answered:
-        _fail(f"All {summary.failed} questions failed; {out} says how.")
-    before = f" ({summary.before} before)" if summary.before else ""
+        _fail(f"All {summary.failed} questions failed; see {out}.")
+    before = f" ({summary.before} done earlier)" if summary.before else ""
     _say(_CONSOLE, f"{summary.answered} answered, {summary.failed} failed{before}, in {summary.wall_s:.1f} s: {out}")
 
 
 @app.command("merge")
 def merge_command(
-    shards: Annotated[list[Path], typer.Argument(help="Run folders, one of each shard.")],
-    out: Annotated[Path, typer.Option(help="Run folder to make.")],
+    shards: Annotated[list[Path], typer.Argument(help="Run folders, one per shard.")],
+    out: Annotated[Path, typer.Option(help="Run folder to create.")],
 ) -> None:
-    """Put the shards of a run together.
+    """Merge the shards of a run.
 
-    Exit codes: 0 done, 1 it could not be done, 2 wrong usage.
+    Exit codes: 0 success, 1 error, 2 invalid usage.
     """
     try:
         record = merge(shards, out)
@@ -158,11 +158,11 @@ def report_command(
     runs: Annotated[list[Path], typer.Argument(help="Run folders.")],
     out: Annotated[Path, typer.Option(help="Folder to write index.html and report.json to.")],
     *,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of examples, and of the resampling.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for choosing examples and for resampling.")] = 0,
 ) -> None:
-    """Report on runs: one self-contained page and one JSON file. Needs no service.
+    """Report on runs in one self-contained page and one JSON file. Needs no service.
 
-    Exit codes: 0 done, 1 it could not be done, 2 wrong usage.
+    Exit codes: 0 success, 1 error, 2 invalid usage.
     """
     from clients.replay.report import report_runs, summary_table  # noqa: PLC0415 - matplotlib takes a second to load
 
@@ -176,19 +176,19 @@ def report_command(
 
 @app.command("compare")
 def compare_command(
-    runs: Annotated[list[Path], typer.Argument(help="Run folders of one task; the others stand against the first.")],
+    runs: Annotated[list[Path], typer.Argument(help="Run folders of one task; the first is the reference.")],
     out: Annotated[Path, typer.Option(help="Folder to write index.html and compare.json to.")],
     *,
-    seed: Annotated[int, typer.Option(help="Seed of the resampling.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for resampling.")] = 0,
 ) -> None:
-    """Set runs side by side: differences with paired tests, quality against latency. Needs no service.
+    """Compare runs: paired tests of their differences, and quality against latency. Needs no service.
 
-    Exit codes: 0 done, 1 it could not be done, 2 wrong usage.
+    Exit codes: 0 success, 1 error, 2 invalid usage.
     """
     from clients.replay.report import compare_runs  # noqa: PLC0415 - as above
 
-    if len(runs) < 2:  # noqa: PLR2004 - one run is compared with nothing
-        message = "needs two runs or more."
+    if len(runs) < 2:  # noqa: PLR2004 - a comparison takes two
+        message = "needs at least two runs."
         raise typer.BadParameter(message)
     try:
         sentences = compare_runs(runs, out, seed)

@@ -1,4 +1,4 @@
-"""The command line's own values: tasks, protocols, shards and prompts, from what a user typed."""
+"""Parsers for the command line's tasks, protocols, shards and prompts."""
 
 import typer
 
@@ -11,7 +11,7 @@ from clients.replay.tasks.task import Task
 def parse_task(name: str) -> Task:
     """The task of this name."""
     if name not in TASKS:
-        message = f"{name!r} is none of {', '.join(TASKS)}."
+        message = f"{name!r} is not one of {', '.join(TASKS)}."
         raise typer.BadParameter(message)
     return TASKS[name]
 
@@ -19,30 +19,30 @@ def parse_task(name: str) -> Task:
 def parse_protocol(name: str) -> Protocol:
     """The protocol of this name."""
     if name not in PROTOCOLS:
-        message = f"{name!r} is none of {', '.join(PROTOCOLS)}."
+        message = f"{name!r} is not one of {', '.join(PROTOCOLS)}."
         raise typer.BadParameter(message)
     return PROTOCOLS[name]
 
 
 def set_defaults(context: typer.Context, protocol: Protocol | None) -> Protocol | None:
-    """Make a protocol's options the defaults of all others, so that what is typed still wins."""
+    """Make a protocol's options the defaults, so that options given on the command line still win."""
     if protocol:
         context.default_map = dict(protocol.options)
     return protocol
 
 
 def parse_shard(text: str) -> Shard:
-    """The shard ``i/n``."""
+    """Parse a shard, ``i/n``."""
     try:
         return Shard.parse(text)
     except ValueError as error:
-        message = f"{text!r} is no shard: give i/n, i from 0 to n - 1."
+        message = f"{text!r} is not a shard: give i/n with i from 0 to n - 1."
         raise typer.BadParameter(message) from error
 
 
 def check_prompt(text: str) -> str:
-    """A prompt that has a place for the question."""
+    """Require a ``{question}`` placeholder in the prompt."""
     if "{question}" not in text:
-        message = "needs {question} where the question goes."
+        message = "must contain {question}."
         raise typer.BadParameter(message)
     return text

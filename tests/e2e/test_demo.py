@@ -59,7 +59,7 @@ def test_every_question_has_an_outcome_and_none_failed(folder: Path) -> None:
 def test_a_folder_in_use_is_refused(folder: Path) -> None:
     ended = subprocess.run(demo("--out", str(folder)), capture_output=True, text=True, timeout=60, check=False)
     assert ended.returncode == 2
-    assert "name another folder" in ended.stdout
+    assert "choose another folder" in ended.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -1,1 +1,1 @@
-"""Asking a service: one question, again where that is worth it, and a whole run of them."""
+"""Ask a service: one question, with retries, and a whole run."""

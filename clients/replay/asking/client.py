@@ -1,4 +1,4 @@
-"""One question over HTTP: in go an image and a question, out comes a reply or a typed failure, never an exception."""
+"""Ask one question over HTTP; the result is a reply or a typed failure, never an exception."""
 
 import asyncio
 import ipaddress
@@ -23,9 +23,9 @@ _CARD_TIMEOUT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class AskOptions:
-    """What goes with every question of a run: MatCha's ``max_patches``, Qwen2-VL's ``lens``, and how long to wait.
+    """Options of every request of a run; ``max_patches`` is for MatCha, ``lens`` for Qwen2-VL.
 
-    ``prompt`` is what is sent, with ``{question}`` where the question goes.
+    ``prompt`` is a template that contains ``{question}``.
     """
 
     max_patches: int | None = None
@@ -57,53 +57,51 @@ class AnswerClient:
         )
 
     async def __aenter__(self) -> Self:
-        """Itself, with its connections open."""
         await self._http.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close the connections."""
         await self._http.__aexit__(kind, error, traceback)
 
     async def model_card(self) -> ModelCard:
-        """Which model answers, from ``/v1/models``.
+        """The served model, from ``/v1/models``.
 
         Raises:
-            ReplayError: the service cannot be reached, or does not say.
+            ReplayError: the service cannot be reached, or does not list a model.
         """
         try:
             response = await self._http.get("/v1/models", timeout=_CARD_TIMEOUT_S)
             response.raise_for_status()
             return ModelList.model_validate_json(response.content).data[0]
         except httpx.HTTPError as error:
-            message = f"{self._http.base_url} does not answer as a service should: {_told(error)}. Is it running?"
+            message = f"{self._http.base_url} does not respond as expected: {_describe(error)}. Is the service running?"
             raise ReplayError(message) from error
         except (ValidationError, IndexError) as error:
-            message = f"{self._http.base_url} does not list its model under /v1/models. Is it one of these services?"
+            message = f"{self._http.base_url} does not list a model under /v1/models. Is it a Tallyglass service?"
             raise ReplayError(message) from error
 
     async def ask(self, image: EncodedImage, question: str) -> Attempts:
-        """Ask one question of one image, and again while the failure is one that passes."""
+        """Ask one question about one image; retry transient failures."""
         return await ask_patiently(partial(self._ask, image, question), self._options.retries)
 
     async def _ask(self, image: EncodedImage, question: str) -> Reply:
         prompt = self._options.prompt.replace("{question}", question)
         body = {"image": image.base64, "question": prompt, **self._fields}
         try:
-            # httpx limits each read and write; this limits the whole
+            # httpx times out each read and write; this limits the whole request
             async with asyncio.timeout(self._options.timeout_s):
                 response = await self._http.post("/v1/answer", json=body, headers={"X-Image-Digest": image.sha256})
         except (TimeoutError, httpx.TimeoutException):
             return Failure(kind=FailureKind.TIMEOUT, message=f"no answer within {self._options.timeout_s:g} s")
         except httpx.HTTPError as error:
-            return Failure(kind=FailureKind.CONNECTION, message=_told(error))
+            return Failure(kind=FailureKind.CONNECTION, message=_describe(error))
         wait_s = retry_after_s(response.headers.get("Retry-After"))
         return read_reply(response.status_code, response.content, wait_s)
 
 
-def _told(error: httpx.HTTPError) -> str:
+def _describe(error: httpx.HTTPError) -> str:
     return str(error) or type(error).__name__
 
 

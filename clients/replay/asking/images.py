@@ -1,4 +1,4 @@
-"""Images on their way out: encoded once for all their questions, and a few kept for the report's examples."""
+"""Encode each image once for all its questions, and keep copies of a few for the report's examples."""
 
 import base64
 import hashlib
@@ -22,14 +22,14 @@ _BLANK_SIDE_PIXELS: Final = 112
 
 @dataclass(frozen=True, slots=True)
 class EncodedImage:
-    """An image as it is sent: base64 in JSON, and the digest by which a router may find the replica that has it."""
+    """An image as it is sent: base64 in JSON, and a digest by which a router can find the replica that cached it."""
 
     base64: str
     sha256: str
 
     @classmethod
     def of(cls, content: bytes) -> "EncodedImage":
-        """The image with these bytes."""
+        """Encode an image file's bytes."""
         return cls(base64.b64encode(content).decode("ascii"), hashlib.sha256(content).hexdigest())
 
 
@@ -41,9 +41,9 @@ def blank_image() -> EncodedImage:
 
 
 def keep_images(keys: Sequence[str], read: ImageSource, folder: Path, seed: int) -> None:
-    """Put small copies of a seeded choice of the images into a folder, so that a report needs nothing but its run."""
-    chosen = random.Random(seed).sample(keys, min(KEPT_IMAGES, len(keys)))  # noqa: S311 - a choice, no secret
-    for key in sorted(chosen, key=keys.index):  # in the data's order: neighbours may lie in one file
+    """Save small copies of a seeded sample of the images in a folder, so that a report needs only its run."""
+    chosen = random.Random(seed).sample(keys, min(KEPT_IMAGES, len(keys)))  # noqa: S311 - not for security
+    for key in sorted(chosen, key=keys.index):  # in dataset order: neighbours may be in the same file
         _keep(key, read, folder)
 
 
@@ -60,4 +60,4 @@ def _keep(key: str, read: ImageSource, folder: Path) -> None:
         copy.save(draft, "WEBP", quality=_KEPT_QUALITY)
         draft.replace(path)
     except (OSError, ValueError, Image.DecompressionBombError):
-        return  # costs the report an example; what the service says of the image is in the outcomes
+        return  # costs the report one example; the service's verdict on the image is in the outcomes

@@ -1,4 +1,4 @@
-"""The run itself: several images at a time, the questions of one image in a row, each outcome handed on at once."""
+"""The replay loop: several images concurrently, each image's questions in sequence, outcomes passed on at once."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -18,10 +18,10 @@ Sink = Callable[[Outcome], None]
 async def replay(
     pictures: Iterator[tuple[Sample, ...]], read: ImageSource, client: AnswerClient, concurrency: int, sink: Sink
 ) -> None:
-    """Ask every question; ``sink`` gets each outcome as it arrives.
+    """Ask every question; ``sink`` receives each outcome as it arrives.
 
-    All questions of an image are asked by one worker, one after the other: whatever the service keeps of an image is
-    used again while it is still there.
+    One worker asks all questions of an image in sequence, so that what the service caches for the image is reused
+    before it is evicted.
 
     Raises:
         ReplayError: an outcome cannot be written, or ``sink`` gives up.
@@ -35,7 +35,7 @@ async def replay(
 
 
 async def _work(pictures: Iterator[tuple[Sample, ...]], read: ImageSource, client: AnswerClient, sink: Sink) -> None:
-    # the workers share one iterator: each takes the next image when it has done with its last
+    # the workers share one iterator: each takes the next image when it has finished one
     for samples in pictures:
         await _ask_image(samples, read, client, sink)
 

@@ -1,4 +1,4 @@
-"""How a run is going: a bar on a terminal, a plain line now and then everywhere else."""
+"""Progress of a run: a bar on a terminal, a plain line every ten seconds elsewhere."""
 
 import time
 from collections.abc import Iterator
@@ -20,9 +20,9 @@ class Tick(Protocol):
 
 @contextmanager
 def progress(console: Console, title: str, total: int, before: int = 0) -> Iterator[Tick]:
-    """Show progress while the block runs; the block calls what it gets once per outcome.
+    """Show progress while the block runs; the block calls the yielded tick once per outcome.
 
-    ``before`` of the ``total`` were done by an earlier session: they count as done, but not for the rate.
+    ``before`` of the ``total`` were done by an earlier session: they count as done, but not towards the rate.
     """
     meter = _Meter(total, before)
     if console.is_terminal:

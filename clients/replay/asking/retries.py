@@ -1,6 +1,6 @@
-"""Asking again where that is worth it: the service was busy, starting or draining, or the connection broke.
+"""Retries: while the service is busy, starting or draining, or when the connection broke.
 
-A refusal stays a refusal, and a question that ran out of time is not asked again: it would take as long once more.
+Other refusals are final, and a question that timed out is not retried: it would take just as long again.
 """
 
 import email.utils
@@ -22,7 +22,7 @@ _BACKOFF: Final = wait_exponential_jitter(multiplier=0.25, max=15.0, jitter=0.25
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """What became of a question: the last reply, when and for how long that was asked, and what went before."""
+    """The last reply to a question, when that attempt was sent and how long it took, and what preceded it."""
 
     reply: Reply
     sent_at_s: float
@@ -32,9 +32,9 @@ class Attempts:
 
 
 async def ask_patiently(ask: Callable[[], Awaitable[Reply]], retries: int) -> Attempts:
-    """Ask, and up to ``retries`` times more while the failure is one that passes.
+    """Ask, with up to ``retries`` retries of transient failures.
 
-    Waits as long as ``Retry-After`` says, at most a minute, or longer each time with some jitter.
+    Waits as long as ``Retry-After`` says, at most a minute; without it, backs off exponentially with jitter.
     """
     started, attempts, sent_at_s, latency_ms = time.perf_counter(), 0, 0.0, 0.0
 
@@ -56,14 +56,14 @@ async def ask_patiently(ask: Callable[[], Awaitable[Reply]], retries: int) -> At
 
 
 def is_passing(reply: Reply) -> bool:
-    """Whether a reply is a failure that may be gone the next time."""
+    """Whether a reply is a transient failure."""
     if not isinstance(reply, Failure):
         return False
     return reply.kind is FailureKind.CONNECTION or (reply.kind is FailureKind.HTTP_STATUS and reply.status in _BUSY)
 
 
 def retry_after_s(header: str | None) -> float | None:
-    """The wait that a ``Retry-After`` header asks for, in seconds, whether it counts them or names a time."""
+    """The wait that a ``Retry-After`` header requests, in seconds; it may be a number of seconds or a date."""
     if header is None:
         return None
     if header.strip().isdecimal():
@@ -77,8 +77,8 @@ def retry_after_s(header: str | None) -> float | None:
 
 def _wait_s(state: RetryCallState) -> float:
     reply = _last_reply(state)
-    asked_s = reply.retry_after_s if isinstance(reply, Failure) else None
-    return float(_BACKOFF(state)) if asked_s is None else min(asked_s, LONGEST_WAIT_S)
+    requested_s = reply.retry_after_s if isinstance(reply, Failure) else None
+    return float(_BACKOFF(state)) if requested_s is None else min(requested_s, LONGEST_WAIT_S)
 
 
 def _last_reply(state: RetryCallState) -> Reply:

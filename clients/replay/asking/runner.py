@@ -1,4 +1,4 @@
-"""A whole run: index, select, ask a first question, replay, and leave a run folder behind, whatever happens."""
+"""A whole run: index, select, warm up, replay, and leave a readable run folder whatever happens."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -27,15 +27,14 @@ from clients.replay.tasks.selection import Shard, select, wanted
 from clients.replay.tasks.task import Task
 
 WARM_UP_QUESTION: Final = "How many?"
-HOPELESS_AFTER: Final = 50  # failed connections in a row, each retried
+HOPELESS_AFTER: Final = 50  # consecutive failed connections, each of them retried
 
 
 @dataclass(frozen=True, slots=True)
 class RunConfig:
-    """What to replay, against whom, and how.
+    """What to replay, against which service, and how.
 
-    With ``resume``, the run in the folder is resumed; with ``retry_failed``, its failed questions are asked
-    again too.
+    With ``resume``, the run in the folder is resumed; with ``retry_failed``, its failed questions are asked again too.
     """
 
     task: Task
@@ -52,7 +51,7 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How this session of a run ended; ``before`` counts the outcomes that were there when it began."""
+    """How this session of a run ended; ``before`` counts the outcomes of earlier sessions."""
 
     answered: int
     failed: int
@@ -64,8 +63,8 @@ async def run(config: RunConfig, console: Console, transport: httpx.AsyncBaseTra
     """Replay a dataset into a run folder.
 
     Raises:
-        ReplayError: the folder is taken or holds another run, the dataset cannot be used, or the service cannot be
-            asked.
+        ReplayError: the folder is taken or contains a different run, the dataset is unusable, or the service does
+            not answer.
     """
     folder = RunFolder(config.out)
     earlier = folder.read_record() if config.resume and folder.record.exists() else None
@@ -110,11 +109,11 @@ async def _first_record(config: RunConfig, index: SampleIndex, client: AnswerCli
 
 
 async def _warm_up(client: AnswerClient) -> Warmup:
-    # also finds out, before hundreds of questions fail, that the service refuses this run's options
+    # also detects, before hundreds of questions fail, that the service rejects this run's options
     first = await client.ask(blank_image(), WARM_UP_QUESTION)
     if isinstance(first.reply, Failure):
         status = f" (HTTP {first.reply.status})" if first.reply.status else ""
-        message = f"The service did not answer a first question: {first.reply.message}{status}."
+        message = f"The service did not answer the warm-up question: {first.reply.message}{status}."
         raise ReplayError(message)
     return Warmup(question=WARM_UP_QUESTION, latency_ms=round(first.latency_ms, 3))
 
@@ -151,7 +150,7 @@ async def _session(
 
 @contextmanager
 def _recorded(folder: RunFolder, record: RunRecord) -> Iterator[None]:
-    """Write down how the block ended: Ctrl-C cancels the replay, and what was answered so far stays readable."""
+    """Record how the block ended: Ctrl-C cancels the replay, and the answers so far stay readable."""
     status = RunStatus.INTERRUPTED
     try:
         yield
@@ -161,7 +160,7 @@ def _recorded(folder: RunFolder, record: RunRecord) -> Iterator[None]:
 
 
 def _giving_up(sink: Sink) -> Sink:
-    """The sink, until connections fail time after time: then the service is gone, and asking on would waste the run."""
+    """Wrap the sink to give up after many consecutive failed connections: the service is gone."""
     in_a_row = 0
 
     def giving_up(outcome: Scored | Failed) -> None:
@@ -171,7 +170,7 @@ def _giving_up(sink: Sink) -> Sink:
         in_a_row = in_a_row + 1 if lost else 0
         if in_a_row >= HOPELESS_AFTER:
             message = (
-                f"{in_a_row} connections in a row failed: the service is gone. Start it again, then go on with "
+                f"{in_a_row} connections in a row failed: the service is gone. Restart it, then resume with "
                 "--resume --retry-failed."
             )
             raise ReplayError(message)
@@ -181,6 +180,6 @@ def _giving_up(sink: Sink) -> Sink:
 
 def _tell_problems(index: SampleIndex, console: Console) -> None:
     for kind, count in Counter(problem.kind for problem in index.problems()).items():
-        console.print(f"left out: {count} with {kind} (named in problems.jsonl)", highlight=False)
+        console.print(f"skipped: {count} with {kind} (listed in problems.jsonl)", highlight=False)
     if index.passed_over:
-        console.print(f"passed over: {index.passed_over} that do not fit the selection", highlight=False)
+        console.print(f"filtered out: {index.passed_over} that do not match the selection", highlight=False)

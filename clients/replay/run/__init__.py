@@ -1,1 +1,1 @@
-"""The run folder: what was asked, what became of each question, and how a run is resumed or merged."""
+"""The run folder: what was asked, the outcome of each question, and how runs are resumed and merged."""

@@ -1,12 +1,12 @@
-"""The run folder: what lies where, and how it is written so that a kill leaves nothing half-written.
+"""The run folder: its layout, and how it is written so that a kill never leaves a half-written file.
 
 ::
 
     RUN/
-    ├── run.json          what was asked of whom, with which options, on which machine
+    ├── run.json          what was asked, of which service, with which options, on which machine
     ├── problems.jsonl    every entry of the dataset that cannot be asked, if there are any
-    ├── outcomes.jsonl    one line per question, in the order the answers came
-    └── pictures/         small copies of some images, for a report's examples
+    ├── outcomes.jsonl    one line per question, in the order the answers arrived
+    └── pictures/         small copies of some images, for the examples in reports
 """
 
 import json
@@ -54,29 +54,29 @@ class RunFolder:
         return self.path / "pictures"
 
     def require_free(self) -> None:
-        """Refuse a folder that holds a run: two runs in one file could not be told apart.
+        """Refuse a folder that contains a run: two runs in one file could not be separated.
 
         Raises:
-            ReplayError: it does.
+            ReplayError: the folder contains a run.
         """
         if self.outcomes.exists() or self.record.exists():
-            message = f"{self.path} already holds a run. Go on with it by --resume, or name another folder with --out."
+            message = f"{self.path} already contains a run. Use --resume, or choose another folder with --out."
             raise ReplayError(message)
 
     def create(self) -> None:
-        """Make the folder, and the one of images in it.
+        """Create the folder and its image folder.
 
         Raises:
-            ReplayError: it cannot be made.
+            ReplayError: it cannot be created.
         """
         try:
             self.pictures.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            message = f"{self.path} cannot be made: {error.strerror}. Name another folder with --out."
+            message = f"{self.path} cannot be created: {error.strerror}. Choose another folder with --out."
             raise ReplayError(message) from error
 
     def write_problems(self, problems: Iterable[SkippedEntry]) -> tuple[tuple[SkippedEntry, ...], dict[str, int]]:
-        """Write ``problems.jsonl``, if there are any; give back the first of each kind, and how many of each there are.
+        """Write ``problems.jsonl`` if there are any problems; return the first and the count of each kind.
 
         Raises:
             ReplayError: it cannot be written.
@@ -97,7 +97,7 @@ class RunFolder:
         return tuple(named), {kind.value: count for kind, count in counts.items()}
 
     def write_record(self, record: RunRecord) -> None:
-        """Write ``run.json``, whole or not at all.
+        """Write ``run.json`` atomically.
 
         Raises:
             ReplayError: it cannot be written.
@@ -114,18 +114,20 @@ class RunFolder:
         """Read ``run.json``.
 
         Raises:
-            ReplayError: there is none, or it is none of ours.
+            ReplayError: there is none, or it is not valid.
         """
         try:
             return RunRecord.model_validate_json(self.record.read_bytes())
         except OSError as error:
-            message = f"{self.path} holds no run ({error.strerror}: {self.record.name}). Give folders that `run` made."
+            message = (
+                f"{self.path} is not a run folder ({error.strerror}: {self.record.name}). Use folders made by `run`."
+            )
             raise ReplayError(message) from error
         except ValidationError as error:
-            message = f"{self.record} is no record of a run: {error.errors()[0]['msg']}."
+            message = f"{self.record} is not a run record: {error.errors()[0]['msg']}."
             raise ReplayError(message) from error
 
 
 def kept_path(folder: Path, sha256: str) -> Path:
-    """Where a kept image lies."""
+    """Path of a kept image."""
     return folder / f"{sha256[:_NAME_DIGITS]}.webp"

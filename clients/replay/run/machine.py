@@ -1,4 +1,4 @@
-"""The machine and the package versions that a run was made with."""
+"""The machine and the package versions of a run."""
 
 import os
 import platform
@@ -12,7 +12,7 @@ _PACKAGES: Final = ("tallyglass", "httpx", "pydantic", "pillow")
 
 
 class Machine(BaseModel):
-    """Where the client ran; the service's, too, if the URL is a loopback one."""
+    """The machine the client ran on; also the service's, if its URL is a loopback one."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -22,12 +22,12 @@ class Machine(BaseModel):
 
     @classmethod
     def this(cls) -> "Machine":
-        """The machine that this runs on."""
+        """This machine."""
         return cls(cpu=_cpu_name(), cores=os.cpu_count() or 1, system=f"{platform.system()} {platform.machine()}")
 
 
 def client_versions() -> dict[str, str]:
-    """Versions of Python and of the packages that the client's behaviour hangs on."""
+    """Versions of Python and of the packages that affect the client's behaviour."""
     return {"python": platform.python_version()} | {package: _version(package) for package in _PACKAGES}
 
 

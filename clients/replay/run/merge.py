@@ -1,4 +1,4 @@
-"""Shards put together: one run folder that is what a single run over the whole selection would have left."""
+"""Merge shards into the run folder that a single run over the whole selection would have written."""
 
 import shutil
 from collections import Counter
@@ -15,12 +15,12 @@ Parts = Sequence[tuple[Path, RunRecord]]
 
 
 def merge(shards: Sequence[Path], out: Path) -> RunRecord:
-    """Write the run that the shards are parts of; if it is there already, all is done.
+    """Write the merged run; if it is already there, do nothing.
 
-    So a Kubernetes Job can be tried again, whatever ended the first try: the record is written last.
+    The record is written last, so a Kubernetes Job can be retried whatever ended the first attempt.
 
     Raises:
-        ReplayError: they are no shards, not all of one run, or not each of them once; or ``out`` is taken.
+        ReplayError: the folders are not exactly the shards of one run, each once; or ``out`` contains another run.
     """
     folder, parts = RunFolder(out), [(path, RunFolder(path).read_record()) for path in shards]
     record = _merged_record(parts)
@@ -35,7 +35,7 @@ def merge(shards: Sequence[Path], out: Path) -> RunRecord:
         if first.problems.exists():
             shutil.copyfile(first.problems, folder.problems)
     except OSError as error:
-        message = f"The shards cannot be put together in {out}: {error.strerror} ({error.filename})."
+        message = f"The shards cannot be merged into {out}: {error.strerror} ({error.filename})."
         raise ReplayError(message) from error
     folder.write_record(record)
     return record
@@ -64,7 +64,7 @@ def _merged_record(parts: Parts) -> RunRecord:
 
 def _require_each_once(parts: Parts) -> None:
     if whole := [str(path) for path, record in parts if record.shard is None]:
-        message = f"{', '.join(whole)} is no shard: only runs made with --shard can be merged."
+        message = f"{', '.join(whole)} is not a shard: only runs made with --shard can be merged."
         raise ReplayError(message)
     shards = [record.shard for _, record in parts if record.shard]
     count = max(shard.count for shard in shards)
@@ -72,8 +72,8 @@ def _require_each_once(parts: Parts) -> None:
     missing = [f"{index}/{count}" for index in range(count) if index not in given]
     twice = [f"{index}/{count}" for index, times in given.items() if times > 1]
     if missing or twice or any(shard.count != count for shard in shards):
-        told = ", ".join([*(f"{name} is missing" for name in missing), *(f"{name} is there twice" for name in twice)])
-        message = f"Each of the {count} shards is needed once: {told or 'they are of different counts'}."
+        faults = ", ".join([*(f"{name} is missing" for name in missing), *(f"{name} is given twice" for name in twice)])
+        message = f"Each of the {count} shards is needed once: {faults or 'they have different counts'}."
         raise ReplayError(message)
 
 

@@ -1,7 +1,7 @@
-"""What became of each question: ``Scored`` if the service answered, ``Failed`` if it did not, one JSON line each.
+"""The outcome of each question: ``Scored`` if the service answered, ``Failed`` if it did not, one JSON line each.
 
-The two are different types, so that a failure can never pass for a wrong answer, nor a wrong answer for a failure.
-Whether an answer is right is not written: a report computes it, so a metric can be corrected without asking again.
+They are separate types, so that a failure can never pass for a wrong answer, or the reverse. Whether an answer is
+right is not stored: reports compute it, so a metric can be corrected without repeating the run.
 """
 
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ Line = TypeVar("Line")
 
 
 class FailureKind(StrEnum):
-    """Where a question got lost."""
+    """Where a question failed."""
 
     CONNECTION = "connection"
     TIMEOUT = "timeout"
@@ -32,12 +32,12 @@ class FailureKind(StrEnum):
 
 
 class _Line(BaseModel):
-    # A folder written by a newer client still reads.
+    # Ignore unknown fields, so that folders written by a newer client can be read.
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class Failure(_Line):
-    """Why there is no answer; ``status``, ``code`` and ``retry_after_s`` are the service's own, if it said any."""
+    """Why there is no answer; ``status``, ``code`` and ``retry_after_s`` are from the service, if it sent any."""
 
     kind: FailureKind
     message: str
@@ -47,7 +47,7 @@ class Failure(_Line):
 
 
 class LensLayer(_Line):
-    """One layer of a trace: its best tokens and their probabilities, its entropy in nats, the emitted token's place."""
+    """One layer of a trace: top tokens, entropy in nats, and probability and rank of the emitted token."""
 
     tokens: tuple[str, ...]
     probs: tuple[float, ...]
@@ -57,14 +57,14 @@ class LensLayer(_Line):
 
 
 class Lens(_Line):
-    """The trace of the first answer token, one entry per layer, rounded to what a report can show."""
+    """The trace of the first answer token, one entry per layer, rounded to the precision a report shows."""
 
     token: str
     layers: tuple[LensLayer, ...]
 
     @classmethod
     def of(cls, trace: LensTrace) -> "Lens | None":
-        """The compact form of a trace; None if it has no step."""
+        """The compact form of a trace; None if it has no steps."""
         if not trace.steps:
             return None
         step = trace.steps[0]
@@ -82,11 +82,11 @@ class Lens(_Line):
 
 
 class _Asked(_Line):
-    """What was asked, of which image, when, and for how long.
+    """What was asked about which image, when, and how long it took.
 
-    ``latency_ms`` is that of the last attempt, seen from here, ``waited_ms`` everything before it. ``turn`` counts the
-    questions about the same image that the same process asked before. Times are seconds since 1970; a load test also
-    says when it meant to send (``intended_at_s``).
+    ``latency_ms`` is the client's latency of the last attempt, ``waited_ms`` the time spent before it. ``turn`` counts
+    the earlier questions of the same process about the same image. Times are seconds since 1970; a load test also
+    records when a request was due (``intended_at_s``).
     """
 
     sample_id: str
@@ -117,7 +117,7 @@ class Scored(_Asked):
 
 
 class Failed(_Asked):
-    """There is no answer to score."""
+    """No answer to score."""
 
     outcome: Literal["failed"] = "failed"
     failure: Failure
@@ -128,12 +128,12 @@ _OUTCOME: Final[TypeAdapter[Outcome]] = TypeAdapter(Annotated[Outcome, Field(dis
 
 
 def read_outcome(fields: Mapping[str, object]) -> Outcome:
-    """The outcome of these fields; ``outcome`` tells which of the two it is."""
+    """Validate an outcome; its field ``outcome`` selects the type."""
     return _OUTCOME.validate_python(fields)
 
 
 class OutcomeWriter:
-    """Appends outcomes to a file as they come, each flushed: a killed run leaves every line whole but the last."""
+    """Appends outcomes to a file and flushes each: if the run is killed, only the last line can be incomplete."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab")
@@ -144,7 +144,7 @@ class OutcomeWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        with suppress(OSError):  # every line was flushed: only one that could not be written is left, and was told of
+        with suppress(OSError):  # only a line whose write has already raised can be left unflushed
             self._file.close()
 
     def write(self, outcome: Outcome) -> None:
@@ -162,7 +162,7 @@ class OutcomeWriter:
 
 
 class LineReader(Generic[Line]):
-    """Reads a run's file line by line; ``torn`` counts a last line that a kill cut short, once it was met."""
+    """Reads a run's file line by line; ``torn`` is 1 once iteration has met a last line cut short by a kill."""
 
     def __init__(self, path: Path, lines: TypeAdapter[Line]) -> None:
         self._path = path
@@ -170,10 +170,10 @@ class LineReader(Generic[Line]):
         self.torn = 0
 
     def __iter__(self) -> Iterator[tuple[int, Line]]:
-        """Every outcome, with the place in the file from which ``at`` reads it again.
+        """Every outcome, with its offset in the file for ``at``.
 
         Raises:
-            ReplayError: there is no file, or a line other than a torn last one is no outcome.
+            ReplayError: there is no file, or a line other than a torn last one is not an outcome.
         """
         self.torn = offset = 0
         for number, line in enumerate(self._lines(), start=1):
@@ -181,13 +181,13 @@ class LineReader(Generic[Line]):
                 yield offset, self._lines_are.validate_json(line)
             except ValidationError as error:
                 if line.endswith(b"\n"):
-                    message = f"{self._path}, line {number}, is no outcome of a run: {error.errors()[0]['msg']}."
+                    message = f"{self._path}, line {number}, is not an outcome: {error.errors()[0]['msg']}."
                     raise ReplayError(message) from error
                 self.torn = 1
             offset += len(line)
 
     def at(self, offset: int) -> Line:
-        """The outcome at a place that iteration gave."""
+        """The outcome at an offset that iteration yielded."""
         with self._path.open("rb") as file:
             file.seek(offset)
             return self._lines_are.validate_json(file.readline())
@@ -197,12 +197,12 @@ class LineReader(Generic[Line]):
             with self._path.open("rb") as file:
                 yield from file
         except OSError as error:
-            message = f"{self._path} cannot be read ({error.strerror}). Is this the folder of a run?"
+            message = f"{self._path} cannot be read ({error.strerror}). Is this a run folder?"
             raise ReplayError(message) from error
 
 
 class OutcomeReader(LineReader[Outcome]):
-    """Reads the outcomes of a replay; those of a load test too, as what a replay writes of a question."""
+    """Reads the outcomes of a replay; those of a load test too, without their extra fields."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, _OUTCOME)

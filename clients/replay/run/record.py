@@ -1,4 +1,4 @@
-"""``run.json``: what was asked of whom, with which options, on which machine; all it takes to repeat the run."""
+"""``run.json``: what was asked, of which service, with which options, on which machine; enough to repeat the run."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from services.wire.answer import ModelCard
 
 
 class RunStatus(StrEnum):
-    """How far a run came; one still ``running`` long after its start was killed."""
+    """How far a run got; one that is still ``running`` long after its start was killed."""
 
     RUNNING = "running"
     FINISHED = "finished"
@@ -25,7 +25,7 @@ class _Record(BaseModel):
 
 
 class ShardRecord(_Record):
-    """The part of the selection that this run was given: every ``count``-th image from the ``index``-th on."""
+    """This run's part of the selection: every ``count``-th image from the ``index``-th on."""
 
     index: int
     count: int
@@ -33,14 +33,14 @@ class ShardRecord(_Record):
 
 
 class Warmup(_Record):
-    """One question about a blank image, asked before the clock starts: no latency figure holds a first call."""
+    """One question about a blank image, asked before the clock starts, so that no latency includes a first call."""
 
     question: str
     latency_ms: float
 
 
 class Load(_Record):
-    """How a load test offered its requests; None where its profile does not say."""
+    """The load that a load test generated; None where its profile does not say."""
 
     profile: str | None = None
     offered_rate_per_s: float | None = None
@@ -51,8 +51,8 @@ class Load(_Record):
 class RunRecord(_Record):
     """Contents of ``run.json``.
 
-    ``resumed`` counts how often the run was taken up again, ``merged`` the shards that it was put together from.
-    ``problems`` names the first of each kind; ``problem_counts`` counts all, and ``problems.jsonl`` names them.
+    ``resumed`` counts how often the run was resumed, ``merged`` the shards that it was merged from. ``problems`` lists
+    the first of each kind; ``problem_counts`` counts them all, and ``problems.jsonl`` lists them all.
     """
 
     task: str
@@ -87,7 +87,7 @@ class RunRecord(_Record):
 
     @property
     def questions(self) -> int:
-        """How many questions this run was given: its shard's, or the whole selection's."""
+        """Number of questions in this run: its shard's, or the whole selection's."""
         return self.shard.questions if self.shard else self.selection.questions
 
     @property
@@ -106,5 +106,5 @@ class RunRecord(_Record):
 
 
 def now() -> datetime:
-    """The time, to the millisecond, in UTC."""
+    """The current time in UTC, to the millisecond."""
     return datetime.fromisoformat(datetime.now(UTC).isoformat(timespec="milliseconds"))

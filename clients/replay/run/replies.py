@@ -1,6 +1,6 @@
-"""What comes back over HTTP, read into a reply or a typed failure, and a question with its reply as an outcome.
+"""Parse an HTTP response into a reply or a typed failure, and build the outcome of a question from it.
 
-No HTTP itself: whoever asks, by whichever library, hands over a status and the bytes.
+Independent of the HTTP library: the caller passes the status and the body.
 """
 
 from typing import Any, Final
@@ -19,7 +19,7 @@ _EXCERPT_CHARACTERS: Final = 200
 
 
 def read_reply(status: int, content: bytes, retry_after_s: float | None = None) -> Reply:
-    """The answer that ``content`` holds, or why there is none."""
+    """Parse the answer in ``content``, or say why there is none."""
     if status != _OK:
         return _refusal(status, content, retry_after_s)
     try:
@@ -31,7 +31,7 @@ def read_reply(status: int, content: bytes, retry_after_s: float | None = None) 
 
 
 def question_fields(sample: Sample, image_sha256: str | None) -> dict[str, Any]:  # Any: fields of several types
-    """The fields of an outcome that say what was asked."""
+    """The fields of an outcome that describe the question."""
     return {
         "sample_id": sample.id,
         "image": sample.image_key,
@@ -44,7 +44,7 @@ def question_fields(sample: Sample, image_sha256: str | None) -> dict[str, Any]:
 
 
 def reply_fields(reply: Reply) -> dict[str, Any]:  # Any: fields of several types
-    """The fields of an outcome that say what came back; ``outcome`` tells ``Scored`` from ``Failed``."""
+    """The fields of an outcome that describe the reply; ``outcome`` selects ``Scored`` or ``Failed``."""
     if isinstance(reply, Failure):
         return {"outcome": "failed", "failure": reply}
     answer = reply.model_dump(include={"answer", "finish_reason", "usage", "timing", "cache"})

@@ -1,4 +1,4 @@
-"""Going on with a run that was stopped: nothing is lost, nothing is asked twice, and nothing else is asked."""
+"""Resume an interrupted run: no outcome is lost, no question is asked twice, and none is added."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,23 +12,23 @@ _BLOCK_BYTES: Final = 1 << 16
 
 
 def require_same_run(path: Path, earlier: RunRecord, present: RunRecord) -> None:
-    """Refuse to go on with a run under other conditions.
+    """Refuse to continue a run under different conditions.
 
     Raises:
-        ReplayError: questions, options or the served model differ, or the shard does.
+        ReplayError: the questions, the options, the served model or the shard differ.
     """
     now = present.asked_how
     differing = [name for name, value in earlier.asked_how.items() if value != now[name]]
     if earlier.shard != present.shard:
         differing.append("shard")
     if differing:
-        told = "; ".join(_difference(name, earlier, present) for name in differing)
-        message = f"{path} holds another run, so it cannot be resumed: {told}. Name another folder with --out."
+        differences = "; ".join(_difference(name, earlier, present) for name in differing)
+        message = f"{path} contains a different run: {differences}. Choose another folder with --out."
         raise ReplayError(message)
 
 
 def cut_torn_line(path: Path) -> None:
-    """Remove a last line that a kill cut short: its question will be asked again.
+    """Remove a last line that was cut short by a kill; its question will be asked again.
 
     Raises:
         ReplayError: the file cannot be changed.
@@ -44,7 +44,7 @@ def cut_torn_line(path: Path) -> None:
 
 
 def whole_lines_bytes(path: Path) -> int:
-    """The length of a file's whole lines: all of it, but a last line that a kill cut short."""
+    """The length of a file without a last line that was cut short by a kill."""
     size = path.stat().st_size
     with path.open("rb") as file:
         for start in range(size - size % _BLOCK_BYTES, -1, -_BLOCK_BYTES):
@@ -56,7 +56,7 @@ def whole_lines_bytes(path: Path) -> int:
 
 
 def ids_to_skip(path: Path, *, again: bool) -> Iterator[str]:
-    """The questions that have an outcome; failed ones only if they are not to be asked ``again``."""
+    """The ids of questions that have an outcome; without failed ones if those are to be asked ``again``."""
     if path.exists():
         for _, outcome in OutcomeReader(path):
             if not (again and isinstance(outcome, Failed)):

@@ -87,9 +87,9 @@ def test_without_a_limit_all_is_asked_by_one_thread_each(world: World, tmp_path:
 @pytest.mark.parametrize(
     ("where", "trouble", "code", "words"),
     [
-        ("qwen_vl", StartupError("qwen_vl ended with 3: see log"), 1, "see log"),
+        ("qwen_vl", StartupError("qwen_vl exited with 3: see log"), 1, "see log"),
         ("run", subprocess.CalledProcessError(5, "run"), 5, "starting"),
-        ("run", KeyboardInterrupt(), 130, "stopped; what was answered is in"),
+        ("run", KeyboardInterrupt(), 130, "interrupted; the answers so far are in"),
         ("report", subprocess.CalledProcessError(4, "report"), 4, "starting"),
     ],
     ids=["no-service", "failed", "ctrl-c", "no-report"],
@@ -109,4 +109,4 @@ def test_a_folder_in_use_is_refused_and_an_empty_one_taken(world: World, tmp_pat
     world.steps.clear()
     (tmp_path / "something").touch()
     code, output = started("--out", str(tmp_path))
-    assert (code, "name another folder" in output, world.steps) == (2, True, [])
+    assert (code, "choose another folder" in output, world.steps) == (2, True, [])

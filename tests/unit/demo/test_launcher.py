@@ -81,7 +81,7 @@ def test_it_is_stopped_whatever_happens(python: Make, tmp_path: Path) -> None:
 def test_what_ends_before_it_is_ready_is_named_with_its_log(python: Make, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
-        pytest.raises(StartupError, match=f"qwen_vl ended with 7 before it was ready: see {log}"),
+        pytest.raises(StartupError, match=f"qwen_vl exited with 7 before it was ready: see {log}"),
         running("qwen_vl", log, python=python(then="sys.exit(7)")),
     ):
         pass

@@ -136,9 +136,9 @@ def test_numbers_are_taken_up_to_their_bounds(
 def test_what_cannot_be_done_is_exit_code_1_and_a_sentence(data: Path, url: str, tmp_path: Path) -> None:
     for arguments, words in [
         (run_arguments(tmp_path / "nowhere", url, tmp_path / "run"), "not a folder"),
-        (run_arguments(data, "http://127.0.0.1:1", tmp_path / "run"), "Is it running?"),
+        (run_arguments(data, "http://127.0.0.1:1", tmp_path / "run"), "Is the service running?"),
         (run_arguments(data, "no url", tmp_path / "run"), "URL"),
-        (["report", str(tmp_path), "--out", str(tmp_path / "report")], "holds no run"),
+        (["report", str(tmp_path), "--out", str(tmp_path / "report")], "is not a run folder"),
     ]:
         result = CliRunner().invoke(app, arguments)
         assert (result.exit_code, words in result.output, "Traceback" in result.output) == (1, True, False), arguments
@@ -164,11 +164,11 @@ def test_failed_questions_are_asked_again_on_resume_only_when_told_to(
         patched.setattr(Handler, "status", 500)
         outcome()
     for more, code, words in (
-        ([], 1, "already holds a run"),
-        (["--retry-failed"], 1, "already holds a run"),
-        (["--resume"], 0, "0 answered, 0 failed (4 before), in "),
+        ([], 1, "already contains a run"),
+        (["--retry-failed"], 1, "already contains a run"),
+        (["--resume"], 0, "0 answered, 0 failed (4 done earlier), in "),
         (["--resume", "--retry-failed"], 0, "4 answered, 0 failed, in "),
-        (["--resume", "--retry-failed"], 0, "0 answered, 0 failed (4 before), in "),
+        (["--resume", "--retry-failed"], 0, "0 answered, 0 failed (4 done earlier), in "),
     ):
         ended, output = outcome(*more)
         assert (ended, words in output) == (code, True), (more, output)
@@ -181,7 +181,7 @@ def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(tmp_path: Path, monkeypat
     monkeypatch.setattr("clients.replay.__main__.run", stopped)
     result = CliRunner().invoke(app, run_arguments(tmp_path, "http://127.0.0.1:1", tmp_path / "run"))
     assert result.exit_code == 130
-    assert f"What was answered is in {tmp_path / 'run'}" in result.output
+    assert f"The answers so far are in {tmp_path / 'run'}" in result.output
 
 
 def start(data: Path, url: str, out: Path) -> subprocess.Popen[str]:
@@ -200,7 +200,7 @@ def test_ctrl_c_ends_it_cleanly(data: Path, url: str, tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 130, output
-    assert "`report` reads it" in output
+    assert "`report` reads them" in output
     assert "Traceback" not in output
     assert RunFolder(tmp_path / "run").read_record().status is RunStatus.INTERRUPTED
     outcomes = read_outcomes(tmp_path / "run" / "outcomes.jsonl")

@@ -89,9 +89,7 @@ def test_only_a_last_line_that_a_kill_cut_short_is_left_out(tmp_path: Path) -> N
     path.write_bytes(whole[:-9])
     assert read(path) == tuple(outcomes[:-1])
     path.write_bytes(b'{"outcome": "scored"}\n' + whole)
-    with pytest.raises(
-        LoadTestError, match=r"outcomes\.jsonl, line 1, is no outcome of a run: Field req.*of a load test"
-    ):
+    with pytest.raises(LoadTestError, match=r"outcomes\.jsonl, line 1, is not an outcome: Field req.*of a load test"):
         read(path)
 
 
@@ -104,7 +102,7 @@ def test_a_replays_outcomes_are_none_of_a_load_tests(tmp_path: Path) -> None:
     """They do not say when they were due."""
     path, outcomes = _written(tmp_path)
     path.write_text(outcomes[0].model_dump_json(exclude={"intended_at_s"}) + "\n")
-    with pytest.raises(LoadTestError, match=r"is no outcome of a run.* Give the folder of a load test"):
+    with pytest.raises(LoadTestError, match=r"is not an outcome.* Give the folder of a load test"):
         read(path)
 
 

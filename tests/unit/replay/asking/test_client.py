@@ -201,7 +201,7 @@ def test_as_many_are_asked_at_once_as_there_are_workers() -> None:
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host", "http://", "http://host:port"])
 def test_what_is_no_service_s_url_is_refused(url: str) -> None:
-    with pytest.raises(ReplayError, match=r"is not .*URL"):
+    with pytest.raises(ReplayError, match=r"is not .* URL"):
         AnswerClient(url, AskOptions())
 
 
@@ -258,10 +258,10 @@ def test_others_are_asked_through_the_proxy_that_the_environment_names(
 @pytest.mark.parametrize(
     ("handler", "words"),
     [
-        (raising(httpx.ConnectError("refused")), "answer as a service should: refused. Is it running?"),
-        (lambda _: httpx.Response(404), "answer as a service should: Client error '404 Not Found'"),
-        (lambda _: httpx.Response(200, json={"data": []}), "list its model under /v1/models."),
-        (lambda _: httpx.Response(200, text="hello"), "list its model under /v1/models."),
+        (raising(httpx.ConnectError("refused")), "respond as expected: refused. Is the service running?"),
+        (lambda _: httpx.Response(404), "respond as expected: Client error '404 Not Found'"),
+        (lambda _: httpx.Response(200, json={"data": []}), "list a model under /v1/models."),
+        (lambda _: httpx.Response(200, text="hello"), "list a model under /v1/models."),
     ],
     ids=["refused", "not-found", "no-model", "no-json"],
 )

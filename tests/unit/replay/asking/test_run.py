@@ -99,7 +99,7 @@ def test_a_draw_is_uniform_over_the_whole_split_and_in_its_order(pictures: Path)
 def test_a_folder_that_holds_a_run_is_refused(pictures: Path, service: "FakeService", do_run: Make) -> None:
     do_run("tallyqa", pictures)
     asked = len(service.asked)
-    with pytest.raises(ReplayError, match="already holds a run"):
+    with pytest.raises(ReplayError, match="already contains a run"):
         do_run("tallyqa", pictures)
     assert len(service.asked) == asked, "and nobody was asked"
 
@@ -116,7 +116,7 @@ def test_a_service_that_refuses_the_options_stops_the_run_before_it_starts(
     pictures: Path, service: "FakeService", do_run: Make, tmp_path: Path, trouble: object, words: str
 ) -> None:
     service.answers = {"How many?": trouble}
-    with pytest.raises(ReplayError, match=rf"did not answer a first question: {words}"):
+    with pytest.raises(ReplayError, match=rf"did not answer the warm-up question: {words}"):
         do_run("tallyqa", pictures)
     assert not (tmp_path / "run").exists()
 
@@ -208,9 +208,9 @@ def test_what_is_left_out_is_told(
     criteria = Criteria(split="test", max_answer=1)
     asyncio.run(run(replace(config, criteria=criteria), Console(), service.transport()))
     told = capsys.readouterr().out
-    assert "left out: 2 with missing image (named in problems.jsonl)" in told
-    assert "left out: 1 with duplicate id" in told
-    assert "passed over: 6 that do not fit" in told
+    assert "skipped: 2 with missing image (listed in problems.jsonl)" in told
+    assert "skipped: 1 with duplicate id" in told
+    assert "filtered out: 6 that do not match" in told
     lines = (tmp_path / "run" / "problems.jsonl").read_text().splitlines()
     assert len(lines) == 3
 

@@ -32,7 +32,7 @@ def test_either_file_of_a_run_makes_a_folder_taken(folder: RunFolder, name: str)
     folder.create()
     folder.require_free()
     (folder.path / name).write_text("")
-    with pytest.raises(ReplayError, match="already holds a run"):
+    with pytest.raises(ReplayError, match="already contains a run"):
         folder.require_free()
 
 
@@ -93,7 +93,11 @@ def test_a_record_that_cannot_be_written_leaves_the_one_before(
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "holds no run"), ("", "is no record of a run: Invalid JSON"), ("{}", "is no record of a run: Field req")],
+    [
+        (None, "is not a run folder"),
+        ("", "is not a run record: Invalid JSON"),
+        ("{}", "is not a run record: Field req"),
+    ],
 )
 def test_what_is_no_record_is_said(folder: RunFolder, content: str | None, words: str) -> None:
     folder.create()

@@ -137,9 +137,9 @@ def test_a_shard_that_was_killed_before_its_first_outcome_is_one_without_outcome
     [
         ([(0, 3), (1, 3)], "Each of the 3 shards is needed once: 2/3 is missing."),
         ([(1, 3)], "Each of the 3 shards is needed once: 0/3 is missing, 2/3 is missing."),
-        ([(2, 3), (0, 3), (0, 3), (1, 3)], "Each of the 3 shards is needed once: 0/3 is there twice."),
-        ([(0, 3), (2, 3), (2, 3)], "Each of the 3 shards is needed once: 1/3 is missing, 2/3 is there twice."),
-        ([(0, 2), (1, 3), (2, 3)], "Each of the 3 shards is needed once: they are of different counts."),
+        ([(2, 3), (0, 3), (0, 3), (1, 3)], "Each of the 3 shards is needed once: 0/3 is given twice."),
+        ([(0, 3), (2, 3), (2, 3)], "Each of the 3 shards is needed once: 1/3 is missing, 2/3 is given twice."),
+        ([(0, 2), (1, 3), (2, 3)], "Each of the 3 shards is needed once: they have different counts."),
         ([(0, 2), (1, 4)], "Each of the 4 shards is needed once: 2/4 is missing, 3/4 is missing."),
     ],
 )
@@ -155,9 +155,9 @@ def test_what_is_no_shard_or_another_run_s_is_named(three: list[Path], tmp_path:
     whole = shard(tmp_path / "whole", 1, b"", shard=None)
     other = shard(tmp_path / "other", 1, b"", max_patches=65)
     for given_, words in (
-        ([three[0], whole, three[2]], f"^{whole} is no shard: only runs made with --shard can be merged."),
-        ([three[0], other, three[2]], f"{other} holds another run, so .*: max_patches was 65, is 64"),
-        ([three[0], tmp_path / "nowhere"], f"{tmp_path / 'nowhere'} holds no run"),
+        ([three[0], whole, three[2]], f"^{whole} is not a shard: only runs made with --shard can be merged."),
+        ([three[0], other, three[2]], f"{other} contains a different run: max_patches was 65, is 64"),
+        ([three[0], tmp_path / "nowhere"], f"{tmp_path / 'nowhere'} is not a run folder"),
     ):
         with pytest.raises(ReplayError, match=words):
             merge(given_, tmp_path / "merged")
@@ -173,7 +173,7 @@ def test_a_merge_that_breaks_off_has_no_record_and_is_done_anew(
     merged = RunFolder(tmp_path / "merged")
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "copyfile", full)
-        with pytest.raises(ReplayError, match=rf"together in {merged.path}: No space left on device \(there\)\."):
+        with pytest.raises(ReplayError, match=rf"merged into {merged.path}: No space left on device \(there\)\."):
             merge(three, merged.path)
     assert not merged.record.exists()
     assert not merged.outcomes.exists(), "what is half written has another name"
@@ -190,7 +190,7 @@ def test_a_merge_that_was_done_is_left_and_another_run_s_folder_too(three: list[
     assert merged.outcomes.read_bytes() == b"as it was"
     other: RunRecord = record.model_copy(update={"concurrency": record.concurrency + 1})
     merged.write_record(other)
-    with pytest.raises(ReplayError, match="already holds a run"):
+    with pytest.raises(ReplayError, match="already contains a run"):
         merge(three, merged.path)
     assert (merged.read_record(), merged.outcomes.read_bytes()) == (other, b"as it was")
 

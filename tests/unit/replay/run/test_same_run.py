@@ -41,7 +41,7 @@ OTHER_SELECTION = {
 def test_what_two_sessions_of_a_run_must_have_in_common(changes: dict[str, Any], words: str) -> None:
     with pytest.raises(ReplayError) as refused:
         require_same_run(Path("there"), full_record(), full_record(**changes))
-    assert str(refused.value).startswith(f"there holds another run, so it cannot be resumed: {words}")
+    assert str(refused.value).startswith(f"there contains a different run: {words}")
     assert str(refused.value).count(" was ") == 1, "what is alike is not told"
 
 

@@ -178,7 +178,7 @@ def test_where_no_filter_is_at_fault_none_is_told(realcqa: Make) -> None:
         ("tallyqa", ["--protocol", "imagenet"], "lens-study"),
         ("tallyqa", ["--prompt", "How many?"], "{question}"),
         ("tallyqa", ["--shard", "4/4"], "0 to n - 1"),
-        ("chartqa", [], "'chartqa' is none of realcqa, tallyqa"),
+        ("chartqa", [], "'chartqa' is not one of realcqa, tallyqa"),
     ],
 )
 def test_options_that_do_not_fit_are_wrong_usage(tmp_path: Path, task: str, options: list[str], words: str) -> None:
