@@ -128,7 +128,7 @@ def test_a_record_reads_back_and_one_of_something_else_is_said(tmp_path: Path) -
     record = read_record(folder)
     assert (record.load.asked.duration_s, record.load.client_overloaded) == (12, True)
     (folder / "run.json").write_text('{"task": "realcqa"}')
-    with pytest.raises(LoadTestError, match=r"run\.json is no record of a load test: Field required"):
+    with pytest.raises(LoadTestError, match=r"run\.json is not the record of a load test: Field required"):
         read_record(folder)
-    with pytest.raises(LoadTestError, match=r"nowhere holds no run \(No such file or directory: run\.json\)"):
+    with pytest.raises(LoadTestError, match=r"nowhere is not a run folder \(No such file or directory: run\.json\)"):
         read_record(tmp_path / "nowhere")
