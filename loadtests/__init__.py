@@ -1,4 +1,4 @@
-"""Load tests of both services on Locust, whose figures a slow server cannot hide behind a slow client.
+"""Load tests of both services with Locust, without coordinated omission: latency counts from when a request was due.
 
-A run is a folder that ``clients.replay`` reads too. What a table says of it is a pure function of that folder.
+A run is a folder that ``clients.replay`` can also read. Tables are a pure function of that folder.
 """

@@ -23,7 +23,7 @@ _CONSOLE: Final = Console(soft_wrap=True, highlight=False)
 _PAGE: Final = ("--autostart", "--autoquit", "0", "--web-host", "127.0.0.1")
 
 app = typer.Typer(
-    help="Load a service, and tell the truth about it.",
+    help="Load-test a service.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -31,17 +31,21 @@ app = typer.Typer(
 
 
 class ServiceName(StrEnum):
-    """What can be loaded."""
+    """The services that can be load-tested."""
 
     MATCHA = "matcha"
     QWEN_VL = "qwen_vl"
 
 
-ServiceOption = Annotated[ServiceName, typer.Option(help="Which service.")]
-ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or the path of a .toml file.")]
-SetOption = Annotated[list[str] | None, typer.Option("--set", help="Change the profile: rate_per_s=20, lens=true.")]
+ServiceOption = Annotated[ServiceName, typer.Option(help="Service to load.")]
+ProfileOption = Annotated[str, typer.Option(help="Name of a profile, or path of a .toml file.")]
+SetOption = Annotated[
+    list[str] | None, typer.Option("--set", help="Override a profile field, e.g. rate_per_s=20, lens=true.")
+]
 OutOption = Annotated[Path | None, typer.Option(help="Run folder; default runs/<time>-<name>.")]
-LocustArguments = Annotated[list[str] | None, typer.Argument(help="After --, options for Locust: -- --processes 2.")]
+LocustArguments = Annotated[
+    list[str] | None, typer.Argument(help="Options passed to Locust, after --: -- --processes 2.")
+]
 
 
 @app.command("run")
@@ -49,51 +53,51 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     *,
     service: ServiceOption,
     profile: ProfileOption = "smoke",
-    variant: Annotated[str | None, typer.Option(help="Variant to start; the service's default if not given.")] = None,
-    url: Annotated[str | None, typer.Option(help="A service that runs already, instead of one started here.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Data folder, in RealCQA's or TallyQA's layout.")] = None,
-    model_dir: Annotated[Path | None, typer.Option(help="Model folder of the service that is started.")] = None,
-    threads: Annotated[int, typer.Option(min=1, help="Compute threads of the service that is started.")] = 1,
-    page: Annotated[bool, typer.Option("--page", help="Show Locust's page on 127.0.0.1:8089 while it runs.")] = False,
+    variant: Annotated[str | None, typer.Option(help="Variant to start; default: the service's.")] = None,
+    url: Annotated[str | None, typer.Option(help="A running service, instead of starting one.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Dataset folder, in RealCQA's or TallyQA's layout.")] = None,
+    model_dir: Annotated[Path | None, typer.Option(help="Model folder of the started service.")] = None,
+    threads: Annotated[int, typer.Option(min=1, help="Compute threads of the started service.")] = 1,
+    page: Annotated[bool, typer.Option("--page", help="Serve Locust's page on 127.0.0.1:8089 during the run.")] = False,
     change: SetOption = None,
     out: OutOption = None,
     locust: LocustArguments = None,
 ) -> None:
-    """Load one service, and write a run folder that `python -m clients.replay report` reads too."""
+    """Load one service, and write a run folder that `python -m clients.replay report` can also read."""
     options = _service_options(variant, model_dir, threads)
-    asked = profiles.load(profile, change or ())
-    out = out or _default_out(f"load-{service}-{asked.name}")
+    loaded = profiles.load(profile, change or ())
+    out = out or _default_out(f"load-{service}-{loaded.name}")
     shown = (*(_PAGE if page else ("--headless",)), *(locust or ()))
-    summary = run(Plan(service, asked, out, url, data, options, shown))
-    _tell([summary], out, f"make load SERVICE={service} PROFILE={asked.name}")
+    summary = run(Plan(service, loaded, out, url, data, options, shown))
+    _tell([summary], out, f"make load SERVICE={service} PROFILE={loaded.name}")
 
 
 @app.command("variants")
 def variants_command(
     *,
-    variants: Annotated[list[str], typer.Argument(help="Variants, or variant=model folder.")],
+    variants: Annotated[list[str], typer.Argument(help="Variants, each optionally as variant=model-folder.")],
     service: ServiceOption = ServiceName.MATCHA,
     profile: ProfileOption = "steady",
-    threads: Annotated[int, typer.Option(min=1, help="Compute threads of each service.")] = 1,
+    threads: Annotated[int, typer.Option(min=1, help="Compute threads per service.")] = 1,
     change: SetOption = None,
     out: OutOption = None,
 ) -> None:
-    """Load one variant after the other with the same requests, and show them in one table."""
-    asked = profiles.load(profile, change or ())
-    out = out or _default_out(f"load-variants-{asked.name}")
+    """Load several variants in turn with the same requests, and show them in one table."""
+    loaded = profiles.load(profile, change or ())
+    out = out or _default_out(f"load-variants-{loaded.name}")
     summaries = []
     for entry in variants:
         variant, _, folder = entry.partition("=")
         options = _service_options(variant, Path(folder) if folder else None, threads)
         _CONSOLE.print(f"{variant} ...")
         try:
-            summaries.append(run(Plan(service, asked, out / variant, service_options=options)))
-        except LoadTestError as error:  # a processor without bfloat16, say: the others can still be compared
-            _CONSOLE.print(f"{variant} is left out: {error}", style="yellow")
+            summaries.append(run(Plan(service, loaded, out / variant, service_options=options)))
+        except LoadTestError as error:  # e.g. a processor without bfloat16: the others can still be compared
+            _CONSOLE.print(f"{variant} is skipped: {error}", style="yellow")
     if not summaries:
         message = "no variant could be loaded"
         raise LoadTestError(message)
-    _tell(summaries, out, f"make load-variants PROFILE={asked.name}")
+    _tell(summaries, out, f"make load-variants PROFILE={loaded.name}")
 
 
 @app.command("table")
@@ -109,10 +113,10 @@ def table_command(runs: Annotated[list[Path], typer.Argument(help="Folders of lo
 def generator_command(
     *,
     rate: Annotated[float, typer.Option(min=1, help="Requests per second.")] = 300,
-    duration_s: Annotated[float, typer.Option(min=1, help="For how long.")] = 20,
+    duration_s: Annotated[float, typer.Option(min=1, help="Duration.")] = 20,
     out: OutOption = None,
 ) -> None:
-    """Load a server that does nothing, with the generator on one core: how late is the generator by itself?"""
+    """Load a no-op server with the generator on one core, to measure the generator's own delay."""
     out = out or _default_out("load-generator")
     summary = measure_generator(rate, duration_s, out)
     _CONSOLE.print(render([summary]))
@@ -136,13 +140,13 @@ def _tell(summaries: Sequence[Summary], out: Path, how: str) -> None:
     _CONSOLE.print(render(summaries))
     for warning in warnings(summaries):
         _CONSOLE.print(warning, style="yellow")
-    write([each for summary in summaries for each in measurements(summary, how)], out)
+    write([measurement for summary in summaries for measurement in measurements(summary, how)], out)
     _CONSOLE.print(str(out))
 
 
 def main() -> None:
-    """Run the command line; what cannot go on is said in one line, with exit code 1."""
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))  # so that a service started here is stopped
+    """Run the command line; errors print one line and exit with code 1."""
+    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))  # so that the started service is stopped
     try:
         app()
     except LoadTestError as error:

@@ -1,8 +1,8 @@
-"""A server that does nothing but answer: what the generator is measured against, and what stalls in tests.
+"""A no-op server with canned answers, to measure the generator against, and to stall on purpose in tests.
 
-``python -m loadtests.canned --port PORT [--stall-at-s S --stall-s S]``: from so long after its second question on, it
-answers nothing for ``stall-s``, like a service in a long pause; what came in meanwhile is answered at the pause's end.
-A load test asks one question by itself; Locust takes seconds to start, and the second question is its first.
+``python -m loadtests.canned --port PORT [--stall-at-s S --stall-s S]``: ``stall-at-s`` after the second request it
+stops answering for ``stall-s``, like a service in a long pause; requests that arrive meanwhile are answered at its end.
+The time counts from the second request because the first is the load test's own check, seconds before Locust starts.
 """
 
 import argparse
@@ -71,7 +71,11 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--stall-at-s", type=float, default=0)
     parser.add_argument("--stall-s", type=float, default=0)
-    asked = parser.parse_args()
+    options = parser.parse_args()
     uvicorn.run(
-        Canned(asked.stall_at_s, asked.stall_s), host="127.0.0.1", port=asked.port, log_level="error", lifespan="off"
+        Canned(options.stall_at_s, options.stall_s),
+        host="127.0.0.1",
+        port=options.port,
+        log_level="error",
+        lifespan="off",
     )

@@ -1,5 +1,5 @@
-"""What stops a command: one error, whose message says what is wrong and what to do about it."""
+"""The load tests' one error type."""
 
 
 class LoadTestError(Exception):
-    """The command cannot go on; shown to the user as it is, without a traceback."""
+    """The command failed; its message, shown without a traceback, says what is wrong and what to do about it."""

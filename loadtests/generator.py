@@ -1,4 +1,4 @@
-"""How late the generator is by itself: it loads a server that does nothing, from one core."""
+"""Measures the generator's own delay: it loads a no-op server from one core."""
 
 import os
 import sys
@@ -17,10 +17,10 @@ from loadtests.run import Plan, run
 
 @contextmanager
 def canned(stall_at_s: float = 0, stall_s: float = 0) -> Iterator[str]:
-    """The address of a server that does nothing; it is stopped when the block ends.
+    """Run a no-op server while the block runs; yields its URL.
 
     Raises:
-        LoadTestError: it did not come up.
+        LoadTestError: the server did not start.
     """
     command = [sys.executable, "-m", "loadtests.canned", "--stall-at-s", str(stall_at_s), "--stall-s", str(stall_s)]
     try:
@@ -34,10 +34,10 @@ def canned(stall_at_s: float = 0, stall_s: float = 0) -> Iterator[str]:
 
 
 def measure_generator(rate_per_s: float, duration_s: float, out: Path) -> Summary:
-    """Load the server that does nothing, with Locust bound to one core and the server to the others.
+    """Load the no-op server, with Locust pinned to one core and the server to the others.
 
     Raises:
-        LoadTestError: it could not be run.
+        LoadTestError: the load test failed.
     """
     profile = Profile(
         name="generator",

@@ -1,4 +1,4 @@
-"""A whole load test: start the service if need be, make the run folder, let Locust ask, write down what it showed."""
+"""A whole load test: start the service if needed, create the run folder, run Locust, and summarize the results."""
 
 import dataclasses
 import json
@@ -29,7 +29,7 @@ from loadtests.traffic.samples import BUNDLED, Samples, load
 from services.wire.answer import ModelCard, ModelList
 
 TASK_OF: Final = {"matcha": "realcqa", "qwen_vl": "tallyqa"}
-"""The dataset that each service's questions come from."""
+"""The dataset of each service's questions."""
 _LOCUSTFILE: Final = Path(__file__).parent / "traffic" / "locustfile.py"
 _USERS: Final = {"open": "OpenLoopUser", "closed": "ClosedLoopUser"}
 _CARD_TIMEOUT_S: Final = 10.0
@@ -37,9 +37,9 @@ _CARD_TIMEOUT_S: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What to load, and how. Without ``url`` the service is started here, with ``service_options``.
+    """What to load, and how. Without ``url``, the service is started here with ``service_options``.
 
-    ``locust_options`` go to Locust as they are: ``--processes 2``, say.
+    ``locust_options`` are passed to Locust unchanged, e.g. ``--processes 2``.
     """
 
     service: str
@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def data_folder(self) -> Path:
-        """The dataset that is asked about."""
+        """The dataset folder."""
         return self.data or BUNDLED / TASK_OF[self.service]
 
 
@@ -60,7 +60,7 @@ def run(plan: Plan) -> Summary:
     """Run one load test into a new folder.
 
     Raises:
-        LoadTestError: it could not be run; the message says why.
+        LoadTestError: the load test failed; the message says why.
     """
     try:
         RunFolder(plan.out).require_free()
@@ -83,7 +83,7 @@ def _measure(plan: Plan, url: str) -> Summary:
     _locust(plan, url)
     outcomes = read(folder.outcomes)
     if not outcomes:
-        message = f"nothing was asked in {plan.profile.duration_s:g} s: make the profile longer, or its rate higher"
+        message = f"no request was sent in {plan.profile.duration_s:g} s: use a longer profile or a higher rate"
         raise LoadTestError(message)
     started, ended = (datetime.fromtimestamp(at_s, UTC) for at_s in window(outcomes))
     reached = {"concurrency": most_in_flight(outcomes), "started": started, "ended": ended}
@@ -117,12 +117,12 @@ def _card(url: str) -> ModelCard:
         response = httpx.get(f"{url}/v1/models", timeout=_CARD_TIMEOUT_S, trust_env=False)
         return ModelList.model_validate_json(response.raise_for_status().content).data[0]
     except (httpx.HTTPError, httpx.InvalidURL, ValidationError, IndexError) as error:
-        message = f"{url} does not say which model it serves ({error}): is it one of these services, and running?"
+        message = f"{url} does not list its model ({error}): is it a Tallyglass service, and running?"
         raise LoadTestError(message) from error
 
 
 def _first_answer(url: str, profile: Profile, samples: Samples) -> Warmup:
-    """Finds out, before thousands of requests fail, that the service refuses such requests."""
+    """Ask one question, to detect a service that rejects such requests before thousands of them fail."""
     ask = next(Questions(samples, profile.pictures, lens=profile.lens, seed=profile.seed).stream("first"))
     started_s = time.perf_counter()
     headers = {"Content-Type": "application/json"}
@@ -131,10 +131,10 @@ def _first_answer(url: str, profile: Profile, samples: Samples) -> Warmup:
             f"{url}/v1/answer", content=ask.body, headers=headers, timeout=profile.timeout_s, trust_env=False
         )
     except httpx.HTTPError as error:
-        message = f"{url} did not answer a first question: {str(error) or type(error).__name__}"
+        message = f"{url} did not answer the warm-up question: {str(error) or type(error).__name__}"
         raise LoadTestError(message) from error
     if response.is_error:
-        message = f"{url} refused a first question with {response.status_code}: {response.text}"
+        message = f"{url} rejected the warm-up question with {response.status_code}: {response.text}"
         raise LoadTestError(message)
     return Warmup(question=ask.sample.question, latency_ms=round((time.perf_counter() - started_s) * 1000, 3))
 
@@ -150,5 +150,5 @@ def _locust(plan: Plan, url: str) -> None:
     with log.open("wb") as output:
         ended = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False)  # noqa: S603 our own
     if ended.returncode:
-        message = f"Locust ended with {ended.returncode}: see {log}"
+        message = f"Locust exited with {ended.returncode}: see {log}"
         raise LoadTestError(message)

@@ -1,1 +1,1 @@
-"""What judges a run: its outcomes, its folder, its summary, and several beside each other."""
+"""The results of load tests: outcomes, run folder, summary, and tables of several."""

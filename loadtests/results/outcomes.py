@@ -1,4 +1,4 @@
-"""What became of each request: the replay client's outcomes, with the times of a load test."""
+"""The outcome of each request: the replay client's outcomes, with the times of a load test."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,13 +11,13 @@ from clients.replay.run.outcomes import Failed, LineReader, Scored
 from loadtests.errors import LoadTestError
 
 NOT_SENT: Final = "client_saturated"
-"""Code of a failure that the generator alone is to blame for."""
+"""Code of failures caused by the generator alone."""
 
 
 class _Timed(BaseModel):
-    """When a request was meant to be sent and when it was, in seconds since 1970; ``latency_ms`` counts from then.
+    """When a request was due and when it was sent, in seconds since 1970; ``latency_ms`` counts from the sending.
 
-    In the closed loop a request is meant to be sent when it is.
+    In the closed loop, both times are equal.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
@@ -28,17 +28,17 @@ class _Timed(BaseModel):
 
     @property
     def lag_ms(self) -> float:
-        """How late it was sent."""
+        """How late the request was sent."""
         return (self.sent_at_s - self.intended_at_s) * 1000
 
     @property
     def waited_for_ms(self) -> float:
-        """How long its sender waited, from when it was due: what a load test calls latency."""
+        """Time from when the request was due to its end: the latency of a load test."""
         return self.lag_ms + self.latency_ms
 
     @property
     def ended_at_s(self) -> float:
-        """When its answer was there, or it was given up."""
+        """When the answer arrived, or the request was given up."""
         return self.sent_at_s + self.latency_ms / 1000
 
 
@@ -50,7 +50,7 @@ class LoadScored(_Timed, Scored):
 
 
 class LoadFailed(_Timed, Failed):
-    """There is no answer."""
+    """The service did not answer."""
 
     intended_at_s: float
     sent_at_s: float
@@ -61,15 +61,15 @@ _OUTCOME: Final[TypeAdapter[Outcome]] = TypeAdapter(Annotated[Outcome, Field(dis
 
 
 def read_outcome(fields: Mapping[str, object]) -> Outcome:
-    """The outcome of these fields; ``outcome`` tells which of the two it is."""
+    """Validate an outcome; its field ``outcome`` selects the type."""
     return _OUTCOME.validate_python(fields)
 
 
 def read(path: Path) -> tuple[Outcome, ...]:
-    """Every outcome of a load test; a last line that a kill cut short is left out.
+    """Every outcome of a load test, ignoring a last line that was cut short by a kill.
 
     Raises:
-        LoadTestError: there is no file, or it is not a load test's.
+        LoadTestError: the file is missing, or is not from a load test.
     """
     try:
         return tuple(outcome for _, outcome in LineReader(path, _OUTCOME))

@@ -1,4 +1,4 @@
-"""A load test's folder: the replay client's, whose ``run.json`` tells the load too."""
+"""A load test's folder: the replay client's, with the load in its ``run.json``."""
 
 from pathlib import Path
 from typing import Final
@@ -14,9 +14,9 @@ SUMMARY: Final = "summary.json"
 
 
 class LoadSettings(Load):
-    """How a load test offered its requests: what the replay client's reports tell of it, and the whole profile.
+    """The load of a load test: the fields that the replay client reports, and the whole profile.
 
-    ``client_overloaded`` says that Locust saw one of its processes above 90 % of a core.
+    ``client_overloaded`` is set if Locust saw one of its processes above 90 % of a core.
     """
 
     service: str
@@ -25,7 +25,7 @@ class LoadSettings(Load):
 
     @classmethod
     def of(cls, service: str, profile: Profile) -> "LoadSettings":
-        """The load that a profile asks of a service."""
+        """The settings for a service and a profile."""
         return cls(
             profile=profile.name,
             offered_rate_per_s=profile.rate_per_s,
@@ -37,7 +37,7 @@ class LoadSettings(Load):
 
 
 class LoadRecord(RunRecord):
-    """Contents of ``run.json``. ``concurrency`` is what the run reached: the most requests that waited together."""
+    """Contents of ``run.json``. ``concurrency`` is the largest number of requests in flight during the run."""
 
     load: LoadSettings
 
@@ -46,14 +46,14 @@ def read_record(folder: Path) -> LoadRecord:
     """The record of a load test.
 
     Raises:
-        LoadTestError: the folder holds none.
+        LoadTestError: the folder has none.
     """
     path = RunFolder(folder).record
     try:
         return LoadRecord.model_validate_json(path.read_bytes())
     except OSError as error:
-        message = f"{folder} holds no run ({error.strerror}: {path.name}): give folders that a load test made"
+        message = f"{folder} is not a run folder ({error.strerror}: {path.name}): give folders made by load tests"
         raise LoadTestError(message) from error
     except ValidationError as error:
-        message = f"{path} is no record of a load test: {error.errors()[0]['msg']}"
+        message = f"{path} is not the record of a load test: {error.errors()[0]['msg']}"
         raise LoadTestError(message) from error

@@ -1,4 +1,4 @@
-"""What a load test showed: a pure function of its folder."""
+"""The summary of a load test: a pure function of its folder."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from loadtests.results.run_folder import LoadRecord, read_record
 
 PERCENTILES: Final = (50, 90, 95, 99)
 MAX_LAG_MS: Final = 20.0
-"""A generator whose p99 scheduling lag is above this is too busy: what it measures is also itself."""
+"""A generator with a p99 scheduling lag above this is too busy: it also measures its own delay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """Percentiles of ``n`` values in milliseconds, linearly interpolated; None where there is no value."""
+    """Percentiles of ``n`` values in milliseconds, linearly interpolated; None without values."""
 
     n: int
     p50_ms: float | None
@@ -40,12 +40,12 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One load test. Rates are per second of the window, from the first request due to the last answer, and no shorter
-    than the profile's duration.
+    """One load test. Rates are per second of the window, from the first request due to the last answer, but at least
+    the profile's duration.
 
-    Latency holds answers only: failures are counted apart, by class, and never as fast or slow answers. ``good`` is the
-    number of answers within the objective, ``good_per_s`` the goodput. ``saturated`` says why the generator's own
-    figures are not to be believed, and is None if they are.
+    Latency covers answers only: failures are counted separately, by class, and never as fast or slow answers. ``good``
+    is the number of answers within the objective, ``good_per_s`` the goodput. ``saturated`` says why the generator's
+    measurements are unreliable, and is None if they are reliable.
     """
 
     name: str
@@ -77,13 +77,13 @@ def summarize(folder: Path) -> Summary:
     """The summary of a load test's folder.
 
     Raises:
-        LoadTestError: the folder holds none.
+        LoadTestError: the folder is not from a load test.
     """
     return _summary(folder.name, read_record(folder), read(RunFolder(folder).outcomes))
 
 
 def most_in_flight(outcomes: Sequence[Outcome]) -> int:
-    """How many requests waited for their answers at once, at most."""
+    """The largest number of requests in flight at once."""
     starts = [(outcome.sent_at_s, 1) for outcome in outcomes]
     ends = [(outcome.ended_at_s, -1) for outcome in outcomes]
     changes = sorted(starts + ends)
@@ -91,7 +91,7 @@ def most_in_flight(outcomes: Sequence[Outcome]) -> int:
 
 
 def window(outcomes: Sequence[Outcome]) -> tuple[float, float]:
-    """When the first request was due and the last was over, in seconds since 1970; zeros without any."""
+    """When the first request was due and the last ended, in seconds since 1970; zeros without any."""
     if not outcomes:
         return 0.0, 0.0
     return min(outcome.intended_at_s for outcome in outcomes), max(outcome.ended_at_s for outcome in outcomes)
@@ -128,7 +128,7 @@ def _summary(name: str, record: LoadRecord, outcomes: Sequence[Outcome]) -> Summ
 
 
 def failure_class(failure: Failure) -> str:
-    """The class that a failure is counted under: where it got lost, with the status and code of a refusal."""
+    """The class a failure is counted under: its kind, with the status and code of an HTTP error."""
     parts = (failure.kind.value, failure.status, failure.code)
     return " ".join(str(part) for part in parts if part is not None)
 
@@ -136,7 +136,7 @@ def failure_class(failure: Failure) -> str:
 def _saturated(record: LoadRecord, failures: Sequence[Failure], lag: Spread) -> str | None:
     not_sent = sum(failure.code == NOT_SENT for failure in failures)
     if not_sent:
-        return f"{not_sent} requests were not sent: too many were waiting"
+        return f"{not_sent} requests were not sent: too many were in flight"
     if lag.p99_ms is not None and lag.p99_ms > MAX_LAG_MS:
         return f"p99 scheduling lag is {lag.p99_ms:.0f} ms, over {MAX_LAG_MS:g}"
     return "a process of the generator was above 90 % of a core" if record.load.client_overloaded else None

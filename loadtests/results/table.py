@@ -1,4 +1,4 @@
-"""Load tests side by side: a table to read, and ``figures.json`` to keep."""
+"""Load tests side by side: a table for the terminal, and the measurements for ``figures.json``."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
@@ -27,7 +27,7 @@ _ROWS: Final[Mapping[str, Callable[[Summary], str]]] = {
 
 
 def render(summaries: Sequence[Summary]) -> Table:
-    """One column per load test; a row per figure, and one per class of failure."""
+    """One column per load test; one row per measurement and per failure class."""
     table = Table(title="Latency is counted from the time a request was due; answers only", title_justify="left")
     table.add_column()
     for summary in summaries:
@@ -40,14 +40,14 @@ def render(summaries: Sequence[Summary]) -> Table:
 
 
 def warnings(summaries: Sequence[Summary]) -> Iterator[str]:
-    """What a reader must know before believing a row."""
+    """Warnings about unreliable results."""
     for summary in summaries:
         if summary.saturated:
-            yield f"{summary.name}: the generator was saturated ({summary.saturated}); its figures tell of it, too"
+            yield f"{summary.name}: the generator was saturated ({summary.saturated}) and affected the results"
 
 
 def measurements(summary: Summary, how: str) -> list[Measurement]:
-    """The numbers of one load test; a percentile of nothing is left out."""
+    """The measurements of one load test; percentiles without values are omitted."""
     shown = [
         ("offered", summary.offered_per_s, "1/s", summary.requests),
         ("answered", summary.answered_per_s, "1/s", summary.answered),

@@ -1,1 +1,1 @@
-"""What Locust runs: which questions, when, over which connections, and where outcomes go."""
+"""The Locust side: which questions are sent when and how, and where outcomes are recorded."""

@@ -1,4 +1,4 @@
-"""One request over HTTP, from a greenlet: in goes an ``Ask``, out comes a reply or a typed failure."""
+"""Send one request over HTTP from a greenlet; the result is a reply or a typed failure."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -13,11 +13,11 @@ from loadtests.results.outcomes import NOT_SENT
 from loadtests.traffic.questions import Ask
 
 MAX_IN_FLIGHT: Final = 900
-"""Requests of one process that may wait at the same time: it has 1024 file descriptors unless told otherwise."""
+"""Most requests in flight per process, which has 1024 file descriptors by default."""
 
 
 class Asker:
-    """Asks one service over kept connections; a request that could not get one at once is not sent, and says so."""
+    """Asks one service over persistent connections; a request beyond the limit is not sent, and fails as such."""
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self._timeout_s = timeout_s
@@ -28,9 +28,9 @@ class Asker:
         self._in_flight = 0
 
     def ask(self, ask: Ask) -> Reply:
-        """Ask, and wait for the whole answer for at most ``timeout_s``."""
+        """Ask, and wait at most ``timeout_s`` for the complete answer."""
         if self._in_flight >= MAX_IN_FLIGHT:
-            message = f"not sent: {MAX_IN_FLIGHT} requests of this process were waiting for their answers"
+            message = f"not sent: {MAX_IN_FLIGHT} requests of this process were in flight"
             return Failure(kind=FailureKind.CONNECTION, message=message, code=NOT_SENT)
         self._in_flight += 1
         try:
@@ -48,6 +48,6 @@ class Asker:
         response = self._http.post(self._path, body=ask.body, headers=headers)
         try:
             content = bytes(response.read())
-        except HTTPParseError as error:  # the answer had begun
+        except HTTPParseError as error:  # after the start of the answer
             return Failure(kind=FailureKind.BAD_REPLY, message=f"cut short: {error}", status=response.status_code)
         return read_reply(response.status_code, content)

@@ -1,4 +1,4 @@
-"""What Locust runs: it reads the run folder that ``python -m loadtests run`` has made, and fills in the outcomes."""
+"""The locustfile: reads the run folder created by ``python -m loadtests run``, and writes its outcomes."""
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
@@ -23,14 +23,14 @@ _SLACK_S = 10.0
 
 @events.init_command_line_parser.add_listener
 def add_options(parser: ArgumentParser) -> None:
-    """Options of ours; strings, since the master hands them on to its workers."""
-    parser.add_argument("--run-folder", required=True, help="folder made by `python -m loadtests run`")
+    """Add our options; strings, because the master passes them on to its workers."""
+    parser.add_argument("--run-folder", required=True, help="folder created by `python -m loadtests run`")
     parser.add_argument("--data", required=True, help="folder of the dataset")
 
 
 @events.init.add_listener
-def prepare(environment: Environment, **_: Any) -> None:  # Any: Locust hands over more than is needed
-    """Make ready what the users of this process share."""
+def prepare(environment: Environment, **_: Any) -> None:  # Any: Locust passes more than is needed
+    """Create the session shared by the users of this process."""
     run_folder, data = _folders(environment)
     record = read_record(run_folder)
     profile = record.load.asked
@@ -52,7 +52,7 @@ def _folders(environment: Environment) -> tuple[Path, Path]:
 
 @events.quitting.add_listener
 def note_overload(environment: Environment, **_: Any) -> None:  # Any: as above
-    """Tell the run folder if a process of ours was too busy to be believed."""
+    """Record in the run folder if a Locust process was too busy for reliable results."""
     runner = environment.runner
     if runner is not None and not isinstance(runner, WorkerRunner) and runner.cpu_log_warning():
         folder = _folders(environment)[0]
@@ -62,10 +62,10 @@ def note_overload(environment: Environment, **_: Any) -> None:  # Any: as above
 
 
 class UntilAnswered(LoadTestShape):
-    """All users from the start; the end when each has ended by itself, which it does once its answers are in."""
+    """Start all users at once; end when all have stopped, which they do once their answers are in."""
 
     def tick(self) -> tuple[int, float] | None:
-        """What Locust asks once a second: how many users, spawned how fast; None ends the test."""
+        """Called by Locust every second: user count and spawn rate, or None to end the test."""
         profile = LoadUser.session.profile
         ended = self.get_run_time() > profile.total_s and self.get_current_user_count() == 0
         overdue = self.get_run_time() > profile.total_s + profile.timeout_s + _SLACK_S

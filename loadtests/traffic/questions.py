@@ -1,4 +1,4 @@
-"""What is asked: questions of a dataset on disk, as the bytes of a request."""
+"""Requests: questions of a dataset on disk, as request bodies."""
 
 import base64
 import hashlib
@@ -19,7 +19,7 @@ REPEATED_IMAGES: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """One request: its id in the run, the sample it is of, the image's digest, and the JSON body."""
+    """One request: its id in the run, its sample, the image's digest, and the JSON body."""
 
     id: str
     sample: Sample
@@ -27,21 +27,21 @@ class Ask:
     body: bytes
 
     def outcome(self, reply: Reply, *, intended_at_s: float, sent_at_s: float, latency_ms: float) -> Outcome:
-        """What became of it."""
+        """The outcome of this request."""
         times = {
             "intended_at_s": round(intended_at_s, 6),
             "sent_at_s": round(sent_at_s, 6),
             "latency_ms": round(latency_ms, 3),
         }
-        asked = question_fields(self.sample, self.image_sha256) | {"sample_id": self.id}
-        return read_outcome(asked | times | reply_fields(reply))
+        question = question_fields(self.sample, self.image_sha256) | {"sample_id": self.id}
+        return read_outcome(question | times | reply_fields(reply))
 
 
 class Questions:
     """Draws samples with replacement.
 
-    ``unique`` images differ in every request, in bytes and so in digest: a few bytes stand after the end of the file,
-    which decoders pass over. ``repeated`` ones are a handful, over and over, as they lie on disk.
+    ``unique`` images have different bytes, and so a different digest, in every request: a few random bytes are appended
+    to the file, which decoders ignore. ``repeated`` images are a handful, used over and over, unmodified.
     """
 
     def __init__(self, samples: Samples, pictures: Literal["unique", "repeated"], *, lens: bool, seed: int) -> None:
@@ -52,16 +52,16 @@ class Questions:
         self._seed = seed
 
     def stream(self, source: str) -> Iterator[Ask]:
-        """Endless requests of one source; the same ones for the same seed and source.
+        """An endless stream of requests from one source; deterministic by seed and source.
 
         Raises:
             OSError: an image cannot be read.
         """
-        draw = random.Random(f"{self._seed}/{source}")  # noqa: S311 - reproducible, no secret
+        draw = random.Random(f"{self._seed}/{source}")  # noqa: S311 - reproducible, not for security
         number = 0
         while True:
             sample = draw.choice(self._samples)
-            content = self._read(sample.image_key)  # not kept: a data folder may be larger than memory
+            content = self._read(sample.image_key)  # not cached: a dataset may be larger than memory
             if self._unique:
                 content += draw.randbytes(16)
             yield Ask(
@@ -79,6 +79,6 @@ class Questions:
 
 def _of_few_images(samples: Sequence[Sample], seed: int) -> tuple[Sample, ...]:
     keys = sorted({sample.image_key for sample in samples})
-    draw = random.Random(seed)  # noqa: S311 - reproducible, no secret
+    draw = random.Random(seed)  # noqa: S311 - reproducible, not for security
     kept = set(draw.sample(keys, min(REPEATED_IMAGES, len(keys))))
     return tuple(sample for sample in samples if sample.image_key in kept)

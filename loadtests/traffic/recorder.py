@@ -1,4 +1,4 @@
-"""Where outcomes go: into the run folder, or from a worker of Locust's distributed mode to its master first."""
+"""Records outcomes in the run folder; workers of a distributed Locust send them to the master first."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ _NAME: Final = "/v1/answer"
 
 
 class Recorder:
-    """Takes each outcome as it comes. Locust's own page and files get it too, so they tell the same latency."""
+    """Records each outcome as it arrives, and reports it to Locust, so that its page shows the same latency."""
 
     def __init__(self, environment: Environment, path: Path) -> None:
         self._events = environment.events
@@ -22,7 +22,7 @@ class Recorder:
         self._events.worker_report.add_listener(self._take)
 
     def record(self, outcome: Outcome, *, warm_up: bool) -> None:
-        """Keep one outcome; one of the warm-up is counted by Locust only."""
+        """Record one outcome; warm-up outcomes are only reported to Locust."""
         self._events.request.fire(
             request_type="POST",
             name=f"{_NAME} (warm-up)" if warm_up else _NAME,

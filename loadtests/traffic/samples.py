@@ -1,4 +1,4 @@
-"""The dataset that is asked about: its questions, its images, and what a run folder says of both."""
+"""The dataset of a load test: its questions, its images, and the selection for the run folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,22 +18,22 @@ _SPLIT: Final = "test"
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The questions of a dataset's test split; ``read`` gives an image's bytes by its key."""
+    """The questions of a dataset's test split; ``read`` returns an image's bytes by its key."""
 
     questions: tuple[Sample, ...]
     read: ImageSource
     selection: Selection
 
     def keep_images(self, folder: Path, seed: int) -> None:
-        """Put copies of some images into a run folder, for its report."""
+        """Save copies of some images in a run folder, for its report."""
         keep_images(tuple(dict.fromkeys(sample.image_key for sample in self.questions)), self.read, folder, seed)
 
 
 def load(task: str, data: Path, seed: int) -> Samples:
-    """The samples of a task in a folder.
+    """Load the samples of a task from a folder.
 
     Raises:
-        ReplayError: the folder does not hold the dataset, or no question of it can be asked.
+        ReplayError: the folder does not contain the dataset, or none of its questions can be asked.
     """
     with SampleIndex(TASKS[task].scan(data, _SPLIT)) as index:
         selection = select(index, Criteria(split=_SPLIT, seed=seed))

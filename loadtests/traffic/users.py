@@ -1,4 +1,4 @@
-"""Who asks: a source of requests that are due at their times, or a user who waits for an answer before the next."""
+"""Locust users: sources of requests due at given times (open loop), or users who wait for each answer (closed loop)."""
 
 import time
 from dataclasses import dataclass
@@ -30,24 +30,24 @@ class Session:
 
 
 class LoadUser(User):
-    """What both kinds of user have in common; ``session`` is set before the first is made."""
+    """Base of both kinds of user; ``session`` is set before the first one is created."""
 
     abstract = True
     session: ClassVar[Session]
     _numbers: ClassVar["count[int]"] = count()
 
     def on_start(self) -> None:
-        """Begin this user's own time and questions."""
+        """Start this user's clock and questions."""
         self.source = f"{self.session.worker}.{next(LoadUser._numbers)}"
         self.started_s, self.started_at_s = perf_counter(), time.time()
         self.asks = self.session.questions.stream(self.source)
 
     def now_s(self) -> float:
-        """Seconds of this user's time."""
+        """Seconds since this user started."""
         return perf_counter() - self.started_s
 
     def ask(self, ask: Ask, due_s: float) -> None:
-        """Ask one question that is due at this time, and record what became of it."""
+        """Ask one question that was due at this time, and record its outcome."""
         session, sent_s = self.session, self.now_s()
         reply = session.asker.ask(ask)
         latency_ms = (self.now_s() - sent_s) * 1000
@@ -57,15 +57,15 @@ class LoadUser(User):
 
 
 class OpenLoopUser(LoadUser):
-    """A source of arrivals. It never waits for an answer, so a service that is slow meets the load that it would."""
+    """A source of arrivals that never waits for answers, so a slow service does not reduce the load."""
 
     @task
     def arrivals(self) -> None:
-        """Send every request at its time, then wait for what is on its way."""
+        """Send every request when it is due, then wait for those in flight."""
         profile, waiting = self.session.profile, Group()
         rate_per_s = (profile.rate_per_s or 0) / profile.users
         for due_s in poisson(rate_per_s, profile.total_s, f"{profile.seed}/{self.source}"):
-            ask = next(self.asks)  # made ready before it is due
+            ask = next(self.asks)  # prepared before it is due
             gevent.sleep(max(0.0, due_s - self.now_s()))
             waiting.spawn(self.ask, ask, due_s)
         waiting.join()
@@ -73,7 +73,7 @@ class OpenLoopUser(LoadUser):
 
 
 class ClosedLoopUser(LoadUser):
-    """A user who asks again as soon as there is an answer: as fast as the service, never faster."""
+    """A user who sends the next request as soon as the last is answered."""
 
     @task
     def next_question(self) -> None:

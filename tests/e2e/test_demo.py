@@ -110,5 +110,5 @@ def test_the_pages_in_a_browser(folder: Path, browser: Browser, page_of: str, wi
     # decode() waits for an image that is loaded only when it comes into view, and rejects one that is broken
     page.evaluate("Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode() }))")
     assert page.locator("figure svg").count() >= 2
-    assert "cannot be told apart" in page.content() or page_of == "report"
+    assert "is detectable" in page.content() or page_of == "report"
     context.close()

@@ -129,10 +129,10 @@ def test_both_services_answer_under_load(name: str, lens: str, request: pytest.F
 
 def test_refusals_are_a_class_of_failure_of_their_own(matcha: Service, tmp_path: Path) -> None:
     """The lens asked of MatCha: the first question tells, before the load."""
-    with pytest.raises(LoadTestError, match="refused a first question with 422"):
+    with pytest.raises(LoadTestError, match="rejected the warm-up question with 422"):
         run(Plan("matcha", profile.load("smoke", ["lens=true"]), tmp_path / "run", url=matcha.url))
 
 
 def test_a_service_that_is_not_there_is_said(tmp_path: Path) -> None:
-    with pytest.raises(LoadTestError, match="is it one of these services, and running"):
+    with pytest.raises(LoadTestError, match="is it a Tallyglass service, and running"):
         _run(tmp_path / "run", "http://127.0.0.1:9", "smoke")

@@ -1,4 +1,4 @@
-"""``python -m tests.mutants``: puts small bugs into the code on purpose, and tells which of them no test notices."""
+"""``python -m tests.mutants``: insert small bugs and report those that no test notices."""
 
 import time
 from collections.abc import Iterator
@@ -13,17 +13,19 @@ from tests.mutants.mutant import Mutant
 
 _A_DAY: Final = 24 * 60.0
 
-Names = Annotated[list[str] | None, typer.Argument(help="Groups of groups.toml; all of them when none is named.")]
-Since = Annotated[str | None, typer.Option(help="Only functions with lines that this commit did not have.")]
-Minutes = Annotated[float | None, typer.Option(help="Stop then, and say how many mutants were not tried.", min=0.1)]
+Names = Annotated[list[str] | None, typer.Argument(help="Groups in groups.toml; all by default.")]
+Since = Annotated[str | None, typer.Option(help="Only functions with lines changed since this commit.")]
+Minutes = Annotated[
+    float | None, typer.Option(help="Stop after this time, and report how many mutants were not tried.", min=0.1)
+]
 Out = Annotated[Path | None, typer.Option(help="Folder for figures.json.")]
 
 
 def main(names: Names = None, since: Since = None, minutes: Minutes = None, out: Out = None) -> None:
     """Mutate the modules of each group and run its tests.
 
-    Exits with 1 if a mutant goes unnoticed that survivors.toml does not explain, or, unless --since is given, if the
-    tests notice less than 85 % of a module's.
+    Exits with 1 if a mutant survives that survivors.toml does not explain, or, unless --since is given, if the tests
+    notice less than 85 % of a module's mutants.
     """
     deadline = time.monotonic() + 60 * (minutes or _A_DAY)
     rows = report.tally(

@@ -1,4 +1,4 @@
-"""Which functions a change touches."""
+"""Find the functions that a change touches."""
 
 import ast
 import re
@@ -11,11 +11,11 @@ from tests.mutants.groups import ROOT, Group
 _HUNK: Final = re.compile(r"^@@ -\S+ \+(\d+)(?:,(\d+))? @@", re.MULTILINE)
 
 Place = tuple[str, str]
-"""A module's path and a function's name, a method's with its class before it."""
+"""A module's path and a function's name; methods are prefixed with their class."""
 
 
 def functions(group: Group, since: str) -> set[Place]:
-    """The functions of a group's modules that have lines which the commit had not."""
+    """The functions of a group's modules with lines added or changed since the commit."""
     places: set[Place] = set()
     for module in group.files:
         lines = _lines(module, since)
@@ -25,7 +25,7 @@ def functions(group: Group, since: str) -> set[Place]:
 
 
 def patterns(places: Iterable[Place]) -> list[str]:
-    """The names that mutmut gives to the mutants of these functions."""
+    """Name patterns of mutmut for the mutants of these functions."""
     names = []
     for module, name in sorted(places):
         owner, _, function = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""What is mutated, and which tests are to notice: ``groups.toml``."""
+"""The groups in ``groups.toml``: what is mutated, and which tests should notice."""
 
 import tomllib
 from pathlib import Path
@@ -10,7 +10,7 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 class Group(BaseModel):
-    """Modules of one concern (globs below the repository's root) and the tests that are to notice a bug in them."""
+    """Modules (globs relative to the repository root) and the tests that should notice a bug in them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -20,19 +20,19 @@ class Group(BaseModel):
 
     @property
     def files(self) -> list[str]:
-        """The modules by path, sorted. Exits for a pattern that matches nothing."""
+        """The paths of the modules, sorted. Exits if a pattern matches nothing."""
         found: set[str] = set()
         for pattern in self.modules:
             paths = [path.relative_to(ROOT).as_posix() for path in ROOT.glob(pattern)]
             if not paths:
-                message = f"group {self.name}: {pattern} matches no file; mend tests/mutants/groups.toml"
+                message = f"group {self.name}: {pattern} matches no file; fix tests/mutants/groups.toml"
                 raise SystemExit(message)
             found.update(paths)
         return sorted(found)
 
 
 def load(names: list[str]) -> list[Group]:
-    """The groups named, in the file's order; all of them when none is named. Exits for an unknown name."""
+    """The named groups, in the file's order; all if none are named. Exits on an unknown name."""
     table = tomllib.loads(Path(__file__).with_name("groups.toml").read_text(encoding="utf-8"))
     groups = [Group.model_validate(row) for row in table["group"]]
     if unknown := set(names) - {group.name for group in groups}:

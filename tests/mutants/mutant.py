@@ -1,4 +1,4 @@
-"""One bug put in on purpose, and what became of it."""
+"""One mutant and its fate."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -18,7 +18,7 @@ class Fate(Enum):
 
     @classmethod
     def of(cls, exit_code: int | None) -> Self:
-        """From pytest's exit status as mutmut keeps it."""
+        """From pytest's exit status, as stored by mutmut."""
         if exit_code is None:
             return cls.UNTRIED
         if exit_code == _PASSED:
@@ -42,5 +42,5 @@ class Mutant:
 
     @property
     def unnoticed(self) -> bool:
-        """Whether a test or a reason is wanted."""
+        """Whether the mutant needs a test or a reason."""
         return self.fate in (Fate.SURVIVED, Fate.NO_TEST)

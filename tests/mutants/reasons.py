@@ -1,4 +1,4 @@
-"""Why a mutant may go unnoticed: ``survivors.toml``."""
+"""The reasons in ``survivors.toml`` why mutants may go unnoticed."""
 
 import re
 import tomllib
@@ -10,7 +10,7 @@ from tests.mutants.mutant import Mutant
 
 
 class Rule(BaseModel):
-    """Changes that tests need not notice wherever they stand; ``change`` is a regular expression for ``old → new``."""
+    """Changes that tests need not notice anywhere; ``change`` is a regular expression for ``old → new``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,7 +19,7 @@ class Rule(BaseModel):
 
 
 class Survivor(BaseModel):
-    """One mutant that was looked at; ``change`` is ``old → new`` to the letter."""
+    """One mutant that was reviewed; ``change`` is exactly ``old → new``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -38,7 +38,7 @@ class Reasons(BaseModel):
     survivor: tuple[Survivor, ...] = ()
 
     def of(self, mutant: Mutant) -> str | None:
-        """The reason that stands in the list, None if there is none."""
+        """The listed reason for a mutant, or None."""
         for survivor in self.survivor:
             if (survivor.module, survivor.function) == mutant.place and survivor.change == mutant.change:
                 return survivor.reason

@@ -1,4 +1,4 @@
-"""The share of mutants that were noticed, by module, and those that want a test or a reason."""
+"""Report the share of mutants noticed per module, and those that need a test or a reason."""
 
 import json
 from collections.abc import Iterable, Sequence
@@ -30,12 +30,12 @@ class Row:
 
     @property
     def tried(self) -> int:
-        """Mutants whose fate is known."""
+        """Number of mutants whose fate is known."""
         return self.noticed + self.explained + len(self.unexplained)
 
     @property
     def percent(self) -> float:
-        """The share that was noticed; those with a reason count as unnoticed all the same."""
+        """The share that was noticed; mutants with a reason still count as unnoticed."""
         return 100.0 * self.noticed / self.tried if self.tried else 100.0
 
     @property
@@ -58,8 +58,8 @@ def tally(mutants: Iterable[Mutant], reasons: Reasons) -> list[Row]:
 
 
 def show(rows: Sequence[Row]) -> None:
-    """Print a table, then every unexplained survivor as the entry that survivors.toml would take."""
-    table = Table(title=f"Mutants noticed, of each module at least {BAR_PERCENT:g} %")
+    """Print a table, then every unexplained survivor as an entry for survivors.toml."""
+    table = Table(title=f"Mutants noticed per module, at least {BAR_PERCENT:g} % required")
     table.add_column("module", overflow="fold")
     for column in ("noticed", "of", "%", "explained", "open", "untried"):
         table.add_column(column, justify="right")

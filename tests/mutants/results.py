@@ -1,4 +1,4 @@
-"""What became of each mutant, read from the files that mutmut leaves."""
+"""The fate of each mutant, read from mutmut's files."""
 
 from collections.abc import Iterator
 from contextlib import chdir
@@ -15,7 +15,7 @@ from tests.mutants.work import folder
 
 def read(group: Group) -> Iterator[Mutant]:
     """Every mutant of the group's modules, by module."""
-    with chdir(folder(group)):  # where mutmut's own functions look
+    with chdir(folder(group)):  # mutmut's functions use the working directory
         for module in group.files:
             data = SourceFileMutationData(path=module)
             data.load()
@@ -33,7 +33,7 @@ def _change(module: str, name: str) -> str:
 
 
 def forget_unnoticed(group: Group) -> None:
-    """Have what went unnoticed in an earlier run tried again, since there may be new tests."""
+    """Reset the mutants that survived an earlier run, since there may be new tests."""
     with chdir(folder(group)):
         for module in group.files:
             data = SourceFileMutationData(path=module)

@@ -1,4 +1,4 @@
-"""Runs mutmut on one group, in a copy of the checkout under ``build/mutants``."""
+"""Run mutmut on one group, in a copy of the checkout under ``build/mutants``."""
 
 import os
 import shutil
@@ -12,18 +12,18 @@ from typing import Final
 from tests.mutants.groups import ROOT, Group
 
 _BEGUN: Final = "Running mutation testing"
-"""What mutmut prints once every mutant is made."""
+"""Printed by mutmut once all mutants are generated."""
 
 _STOPS_WITHIN_S: Final = 20.0
 
 CORES: Final = len(os.sched_getaffinity(0))
 
-# Lines that are nothing but words for a reader: what they say is not what tests are for.
+# Lines that contain only text for people, which tests need not check.
 _WORDS_ALONE: Final = [r"raise \w+", r"""^\s*[fr]?"[^"]* [^"]*"[,)]*$""", r"\blog(ger)?\.\w+\("]
 
 
 def folder(group: Group) -> Path:
-    """Where a group's mutants are made and kept from run to run, so that only what changed is tried again."""
+    """Where a group's mutants are stored between runs, so that only changed code is tried again."""
     return ROOT / "build" / "mutants" / group.name
 
 
@@ -32,7 +32,7 @@ def prepare(group: Group) -> None:
     here = folder(group)
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     tracked = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    kernel = "services/matcha/attention/kernel.so"  # built, not tracked; tests take it where it is
+    kernel = "services/matcha/attention/kernel.so"  # built, not tracked; tests load it from here
     for name in [*filter(None, tracked.split("\0")), kernel]:
         source, copy = ROOT / name, here / name
         if source.exists() and not _same(source, copy):
@@ -42,9 +42,9 @@ def prepare(group: Group) -> None:
 
 
 def run(group: Group, names: Sequence[str], limit_s: float) -> None:
-    """Try the group's mutants, or those that the patterns name, for as long as the limit allows.
+    """Try the group's mutants, or those matching the patterns, within the time limit.
 
-    What mutmut prints goes to ``mutmut.log`` in the group's folder. Exits if the tests fail unchanged.
+    mutmut's output goes to ``mutmut.log`` in the group's folder. Exits if the tests fail without mutations.
     """
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     mutmut = Path(sys.executable).with_name("mutmut")
@@ -57,7 +57,7 @@ def run(group: Group, names: Sequence[str], limit_s: float) -> None:
         except subprocess.TimeoutExpired:
             _stop(process)
             if _BEGUN not in log.read_text(encoding="utf-8", errors="replace"):
-                shutil.rmtree(folder(group) / "mutants", ignore_errors=True)  # it may hold half a module
+                shutil.rmtree(folder(group) / "mutants", ignore_errors=True)  # it may contain half a module
             return
     if code:
         message = f"mutmut stopped with {code}: the tests of {group.name} must pass unchanged; see {log}"
@@ -74,7 +74,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def _settings(group: Group) -> str:
-    """The settings that mutmut reads, as TOML."""
+    """Settings for mutmut, as TOML."""
     lists = {
         "source_paths": ["services", "clients", "benchmarks", "loadtests"],
         "only_mutate": group.files,

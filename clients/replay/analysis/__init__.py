@@ -1,1 +1,1 @@
-"""From the outcomes of a run to its measurements: scores, lens, latency, comparison, each with its interval."""
+"""Measurements computed from the outcomes of runs: scores, lens, latency and comparisons, with their intervals."""

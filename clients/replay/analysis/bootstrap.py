@@ -1,9 +1,9 @@
-"""Intervals by resampling images: questions about one image share its difficulty, so they are drawn together.
+"""Intervals by resampling images: questions about one image share its difficulty, so they are resampled together.
 
 A cluster bootstrap (Davison and Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8): each resample
-draws as many images as there are, with replacement, and takes all questions of each. ``scipy.stats.bootstrap`` can do
-one such statistic at a time; here one set of resamples serves hundreds of means at once, as a matrix product, and two
-runs' differences and a macro mean over groups come from the same resamples.
+draws as many images as there are, with replacement, and takes all questions of each. ``scipy.stats.bootstrap`` handles
+one such statistic at a time; here one set of resamples serves hundreds of means at once, as a matrix product, and the
+differences between two runs and a macro mean over groups use the same resamples.
 """
 
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ Interval = tuple[float, float]
 
 
 class ClusterBootstrap:
-    """Resamples of the ``count`` clusters that ``clusters`` (n,) names by numbers; the same for the same seed."""
+    """Resamples of ``count`` clusters; ``clusters`` (n,) numbers the cluster of each outcome. Deterministic by seed."""
 
     def __init__(self, clusters: NDArray[np.int32], seed: int, resamples: int = RESAMPLES) -> None:
         names, self.clusters = np.unique(clusters, return_inverse=True)
@@ -32,7 +32,7 @@ class ClusterBootstrap:
 
     @cached_property
     def _weights(self) -> NDArray[np.uint8]:
-        """How often each resample holds each cluster, (resamples, clusters); more than 255 times is out of reach."""
+        """Count of each cluster in each resample, (resamples, clusters); counts over 255 are practically impossible."""
         draw = np.random.default_rng(self._seed)
         weights = np.empty((self._resamples, self.count), np.uint8)
         for row in weights:
@@ -42,7 +42,7 @@ class ClusterBootstrap:
     def totals(
         self, columns: Iterable[NDArray[np.float64]], rows: NDArray[np.int64] | slice = _ALL
     ) -> NDArray[np.float64]:
-        """The sum of each column (n,), or where ``rows`` are given of each column over those, in each resample.
+        """The sum of each column (n,), or of each column over ``rows`` only, in each resample.
 
         (resamples, columns)
         """
@@ -63,12 +63,12 @@ class ClusterBootstrap:
         return found
 
     def clusters_of(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> int:
-        """How many clusters these outcomes, by a mask or by their rows, are in."""
+        """How many clusters these outcomes, given by a mask or by row numbers, belong to."""
         return int(np.unique(self.clusters[rows]).size)
 
 
 def interval(statistics: NDArray[np.float64], level: float = LEVEL) -> Interval:
-    """The middle 95 %, or ``level``, of a statistic over the resamples; those in which it has none are left out."""
+    """The central 95 %, or ``level``, of a statistic over the resamples, ignoring those in which it is undefined."""
     known = statistics[np.isfinite(statistics)]
     if not known.size:
         return float("nan"), float("nan")
@@ -79,12 +79,12 @@ def interval(statistics: NDArray[np.float64], level: float = LEVEL) -> Interval:
 def share_interval(statistics: NDArray[np.float64], value: float, clusters: int) -> Interval:
     """The interval of a mean of scores from 0 to 1 over ``clusters`` images.
 
-    Where every score is 0, or every one 1, resampling cannot vary: then the exact interval stands in.
+    If all scores are 0, or all are 1, resampling cannot vary them, so the exact interval is used instead.
     """
     return exact_interval(value, clusters) if value in {0.0, 1.0} else interval(statistics)
 
 
 def exact_interval(value: float, trials: int, level: float = LEVEL) -> Interval:
-    """The Clopper-Pearson interval of a share of 0 or 1 of so many trials, which has a closed form there."""
+    """The Clopper-Pearson interval of a share of 0 or 1 in ``trials`` trials, where it has a closed form."""
     reach = 1 - ((1 - level) / 2) ** (1 / trials)
     return (0.0, reach) if value == 0 else (1 - reach, 1.0)

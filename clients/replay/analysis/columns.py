@@ -1,7 +1,7 @@
-"""A run's outcomes as columns: one pass over the file, numbers in arrays, text only once.
+"""A run's outcomes as columns: one pass over the file, numbers in arrays, each text stored once.
 
 A run may have hundreds of thousands of outcomes, each with a trace of many layers: as objects they would take
-gigabytes. What a report shows of single outcomes it reads again, by ``offsets``.
+gigabytes. The few outcomes that a report shows in full are read again, by ``offsets``.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ _NUMBERS: Final[Mapping[str, Callable[[Scored], float | None]]] = {
     "image_tokens": lambda outcome: outcome.usage.image_tokens,
     "completion_tokens": lambda outcome: outcome.usage.completion_tokens,
 }
-"""What is kept of each scored outcome as a number."""
+"""The numbers stored for each scored outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Coded:
 
 @dataclass(frozen=True, slots=True)
 class FailureCount:
-    """How many questions got lost in one way; ``example`` is one message."""
+    """How many questions failed in one way; ``example`` is one of the messages."""
 
     failure: str
     n: int
@@ -62,11 +62,11 @@ class FailureCount:
 
 @dataclass(frozen=True, slots=True)
 class RunColumns:
-    """The scored outcomes of a run, n of them, column by column, and the failed ones counted.
+    """The n scored outcomes of a run, column by column, and counts of the failed ones.
 
-    ``scores`` holds each metric's, from 0 to 1; ``groups`` the column of each grouping; ``examples`` the first question
-    of each group; ``shown`` says of which the run kept the image, and ``pictures_sha256`` is over all images' sums.
-    ``count`` is the number that an answer spells, ``NO_COUNT`` if none, ``wanted`` the gold one.
+    ``scores`` has each metric's scores, from 0 to 1; ``groups`` the column of each grouping; ``examples`` the first
+    question of each group. ``shown`` marks outcomes whose image the run kept; ``pictures_sha256`` is over the checksums
+    of all images. ``count`` is the number that the answer spells, ``NO_COUNT`` if none, ``wanted`` the gold count.
     ``numbers`` has milliseconds, seconds and token counts, NaN where unknown.
     """
 
@@ -92,20 +92,20 @@ class RunColumns:
 
     @property
     def n(self) -> int:
-        """How many questions were answered."""
+        """Number of answered questions."""
         return len(self.ids)
 
     @property
     def failed(self) -> int:
-        """How many questions have no answer."""
+        """Number of questions without an answer."""
         return sum(failure.n for failure in self.failures)
 
 
 def read_columns(path: Path, task: Task, load: Load | None = None) -> RunColumns:
-    """Read a run folder's outcomes. Of two lines of one id the later counts, except in a load test.
+    """Read a run folder's outcomes. If an id occurs twice, the later line counts, except in a load test.
 
     Raises:
-        ReplayError: there is no file of them, or it is broken.
+        ReplayError: the file is missing or broken.
     """
     folder = RunFolder(path)
     reader, gatherer = OutcomeReader(folder.outcomes), _Gatherer(task, folder, one_per_id=load is None)
@@ -115,7 +115,7 @@ def read_columns(path: Path, task: Task, load: Load | None = None) -> RunColumns
 
 
 class _Coder:
-    """Numbers texts in the order they come."""
+    """Numbers texts in order of first occurrence."""
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {}
@@ -134,7 +134,7 @@ class _Gatherer:
         self._one_per_id = one_per_id
         self._kept = {path.name for path in folder.pictures.glob("*.webp")}
         self._images_folder = folder.pictures
-        self._rows: dict[str, int] = {}  # the row that counts for an id
+        self._rows: dict[str, int] = {}  # the row that counts for each id
         self._failures: dict[str, tuple[str, str]] = {}
         self._ids: list[str] = []
         self._offsets, self._gold = array("q"), array("i")
@@ -223,7 +223,7 @@ class _Gatherer:
 
 
 def group_of(outcome: Scored, key: str) -> str | None:
-    """The group of a grouping that an outcome is in; None if it is in none."""
+    """The outcome's group in a grouping; None if it has none."""
     if key == "answer_type":
         return outcome.answer_type.value
     return as_text(outcome.gold) if key == "gold" else outcome.labels.get(key)
@@ -235,9 +235,9 @@ def _count(text: str) -> int:
 
 
 def _counted(failures: Iterable[tuple[str, str]]) -> tuple[FailureCount, ...]:
-    told = list(failures)
-    examples = dict(reversed(told))
-    counts = Counter(name for name, _ in told)
+    named = list(failures)
+    examples = dict(reversed(named))
+    counts = Counter(name for name, _ in named)
     return tuple(FailureCount(name, count, examples[name]) for name, count in counts.most_common())
 
 

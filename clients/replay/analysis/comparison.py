@@ -1,8 +1,8 @@
 """Two runs over the same questions: differences with paired tests, question by question.
 
-Right or wrong is tested by McNemar's exact test (1947); everything else by a paired bootstrap, in which a resample
-draws images, and takes both runs' answers about them. Where several runs are compared with one, intervals and p
-values hold for all comparisons together (Bonferroni).
+Right or wrong is tested by McNemar's exact test (1947); everything else by a paired bootstrap, which resamples images
+and takes both runs' answers about them. Where several runs are compared with one, intervals and p-values hold for all
+comparisons together (Bonferroni).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ QUANTILES: Final = {"p50": 0.50, "p95": 0.95}
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A metric of both runs over the questions that both answered; ``low`` to ``high`` holds ``other - reference``."""
+    """A metric over the questions that both runs answered, with the interval of ``other - reference``."""
 
     metric: str
     reference: float
@@ -39,7 +39,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """A quantile of the client's latency in both runs; ``low`` to ``high`` holds ``other / reference``."""
+    """A quantile of the client latency in both runs, with the interval of ``other / reference``."""
 
     quantile: str
     reference_ms: float
@@ -56,7 +56,7 @@ class Ratio:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """How many questions one run alone has right, and how likely a split at least as uneven is if neither is better."""
+    """How many questions only one run has right, and the probability of so uneven a split if neither is better."""
 
     only_reference: int
     only_other: int
@@ -67,8 +67,8 @@ class McNemar:
 class Comparison:
     """Run ``other`` against run ``reference``, over ``n`` questions about ``pictures`` images that both answered.
 
-    ``unpaired`` questions were answered by one of the two alone, or have another gold answer there; ``together`` is how
-    many comparisons the intervals and p values hold for.
+    ``unpaired`` counts answers that the other run lacks, or has with a different gold answer; ``together`` is how many
+    comparisons the intervals and p-values hold for.
     """
 
     reference: str
@@ -84,14 +84,14 @@ class Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run by its name, as it is compared."""
+    """A run to compare, with its name."""
 
     name: str
     columns: RunColumns
 
 
 def compare(task: Task, reference: Run, others: Sequence[Run], seed: int) -> tuple[Comparison, ...]:
-    """Every other run against the reference; those that share no question with it are left out.
+    """Compare each run with the reference; runs that share no question with it are omitted.
 
     Raises:
         ReplayError: scipy is not installed.
@@ -104,7 +104,7 @@ Rows = tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def _paired(reference: RunColumns, other: RunColumns) -> Rows:
-    """The rows of the questions that both answered, with the same gold answer."""
+    """The rows of the questions that both runs answered, with the same gold answer."""
     place = {name: row for row, name in enumerate(other.ids)}
     rows = [(row, place[name]) for row, name in enumerate(reference.ids) if name in place]
     same = [
@@ -163,7 +163,7 @@ def _means(
 
 
 def _unvaried(bootstrap: ClusterBootstrap, level: float) -> Interval:
-    """The interval of a mean difference where no question differs, so that resampling cannot vary."""
+    """The interval of a mean difference where no question differs, so that resampling cannot vary it."""
     _, reach = exact_interval(0, bootstrap.count, level)  # of the share of images that differ
     return -reach, reach
 
@@ -171,14 +171,14 @@ def _unvaried(bootstrap: ClusterBootstrap, level: float) -> Interval:
 def _rmse(
     left: RunColumns, right: RunColumns, rows: Rows, bootstrap: ClusterBootstrap, level: float
 ) -> list[Difference]:
-    """Over the counting questions for which both answers spell a number."""
+    """RMSE over the counting questions for which both answers spell a number."""
     wanted, ours, theirs = left.wanted[rows[0]], left.count[rows[0]], right.count[rows[1]]
     read = ((wanted != NO_COUNT) & (ours != NO_COUNT) & (theirs != NO_COUNT)).astype(np.float64)
     if not read.any():
         return []
-    squares = [read * (given - wanted).astype(np.float64) ** 2 for given in (ours, theirs)]
+    squares = [read * (counts - wanted).astype(np.float64) ** 2 for counts in (ours, theirs)]
     totals = bootstrap.totals([read, *squares])
-    with np.errstate(invalid="ignore"):  # a resample may hold no such question
+    with np.errstate(invalid="ignore"):  # a resample may have no such question
         errors = np.sqrt(totals[:, 1:] / totals[:, :1])
     own = [float(np.sqrt(column.sum() / read.sum())) for column in squares]
     return [_difference("rmse", own[0], own[1], interval(errors[:, 1] - errors[:, 0], level))]

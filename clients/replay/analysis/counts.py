@@ -1,4 +1,4 @@
-"""How far counts are off: root mean square error and the confusion of counts, over a run's counting questions."""
+"""Counting errors: root mean square error and confusion matrix over a run's counting questions."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -16,9 +16,9 @@ LARGEST: Final = 15  # TallyQA's answers are 0 to 15
 class CountMeasurements:
     """Counts against gold counts.
 
-    ``rmse`` is over the ``n`` answers that spell a number; ``unread`` do not, and have no distance. ``rmse_baseline``
-    is that of the commonest gold count, said every time. ``confusion[g][a]`` counts gold g answered by a, 0 to 15, and
-    last those answered by a larger number or by none.
+    ``rmse`` is over the ``n`` answers that spell a number; ``unread`` answers do not, and have no error.
+    ``rmse_baseline`` is that of always answering the most common gold count. ``confusion[g][a]`` counts gold g answered
+    by a, 0 to 15; the last column is for larger numbers and no number.
     """
 
     n: int
@@ -35,10 +35,10 @@ def measure_counts(columns: RunColumns, bootstrap: ClusterBootstrap) -> CountMea
     read = counting & (columns.count != NO_COUNT)
     if not read.any():
         return None
-    wanted, given = columns.wanted[read], columns.count[read]
-    squares = (given - wanted).astype(np.float64) ** 2
+    wanted, answered = columns.wanted[read], columns.count[read]
+    squares = (answered - wanted).astype(np.float64) ** 2
     totals = bootstrap.totals([squares, np.ones(len(squares))], np.flatnonzero(read))
-    with np.errstate(invalid="ignore"):  # a resample may hold none of these questions
+    with np.errstate(invalid="ignore"):  # a resample may have none of these questions
         squared = totals[:, 0] / totals[:, 1]
     golds, counts = np.unique(columns.wanted[counting], return_counts=True)
     constant = golds[counts.argmax()]

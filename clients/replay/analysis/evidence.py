@@ -1,4 +1,4 @@
-"""What a comparison supports, in a plain sentence: no more than its intervals and tests say."""
+"""The conclusion of a comparison in plain sentences, claiming no more than its intervals and tests support."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,7 +12,7 @@ FEW_IMAGES: Final = 30
 
 
 def sentence(comparison: Comparison, headline: Metric, records: tuple[RunRecord, RunRecord]) -> str:
-    """What the evidence says of quality and of speed, and how far it reaches."""
+    """What the evidence says about quality and speed, and its limits."""
     (difference,) = (entry for entry in comparison.differences if entry.metric == headline.name)
     parts = [
         f"{_quality(comparison, difference, headline)}.",
@@ -23,12 +23,12 @@ def sentence(comparison: Comparison, headline: Metric, records: tuple[RunRecord,
 
 
 def p_value(p: float) -> str:
-    """A p value as one writes it."""
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"  # noqa: PLR2004 - below it more digits say nothing
+    """Format a p-value."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"  # noqa: PLR2004 - more digits would be meaningless
 
 
 def signed(value: float, digits: int = 1) -> str:
-    """A number with its sign, and a minus as printers set it."""
+    """Format a number with its sign and a typographic minus."""
     return f"{value:+.{digits}f}".replace("-", "−")
 
 
@@ -41,15 +41,15 @@ def _quality(comparison: Comparison, difference: Difference, headline: Metric) -
         f"{headline.label.lower()} {signed(points)} points, {signed(low)} to {signed(high)}, over {comparison.n} "
         f"questions about {comparison.pictures} images; McNemar {p_value(verdict.p)}"
     )
-    # a headline that goes by another rule than right or wrong may point the other way
+    # a headline metric other than right or wrong may point the other way
     if difference.shown and tested and (points > 0) == (verdict.only_other > verdict.only_reference):
         return f"{other} answers {word} than {reference} ({basis})"
     if difference.shown or tested:
-        return f"{other} may answer {word} than {reference}, but the tests do not agree ({basis})"
+        return f"{other} may answer {word} than {reference}, but the tests disagree ({basis})"
     reach = max(abs(low), abs(high))
     return (
-        f"In quality {other} and {reference} cannot be told apart; a difference beyond {reach:.1f} points is unlikely "
-        f"({basis})"
+        f"No difference in quality between {other} and {reference} is detectable; one beyond {reach:.1f} points is "
+        f"unlikely ({basis})"
     )
 
 
@@ -59,7 +59,7 @@ def _speed(comparison: Comparison, ratio: Ratio) -> str:
         f"{ratio.low:.2f} to {ratio.high:.2f}"
     )
     if not ratio.shown:
-        return f"No difference in speed is shown ({times})"
+        return f"No difference in speed is detectable ({times})"
     return f"{comparison.other} is {'faster' if ratio.ratio < 1 else 'slower'} ({times})"
 
 
@@ -70,13 +70,13 @@ def _fair(records: tuple[RunRecord, RunRecord]) -> str:
         "at different concurrency": first.concurrency == second.concurrency,
     }
     differing = " and ".join(name for name, same in conditions.items() if not same)
-    return f"; but they were timed {differing}, so that need not be the variant's doing" if differing else ""
+    return f"; but they were timed {differing}, so the variant may not be the cause" if differing else ""
 
 
 def _reservations(comparison: Comparison) -> Sequence[str]:
-    told = []
+    notes = []
     if comparison.pictures < FEW_IMAGES:
-        told.append(f"With only {comparison.pictures} images the intervals are rough.")
+        notes.append(f"With only {comparison.pictures} images the intervals are rough.")
     if comparison.unpaired:
-        told.append(f"{comparison.unpaired} answers without a counterpart are left out.")
-    return told
+        notes.append(f"{comparison.unpaired} answers without a counterpart are excluded.")
+    return notes

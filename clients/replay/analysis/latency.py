@@ -1,4 +1,4 @@
-"""How long answers took, and where the time went: percentiles in milliseconds, always with their n."""
+"""Latency of answers and of its parts: percentiles in milliseconds, always with their n."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from clients.replay.analysis.columns import RunColumns
 
 PERCENTILES: Final = (50, 90, 95, 99)
 
-# in the order of a request's way through the service; "client" is the whole, seen from this side of the network
+# in the order of a request's way through the service; "client" is the whole, measured by the client
 PARTS: Final = ("queue", "preprocess", "inference", "total", "client")
-_BANDED: Final = (("By image tokens (patches)", "image_tokens"), ("By tokens of the answer", "completion_tokens"))
+_BANDED: Final = (("By image tokens (patches)", "image_tokens"), ("By answer length (tokens)", "completion_tokens"))
 _MOST_BANDS: Final = 6
 
 
@@ -32,7 +32,7 @@ class Percentiles:
 
 @dataclass(frozen=True, slots=True)
 class LatencyTable:
-    """The client's latency by one property of the request; each row's ``part`` names its band."""
+    """Client latency by one property of the request; each row's ``part`` names its band."""
 
     title: str
     rows: tuple[Percentiles, ...]
@@ -40,11 +40,11 @@ class LatencyTable:
 
 @dataclass(frozen=True, slots=True)
 class LatencyMeasurements:
-    """Everything about how long answers took.
+    """All latency measurements of a run.
 
-    ``p50_interval`` and ``p95_interval`` are of the client's latency. ``answers_per_s`` is over the time in which at
-    least one request was under way: pauses between sessions do not count. ``intended`` is the latency from when a load
-    test meant to send, None for a replay; ``goodput_per_s`` counts the answers within its deadline.
+    ``p50_interval`` and ``p95_interval`` are of the client latency. ``answers_per_s`` is over the time with at least
+    one request in flight: pauses between sessions do not count. ``intended`` is the latency from when a request was due
+    in a load test, None for a replay; ``goodput_per_s`` counts the answers within its deadline.
     """
 
     parts: tuple[Percentiles, ...]
@@ -61,7 +61,7 @@ class LatencyMeasurements:
 def measure_latency(
     columns: RunColumns, bootstrap: ClusterBootstrap, deadline_ms: float | None = None
 ) -> LatencyMeasurements | None:
-    """The measurements of a run's answers; None without answers."""
+    """The latency measurements of a run; None if it has no answers."""
     if not columns.n:
         return None
     numbers = columns.numbers
@@ -79,7 +79,7 @@ def measure_latency(
         retried=int((numbers["attempts"] > 1).sum()),
         busy_s=busy_s,
         answers_per_s=columns.n / busy_s if busy_s else None,
-        intended=percentiles("from intended sending", intended) if intended.size else None,
+        intended=percentiles("from the due time", intended) if intended.size else None,
         goodput_per_s=timely / busy_s if timely is not None and busy_s else None,
     )
 
@@ -90,7 +90,7 @@ def percentiles(part: str, values_ms: NDArray[np.float64]) -> Percentiles:
 
 
 def _busy_s(sent_at_s: NDArray[np.float64], latency_ms: NDArray[np.float64]) -> float | None:
-    """The length of the union of all requests' times, in seconds; None if nobody noted when they were sent."""
+    """The total time with at least one request in flight, in seconds; None if send times are unknown."""
     known = np.isfinite(sent_at_s)
     if not known.any():
         return None
@@ -110,10 +110,10 @@ def _tables(columns: RunColumns) -> Iterator[LatencyTable]:
         if mask.any()
     )
     if len(first) > 1:
-        yield LatencyTable("First question about an image, and later ones", first)
+        yield LatencyTable("First and later questions about an image", first)
     if columns.hits.any() and not columns.hits.all():
         cached = (("hit", columns.hits), ("miss", ~columns.hits))
-        yield LatencyTable("By the service's cache", tuple(percentiles(name, client[mask]) for name, mask in cached))
+        yield LatencyTable("By cache result", tuple(percentiles(name, client[mask]) for name, mask in cached))
     for title, name in _BANDED:
         rows = tuple(percentiles(label, client[mask]) for label, mask in bands(numbers[name]))
         if len(rows) > 1:
@@ -121,7 +121,7 @@ def _tables(columns: RunColumns) -> Iterator[LatencyTable]:
 
 
 def bands(values: NDArray[np.float64]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
-    """A few groups of whole numbers, from the smallest up: one per value if there are few, else of about equal size."""
+    """Group whole numbers into a few bands, in ascending order: one per value if few, else of about equal size."""
     distinct = np.unique(values)
     if len(distinct) <= _MOST_BANDS:
         edges = distinct

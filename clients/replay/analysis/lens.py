@@ -1,8 +1,8 @@
-"""What the layers would have answered: accuracy, Han script, entropy and settling per layer, over a run's traces.
+"""What each layer would have answered: accuracy, Han script, entropy and settling per layer, over a run's traces.
 
-Accuracy is given in two readings. *Latin* takes a layer's best token for a number if it is digits or an English word,
-as the lens study's code did; *any script* reads Han and other numerals as well. The gap between both is how much a
-layer knows in another script.
+Accuracy has two readings. *Latin* reads a layer's top token as a number if it is digits or an English word, as the
+lens study's code did; *any script* reads Han and other numerals as well. The gap between them is how often a layer has
+the right number in another script.
 """
 
 from collections.abc import Callable
@@ -22,9 +22,9 @@ from clients.replay.scoring.han import holds_han
 class LayerMeasurements:
     """One layer over ``n`` traces; layer 0 is the embedding, the last is the model's own distribution.
 
-    ``han_share`` has one entry per k from 1 on: the share of traces in which one of the k best tokens holds a Han
-    character. ``entropy`` is the mean, in nats, between its quartiles. ``settled`` is the share of traces whose best
-    token is right from this layer on to the last, and was not right in the layer before.
+    ``han_share[k - 1]`` is the share of traces with a Han character in one of the top k tokens. ``entropy`` is the
+    mean, in nats, and ``entropy_quartiles`` the lower and upper quartile. ``settled`` is the share of traces whose top
+    token is right from this layer to the last, but not in the layer before.
     """
 
     layer: int
@@ -41,7 +41,7 @@ class LayerMeasurements:
 
 @dataclass(frozen=True, slots=True)
 class AnswerMeasurements:
-    """The traces of one gold count: accuracy per layer, in any script."""
+    """Accuracy per layer, in any script, over the traces of one gold count."""
 
     gold: int
     n: int
@@ -52,8 +52,8 @@ class AnswerMeasurements:
 class LensMeasurements:
     """Every layer of a run's traces, and the majority baseline of the same questions.
 
-    ``never_settled`` is the share of traces whose last layer is wrong; ``other`` counts traces of another depth, which
-    are left out.
+    ``never_settled`` is the share of traces whose last layer is wrong; ``other`` counts the traces that are excluded
+    because they have a different depth.
     """
 
     n: int
@@ -66,7 +66,7 @@ class LensMeasurements:
 
 
 def measure_lens(columns: RunColumns, bootstrap: ClusterBootstrap) -> LensMeasurements | None:
-    """Measurements over the counting questions that came with a trace; None if none did."""
+    """Measurements over the counting questions with a trace; None if there are none."""
     lens = columns.lens
     if lens is None:
         return None
@@ -104,8 +104,8 @@ def measure_lens(columns: RunColumns, bootstrap: ClusterBootstrap) -> LensMeasur
 
 
 def _right(lens: LensColumns, wanted: NDArray[np.int64], read: Callable[[str], int | None]) -> NDArray[np.bool_]:
-    """Whether each layer's best token spells the gold count, (t, L)."""
-    # a token of none is no number; the last entry is for the -1 of a layer without tokens
+    """Whether each layer's top token spells the gold count, (t, L)."""
+    # the last entry is for the -1 of a layer without tokens
     numbers = [NO_COUNT if (number := read(token)) is None else number for token in lens.vocabulary]
     table = np.array([*numbers, NO_COUNT], np.int64)
     right: NDArray[np.bool_] = (table[lens.tokens[:, :, 0]] == wanted[:, None]) & (wanted[:, None] != NO_COUNT)
@@ -113,14 +113,14 @@ def _right(lens: LensColumns, wanted: NDArray[np.int64], read: Callable[[str], i
 
 
 def _han_shares(lens: LensColumns) -> NDArray[np.float64]:
-    """The share of traces with a Han character among the first k tokens of each layer, (L, K)."""
+    """The share of traces with a Han character among the top k tokens of each layer, (L, K)."""
     table = np.array([*map(holds_han, lens.vocabulary), False])
     han: NDArray[np.float64] = np.maximum.accumulate(table[lens.tokens], axis=2).mean(axis=0)
     return han
 
 
 def _settled(right: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """The first layer from which all up to the last are right; the number of layers if the last is wrong, (t,)."""
+    """The first layer from which all layers are right; the number of layers if the last is wrong, (t,)."""
     stays = np.logical_and.accumulate(right[:, ::-1], axis=1)
     settled: NDArray[np.int64] = right.shape[1] - stays.sum(axis=1)
     return settled
@@ -137,7 +137,7 @@ def _by_answer(right: NDArray[np.bool_], wanted: NDArray[np.int64]) -> tuple[Ans
 def _intervals(right: NDArray[np.bool_], rows: NDArray[np.int64], bootstrap: ClusterBootstrap) -> list[Interval]:
     ones = np.ones(len(right))
     totals = bootstrap.totals([ones, *right.T.astype(np.float64)], rows)
-    with np.errstate(invalid="ignore"):  # a resample may hold no trace
+    with np.errstate(invalid="ignore"):  # a resample may have no trace
         shares = totals[:, 1:] / totals[:, :1]
     images = bootstrap.clusters_of(rows)
     return [

@@ -1,4 +1,4 @@
-"""Lens traces as arrays: tokens as numbers into a vocabulary, so that a hundred thousand traces fit in memory."""
+"""Lens traces as arrays, with tokens as indices into a vocabulary, so that a hundred thousand fit in memory."""
 
 from array import array
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from clients.replay.run.outcomes import Lens
 
 @dataclass(frozen=True, slots=True)
 class LensColumns:
-    """The traces of t outcomes, L layers each, K best tokens a layer.
+    """The traces of t outcomes, with L layers each and the top K tokens per layer.
 
-    ``rows`` (t,) are the outcomes' places in their run; ``tokens`` (t, L, K) numbers into ``vocabulary``, -1 where a
-    layer has fewer; ``entropy`` (t, L) is in nats. Traces of another depth than the first are left out, ``other`` of
-    them: they are another model's.
+    ``rows`` (t,) are the outcomes' rows in their run; ``tokens`` (t, L, K) are indices into ``vocabulary``, -1 where a
+    layer has fewer; ``entropy`` (t, L) is in nats. ``other`` traces are excluded because their depth differs from the
+    first: they are another model's.
     """
 
     rows: NDArray[np.int64]
@@ -26,7 +26,7 @@ class LensColumns:
 
 
 class LensGatherer:
-    """Gathers traces, one after the other."""
+    """Collects traces one at a time."""
 
     def __init__(self) -> None:
         self._vocabulary: dict[str, int] = {}
@@ -34,7 +34,7 @@ class LensGatherer:
         self._depth = self._width = self._other = 0
 
     def add(self, row: int, lens: Lens) -> None:
-        """Add the trace of the outcome with this number."""
+        """Add the trace of the outcome in this row."""
         if not self._rows:
             self._depth = len(lens.layers)
             self._width = max((len(layer.tokens) for layer in lens.layers), default=0)
@@ -49,7 +49,7 @@ class LensGatherer:
             self._entropy.append(layer.entropy)
 
     def columns(self, rows: NDArray[np.int64]) -> LensColumns | None:
-        """The traces of the outcomes with these numbers, which become 0, 1, 2 ...; None if there are none."""
+        """The traces of the outcomes in these rows, renumbered 0, 1, 2 ...; None if there are none."""
         place = {int(row): place for place, row in enumerate(rows)}
         kept = np.array([index for index, row in enumerate(self._rows) if row in place], np.int64)
         if not kept.size:

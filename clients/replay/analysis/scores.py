@@ -1,4 +1,4 @@
-"""The figures of one run, from its columns: scores by group beside their baseline, failures apart, lens, latency."""
+"""The measurements of one run, from its columns: scores by group with baselines, failures, lens and latency."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -26,9 +26,9 @@ _Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A metric's mean with its 95 % interval, and what the group's commonest gold answer, always, would have scored.
+    """A metric's mean with its 95 % interval, and the baseline: always giving the group's most common gold answer.
 
-    ``baseline`` is None where every gold answer of the group is the same because that is what the group is.
+    ``baseline`` is None where all gold answers of the group are equal by definition of the group.
     """
 
     metric: str
@@ -42,7 +42,7 @@ class Score:
 class ScoreRow:
     """The scores of one group of ``n`` answers about ``pictures`` images.
 
-    ``question`` is the first of them, as an example; ``majority`` is the commonest gold answer, None as a baseline is.
+    ``question`` is the first, as an example; ``majority`` is the most common gold answer, None where ``baseline`` is.
     """
 
     group: str
@@ -55,7 +55,7 @@ class ScoreRow:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The groups of one grouping; a ``detail`` is folded away."""
+    """The groups of one grouping; a ``detail`` table is collapsed."""
 
     key: str
     title: str
@@ -65,10 +65,10 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class RunReport:
-    """Everything a report says of one run; ``overall`` is None if nothing was answered.
+    """Everything a report says about one run; ``overall`` is None if nothing was answered.
 
-    ``macro`` is the mean over the groups of the task's ``macro`` grouping, each weighing alike. ``torn_lines`` counts a
-    last line that a kill cut short, ``truncated`` the answers that hit the token limit.
+    ``macro`` is the unweighted mean over the groups of the task's ``macro`` grouping. ``torn_lines`` is 1 if a kill cut
+    the last line short; ``truncated`` counts the answers that hit the token limit.
     """
 
     name: str
@@ -93,15 +93,15 @@ class RunReport:
 
     @property
     def unasked(self) -> int:
-        """Questions of the selection without an outcome: the run was stopped."""
+        """Number of questions without an outcome, because the run was interrupted."""
         return max(self.record.questions - self.answered - self.failed, 0)
 
 
 def load_run(path: Path) -> tuple[RunRecord, RunColumns]:
-    """What a run folder holds.
+    """Read a run folder.
 
     Raises:
-        ReplayError: it is no run folder, or one of a task that is not known here.
+        ReplayError: it is not a run folder, or the run is of an unknown task.
     """
     record = RunFolder(path).read_record()
     if record.task not in TASKS:
@@ -111,7 +111,7 @@ def load_run(path: Path) -> tuple[RunRecord, RunColumns]:
 
 
 def compute(name: str, record: RunRecord, columns: RunColumns, seed: int) -> RunReport:
-    """The figures of one run."""
+    """The measurements of one run."""
     task = TASKS[record.task]
     bootstrap = ClusterBootstrap(columns.pictures.codes, seed)  # one set of resamples for every interval
     scorer = _Scorer(task, columns, bootstrap)
@@ -134,7 +134,7 @@ def compute(name: str, record: RunRecord, columns: RunColumns, seed: int) -> Run
 
 
 class _Scorer:
-    """Scores of groups: means, and their intervals from one set of resamples."""
+    """Mean scores of groups, with intervals from one set of resamples."""
 
     def __init__(self, task: Task, columns: RunColumns, bootstrap: ClusterBootstrap) -> None:
         self._task = task
@@ -154,14 +154,14 @@ class _Scorer:
                 yield Table(grouping.key, grouping.title, grouping.detail, self._rows(grouping, groups))
 
     def macro(self) -> ScoreRow | None:
-        """Every group's mean weighs alike, however many questions it has; so does its own baseline."""
+        """The unweighted mean over groups of scores and of baselines."""
         grouping = next((entry for entry in self._task.groupings if entry.key == self._task.macro), None)
         groups = self._groups(grouping) if grouping else {}
         if grouping is None or len(groups) < 2:  # noqa: PLR2004 - a mean over one group is that group
             return None
         means = np.nanmean(np.stack(self._means(list(groups.values()))), axis=0)
         rows = self._rows(grouping, groups)
-        fewest = min(row.pictures for row in rows)  # where resampling cannot vary, the mean is as sure as that type
+        fewest = min(row.pictures for row in rows)  # if resampling cannot vary, as certain as the smallest type
         scores = []
         for place, metric in enumerate(self._task.metrics):
             value = float(np.mean([row.scores[place].value for row in rows]))
@@ -187,7 +187,7 @@ class _Scorer:
         """The mean of every metric in every resample, (resamples, metrics) per group."""
         columns = (column * mask for mask in masks for column in (*self._scores, np.ones(self._columns.n)))
         totals = self._bootstrap.totals(columns).reshape(-1, len(masks), len(self._scores) + 1)
-        with np.errstate(invalid="ignore"):  # a resample may hold nothing of a group
+        with np.errstate(invalid="ignore"):  # a resample may have nothing of a group
             means = totals[:, :, :-1] / totals[:, :, -1:]
         return [means[:, place] for place in range(len(masks))]
 

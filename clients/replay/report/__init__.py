@@ -1,4 +1,4 @@
-"""Reports on runs: figures, examples and one self-contained page; and comparisons of runs, side by side."""
+"""Reports on runs, and comparisons of runs, as self-contained pages."""
 
 from clients.replay.report.comparison_page import compare_runs
 from clients.replay.report.run_page import report_runs, summary_table

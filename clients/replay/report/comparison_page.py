@@ -1,4 +1,4 @@
-"""The compare command's work: read the runs, compare each with the first, and write page and JSON."""
+"""The ``compare`` command: read the runs, compare each with the first, and write the page and the JSON."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,24 +17,25 @@ from clients.replay.report.run_page import as_json, as_text, names, write_pages
 
 @dataclass(frozen=True, slots=True)
 class SideBySide:
-    """One group's rows, a place per run; None where a run has nothing of the group."""
+    """One group's rows, one per run; None where a run has no answers in the group."""
 
     group: str
     rows: tuple[ScoreRow | None, ...]
 
 
 def compare_runs(runs: Sequence[Path], out: Path, seed: int) -> tuple[str, ...]:
-    """Write ``index.html`` and ``compare.json`` over runs of one task; give back what the evidence supports.
+    """Write ``index.html`` and ``compare.json`` over runs of one task; return the conclusions.
 
     Raises:
-        ReplayError: a folder holds no run, the runs are of different tasks, or nothing can be written.
+        ReplayError: a folder is not a run folder, the runs are of different tasks, or the output cannot be written.
     """
     loaded = [(name, *load_run(path)) for name, path in zip(names(runs), runs, strict=True)]
     reports = tuple(compute(name, record, columns, seed) for name, record, columns in loaded)
     task = reports[0].task
     if other := next((report for report in reports if report.record.task != task.name), None):
         message = (
-            f"{other.name} is a run of {other.record.task}, {reports[0].name} of {task.name}: runs of one task compare."
+            f"{other.name} is a run of {other.record.task}, {reports[0].name} of {task.name}: only runs of the same "
+            "task can be compared."
         )
         raise ReplayError(message)
     compared = [Run(name, columns) for name, _, columns in loaded]
@@ -61,18 +62,18 @@ def compare_runs(runs: Sequence[Path], out: Path, seed: int) -> tuple[str, ...]:
 
 def _sentences(comparisons: Sequence[Comparison], reports: Sequence[RunReport]) -> tuple[str, ...]:
     by_name, reference = {report.name: report for report in reports}, reports[0]
-    told = [
+    sentences = [
         sentence(entry, reference.task.headline, (reference.record, by_name[entry.other].record))
         for entry in comparisons
     ]
     compared = {entry.other for entry in comparisons}
     alone = [report.name for report in reports[1:] if report.name not in compared]
     if alone:
-        told.append(
-            f"{', '.join(alone)} shares no question with {reference.name}, so nothing can be paired: the figures "
-            "stand side by side, and their intervals are all there is to go by."
+        sentences.append(
+            f"{', '.join(alone)} shares no question with {reference.name}, so no paired test is possible: only the "
+            "scores and their intervals can be compared."
         )
-    return tuple(told)
+    return tuple(sentences)
 
 
 def _labels(reports: Sequence[RunReport]) -> dict[str, str]:

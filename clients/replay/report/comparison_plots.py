@@ -17,7 +17,7 @@ _WIDE_INCHES = (5.0, 3.6)
 
 
 def quality_and_latency(reports: Sequence[RunReport]) -> Markup:
-    """Each run's headline score over its median latency, with both 95 % intervals; up and to the left is better."""
+    """Each run's headline score against its median latency, with 95 % intervals; up and to the left is better."""
 
     def draw(axes: Axes) -> None:
         for place, report in enumerate(reports):
@@ -36,7 +36,7 @@ def quality_and_latency(reports: Sequence[RunReport]) -> Markup:
                 markersize=7,
                 label=f"{report.name} (n = {report.answered})",
             )
-        axes.set_xlabel("median latency seen by the client, milliseconds")
+        axes.set_xlabel("median client latency, milliseconds")
         axes.set_ylabel(reports[0].task.headline.label.lower())
         axes.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
         axes.margins(0.18)
@@ -47,7 +47,7 @@ def quality_and_latency(reports: Sequence[RunReport]) -> Markup:
 
 
 def differences(comparisons: Sequence[Comparison], labels: dict[str, str]) -> Markup:
-    """Each metric's difference from the reference run in points, with its interval, one colour a run."""
+    """Each metric's difference from the reference run in points, with its interval; one colour per run."""
     names = [entry.metric for entry in comparisons[0].differences if entry.metric in labels]
 
     def draw(axes: Axes) -> None:
@@ -77,7 +77,7 @@ def differences(comparisons: Sequence[Comparison], labels: dict[str, str]) -> Ma
 
 
 def _reach(values: Sequence[float], intervals: Sequence[Interval]) -> list[list[float]]:
-    """How far intervals reach to both sides; a resampled one may leave its own estimate just outside."""
+    """The error bars' lengths; clipped at 0, since a resampled interval may just miss its estimate."""
     below = [max(value - low, 0.0) for value, (low, _) in zip(values, intervals, strict=True)]
     above = [max(high - value, 0.0) for value, (_, high) in zip(values, intervals, strict=True)]
     return [below, above]

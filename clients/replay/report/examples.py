@@ -1,4 +1,4 @@
-"""A few questions of a run to look at: some of the best and the worst answers, chosen by seed among equals."""
+"""Example questions of a run: some of the best and worst answers, with ties broken randomly by seed."""
 
 import base64
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ PER_VERDICT: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class LayerCell:
-    """A layer's best token and its probability; ``hit`` if it spells the gold answer."""
+    """A layer's top token and its probability; ``hit`` if it spells the gold answer."""
 
     layer: int
     token: str
@@ -33,7 +33,7 @@ class LayerCell:
 class Example:
     """One question as a card.
 
-    ``image`` is a data URL, None if the run kept no copy; ``layers`` is empty without lens.
+    ``image`` is a data URL, None if the run kept no copy; ``layers`` is empty without a lens trace.
     """
 
     question: str
@@ -46,7 +46,7 @@ class Example:
 
 
 class Examples:
-    """Chooses among a run's outcomes by their columns, and reads the chosen ones again."""
+    """Selects outcomes by a run's columns, and reads the selected ones from its file."""
 
     def __init__(self, task: Task, columns: RunColumns, folder: RunFolder, seed: int) -> None:
         self._columns = columns
@@ -60,14 +60,14 @@ class Examples:
         return self._cards(self._ranked(self._verdict == 1, self._verdict), set())
 
     def worst(self, best: Sequence[Example] = ()) -> tuple[Example, ...]:
-        """Some answers that are not right: the lowest score first, then the count that is furthest off."""
+        """Some wrong answers: the lowest scores first, then the counts that are furthest off."""
         columns = self._columns
-        told = (columns.wanted != NO_COUNT) & (columns.count != NO_COUNT)
-        off = np.where(told, np.abs(columns.count - columns.wanted), 0)
+        numeric = (columns.wanted != NO_COUNT) & (columns.count != NO_COUNT)
+        off = np.where(numeric, np.abs(columns.count - columns.wanted), 0)
         return self._cards(self._ranked(self._verdict < 1, self._verdict * 1000 - off), {card.image for card in best})
 
     def spotlight(self) -> Example | None:
-        """The right answer whose layers changed their mind most often; None for a run without lens or right answers."""
+        """The right answer whose top token changes most often between layers; None without traces or right answers."""
         lens = self._columns.lens
         if lens is None:
             return None
@@ -79,14 +79,14 @@ class Examples:
         return self._example(int(ranked[0])) if ranked.size else None
 
     def _ranked(self, mask: NDArray[np.bool_], rank: NDArray[np.float64]) -> NDArray[np.int64]:
-        """The masked outcomes: those whose image was kept first, then by rank, then by chance."""
+        """The masked outcomes, ordered by whether the image was kept, then by rank, then randomly."""
         chosen = self._shuffled[mask[self._shuffled]]
         ordered: NDArray[np.int64] = chosen[np.lexsort((rank[chosen], ~self._columns.shown[chosen]))]
         return ordered
 
     def _cards(self, ranked: NDArray[np.int64], shown: set[str | None]) -> tuple[Example, ...]:
-        """The first of each image that is not shown yet, then others."""
-        few = ranked[:1000]  # more would not change what is on top
+        """Cards for the first outcome of each image, then others, preferring images not in ``shown``."""
+        few = ranked[:1000]  # more would not change the top
         _, firsts = np.unique(self._columns.pictures.codes[few], return_index=True)
         fresh = few[np.sort(firsts)]
         others = few[~np.isin(few, fresh)]
@@ -97,7 +97,7 @@ class Examples:
     def _example(self, row: int) -> Example:
         outcome = self._reader.at(int(self._columns.offsets[row]))
         if not isinstance(outcome, Scored):
-            message = f"line at {self._columns.offsets[row]} is no answer"
+            message = f"line at {self._columns.offsets[row]} is not an answer"
             raise TypeError(message)
         gold = as_text(outcome.gold)
         layers = outcome.lens.layers if outcome.lens else ()

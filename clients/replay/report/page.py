@@ -1,4 +1,4 @@
-"""The page: one HTML file that holds everything it shows, and asks nothing of the network."""
+"""The report page: one self-contained HTML file that makes no network requests."""
 
 import math
 import shlex
@@ -22,7 +22,7 @@ _INVISIBLE: Final = str.maketrans({" ": "␣", "\n": "⏎", "\t": "⇥", "\r": "
 
 @dataclass(frozen=True, slots=True)
 class RunView:
-    """One run as the page shows it: its figures in numbers, in images, and its example cards."""
+    """One run as shown on the page: its measurements, figures and example cards."""
 
     report: RunReport
     figures: tuple[Markup, ...]
@@ -34,17 +34,17 @@ class RunView:
 
 
 def render(views: Sequence[RunView]) -> str:
-    """The page over these runs."""
+    """Render the report page over these runs."""
     return fill("report.html.jinja", runs=views, metrics=metrics_of([view.report for view in views]))
 
 
 def metrics_of(reports: Sequence[RunReport]) -> dict[str, Metric]:
-    """Every metric that the runs' tasks have, by its name."""
+    """Every metric of the runs' tasks, by name."""
     return {metric.name: metric for report in reports for metric in report.task.metrics}
 
 
 def fill(template: str, **content: object) -> str:
-    """A page from its template and what it shows."""
+    """Render a template."""
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -63,35 +63,35 @@ def fill(template: str, **content: object) -> str:
 
 
 def headline(report: RunReport, row: ScoreRow) -> Score:
-    """The one score that stands for a row."""
+    """A row's headline score."""
     return next(score for score in row.scores if score.metric == report.task.headline.name)
 
 
 def percent(share: float | None) -> str:
-    """A share as a percentage with one decimal, without the sign; nothing for None."""
+    """A share as a percentage with one decimal, without the sign; empty for None."""
     return "" if share is None else f"{100 * share:.1f}"
 
 
 def duration(milliseconds: float) -> str:
-    """A duration in the unit that suits it."""
+    """A duration in a suitable unit."""
     if milliseconds >= 1000:  # noqa: PLR2004 - a second
         return f"{milliseconds / 1000:.2f} s"
     return f"{milliseconds:.0f} ms" if milliseconds >= 10 else f"{milliseconds:.1f} ms"  # noqa: PLR2004 - two digits
 
 
 def visible_token(token: str) -> str:
-    """A token whose spaces and line ends can be seen; surrounding space of a word is dropped."""
+    """A token with visible whitespace if it is only whitespace, else stripped."""
     return token.strip() or token.translate(_INVISIBLE) or "∅"
 
 
 def columns(cells: int) -> int:
-    """How many cells of a strip go in a row, so that all rows are about as long."""
+    """Number of cells per row of a strip, so that all rows are about equally long."""
     rows = math.ceil(cells / _MOST_COLUMNS)
     return math.ceil(cells / rows)
 
 
 def command(report: RunReport) -> str:
-    """The command line that asks the same questions again."""
+    """The command line that repeats the run."""
     record, selection = report.record, report.record.selection
     parts = [
         f"python -m clients.replay run --task {record.task} --data {record.data} --url {record.url}",

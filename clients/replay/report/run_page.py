@@ -1,4 +1,4 @@
-"""The report command's work: read the runs, compute, draw, and write page and JSON, each whole or not at all."""
+"""The ``report`` command: read the runs, compute, draw, and write the page and the JSON atomically."""
 
 import json
 from collections.abc import Sequence
@@ -19,10 +19,10 @@ from clients.replay.run.folder import RunFolder
 
 
 def report_runs(runs: Sequence[Path], out: Path, seed: int) -> tuple[RunReport, ...]:
-    """Write ``index.html`` and ``report.json`` over some runs.
+    """Write ``index.html`` and ``report.json`` for these runs.
 
     Raises:
-        ReplayError: a folder holds no run, or the report cannot be written.
+        ReplayError: a folder is not a run folder, or the report cannot be written.
     """
     views = [_view(number, name, path, seed) for number, (name, path) in enumerate(zip(names(runs), runs, strict=True))]
     reports = tuple(view.report for view in views)
@@ -31,21 +31,21 @@ def report_runs(runs: Sequence[Path], out: Path, seed: int) -> tuple[RunReport, 
 
 
 def as_json(report: object) -> dict[str, Any]:  # Any: JSON values
-    """A run's figures as ``report.json`` holds them."""
+    """A report or comparison as JSON values."""
     fields: dict[str, Any] = TypeAdapter(type(report)).dump_python(report, mode="json")
     return fields
 
 
 def as_text(content: object) -> str:
-    """JSON for people and programs."""
+    """Readable JSON text."""
     return json.dumps(content, ensure_ascii=False, indent=2)
 
 
 def write_pages(out: Path, pages: dict[str, str]) -> None:
-    """Write files into a folder that is made if need be, each whole or not at all.
+    """Write files atomically into a folder, which is created if needed.
 
     Raises:
-        ReplayError: one cannot be written.
+        ReplayError: a file cannot be written.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -54,12 +54,12 @@ def write_pages(out: Path, pages: dict[str, str]) -> None:
             draft.write_text(text + "\n", encoding="utf-8")
             draft.replace(out / name)
     except OSError as error:
-        message = f"{out} cannot be written to: {error.strerror}. Name another folder with --out."
+        message = f"{out} cannot be written to: {error.strerror}. Choose another folder with --out."
         raise ReplayError(message) from error
 
 
 def summary_table(reports: Sequence[RunReport]) -> Table:
-    """The reports in short, for a terminal: score and majority baseline in %, latency as the client saw it."""
+    """A summary for the terminal: score and majority baseline in %, client latency."""
     table = Table(Column("run", overflow="fold"), Column("model", overflow="fold"), box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("score", "95 %", "base", "n", "fail", "p50", "p95"):
         table.add_column(heading, justify="right", no_wrap=True)
@@ -71,7 +71,7 @@ def summary_table(reports: Sequence[RunReport]) -> Table:
 
 
 def names(runs: Sequence[Path]) -> list[str]:
-    """What the runs are called: their folders' names, with the parent's where two are alike."""
+    """Names of the runs: their folders' names, prefixed with the parent's where two are equal."""
     own = [path.resolve().name for path in runs]
     return [
         f"{path.resolve().parent.name}-{name}" if own.count(name) > 1 else name

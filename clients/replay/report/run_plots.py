@@ -1,4 +1,4 @@
-"""The figures of one run. ``number`` is the run's place on the page: it keeps ids apart."""
+"""The figures of one run. ``number`` is the run's position on the page; it makes ids unique."""
 
 import numpy as np
 from markupsafe import Markup
@@ -10,7 +10,7 @@ from clients.replay.analysis.lens import LensMeasurements
 from clients.replay.report.svg import MUTED, SERIES, cells, layer_axis, share_axis, svg
 
 _CURVES = (("client", SERIES[0], "-"), ("inference", SERIES[1], "--"), ("queue", SERIES[2], ":"))
-_CURVE_POINTS = 201  # a curve over two hundred thousand answers would weigh megabytes
+_CURVE_POINTS = 201  # with a point per answer, two hundred thousand answers would take megabytes
 
 
 def lens_accuracy(figures: LensMeasurements, number: int) -> Markup:
@@ -39,14 +39,14 @@ def lens_accuracy(figures: LensMeasurements, number: int) -> Markup:
             axes.plot(layers, values, style, color=color, label=label)
         axes.axhline(figures.baseline, color=MUTED, linewidth=1, linestyle=":", label="majority baseline")
         layer_axis(axes)
-        share_axis(axes, "accuracy of the best token")
+        share_axis(axes, "accuracy of the top token")
         axes.legend(loc="best", fontsize=9)
 
     return svg(f"lens-accuracy-{number}", f"Accuracy per layer (n = {figures.n})", draw)
 
 
 def lens_han(figures: LensMeasurements, number: int) -> Markup:
-    """Share of traces per layer with a Han character among the k best tokens, for every k."""
+    """Share of traces per layer with a Han character among the top k tokens, for every k."""
 
     def draw(axes: Axes) -> None:
         layers = [layer.layer for layer in figures.layers]
@@ -61,7 +61,7 @@ def lens_han(figures: LensMeasurements, number: int) -> Markup:
 
 
 def lens_answers(figures: LensMeasurements, number: int) -> Markup:
-    """Accuracy per layer and gold count, as a map."""
+    """Heat map of accuracy per layer and gold count."""
 
     def draw(axes: Axes) -> None:
         cells(axes, [answer.accuracy for answer in figures.answers])
@@ -73,17 +73,17 @@ def lens_answers(figures: LensMeasurements, number: int) -> Markup:
 
 
 def lens_settling(figures: LensMeasurements, number: int) -> Markup:
-    """The layer from which the best token stays right, as a distribution; the last bar never is."""
+    """Distribution of the layer from which the top token stays right; the last bar is "never"."""
 
     def draw(axes: Axes) -> None:
         layers = [layer.layer for layer in figures.layers]
         shares = [layer.settled for layer in figures.layers]
         axes.bar(layers, shares, color=SERIES[0], width=0.75, label="settles at this layer")
-        axes.bar([len(layers) + 0.5], [figures.never_settled], color=MUTED, width=0.75, label="wrong at the last")
+        axes.bar([len(layers) + 0.5], [figures.never_settled], color=MUTED, width=0.75, label="wrong at the last layer")
         axes.plot(layers, np.cumsum(shares), color=SERIES[1], drawstyle="steps-post", label="settled so far")
         layer_axis(axes)
         step = max(1, round(len(layers) / 8))
-        named = [layer for layer in layers[::step] if layer <= len(layers) - step]  # leaves room for the last bar's
+        named = [layer for layer in layers[::step] if layer <= len(layers) - step]  # room for the last label
         axes.set_xticks([*named, len(layers) + 0.5], [*map(str, named), "never"])
         share_axis(axes, "share of traces")
         axes.legend(loc="upper left", fontsize=9)
@@ -92,12 +92,12 @@ def lens_settling(figures: LensMeasurements, number: int) -> Markup:
 
 
 def lens_entropy(figures: LensMeasurements, number: int) -> Markup:
-    """Mean entropy per layer, and the range of the middle half."""
+    """Mean entropy per layer, and its interquartile range."""
 
     def draw(axes: Axes) -> None:
         layers = [layer.layer for layer in figures.layers]
         low, high = zip(*(layer.entropy_quartiles for layer in figures.layers), strict=True)
-        axes.fill_between(layers, low, high, color=SERIES[3], alpha=0.16, linewidth=0, label="middle half")
+        axes.fill_between(layers, low, high, color=SERIES[3], alpha=0.16, linewidth=0, label="interquartile range")
         axes.plot(layers, [layer.entropy for layer in figures.layers], "o-", color=SERIES[3], label="mean")
         axes.set_ylim(bottom=0)
         axes.set_ylabel("entropy, nats")
@@ -108,7 +108,7 @@ def lens_entropy(figures: LensMeasurements, number: int) -> Markup:
 
 
 def confusion(figures: CountMeasurements, number: int) -> Markup:
-    """Gold counts against answered ones: how many, shaded by the share of the row."""
+    """Confusion matrix of gold and answered counts, shaded by the share of the row."""
     table = np.array(figures.confusion)
     rows = np.flatnonzero(table.sum(axis=1))
     last = int(max(rows.max(), np.flatnonzero(table[:, : LARGEST + 1].sum(axis=0)).max(initial=0)))
@@ -127,7 +127,7 @@ def confusion(figures: CountMeasurements, number: int) -> Markup:
 
 
 def latency_ecdf(columns: RunColumns, number: int) -> Markup:
-    """Share of answers that took at most so long, for the whole and two of its parts."""
+    """Cumulative distribution of the latency, for the whole and two of its parts."""
     shares = np.linspace(0, 1, min(_CURVE_POINTS, columns.n + 1))
 
     def draw(axes: Axes) -> None:

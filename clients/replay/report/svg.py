@@ -1,7 +1,7 @@
-"""Drawings as inline SVG whose colours are the page's: one drawing serves light and dark.
+"""Figures as inline SVG in the page's colours, so that one figure works in light and dark mode.
 
-matplotlib draws with stand-in colours, which are then replaced by ``currentColor`` and by CSS variables of the page's
-style. Text stays text, in the page's own font.
+matplotlib draws with placeholder colours, which are then replaced by ``currentColor`` and by CSS variables of the
+page. Text stays text, in the page's font.
 """
 
 import io
@@ -28,7 +28,7 @@ _CSS: Final = {
     **{stand_in: f"var(--series-{number})" for number, stand_in in enumerate(SERIES, start=1)},
 }
 SIZE_INCHES: Final = (4.3, 3.1)
-_STYLE: Final[dict[RcKeyType, Any]] = {  # Any: matplotlib's own types of its settings
+_STYLE: Final[dict[RcKeyType, Any]] = {  # Any: types of matplotlib's settings
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -75,7 +75,7 @@ _STRONGEST: Final = 0.75  # text on it must stay readable
 
 
 def cells(axes: Axes, shares: Sequence[Sequence[float]], texts: Sequence[Sequence[str]] | None = None) -> None:
-    """A map of shares, row by row from the top; the larger, the stronger the colour."""
+    """A heat map of shares, row by row from the top."""
     for row, values in enumerate(shares):
         for column, share in enumerate(values):
             corner = (column - 0.5, row - 0.5)
@@ -88,7 +88,7 @@ def cells(axes: Axes, shares: Sequence[Sequence[float]], texts: Sequence[Sequenc
 
 
 def svg(name: str, title: str, draw: Callable[[Axes], None], size_inches: tuple[float, float] = SIZE_INCHES) -> Markup:
-    """A drawing with one pair of axes; ``name`` keeps its ids apart from those of the page's other drawings."""
+    """A figure with one pair of axes; ``name`` makes its ids unique on the page."""
     with mpl.rc_context({**_STYLE, "svg.hashsalt": name}):
         figure = Figure(figsize=size_inches, layout="constrained")
         axes = figure.add_subplot()
@@ -97,12 +97,12 @@ def svg(name: str, title: str, draw: Callable[[Axes], None], size_inches: tuple[
         buffer = io.StringIO()
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing, transparent=True)
-    return Markup(_themed(buffer.getvalue(), name, title))  # noqa: S704 - drawn here, from numbers and our own words
+    return Markup(_themed(buffer.getvalue(), name, title))  # noqa: S704 - drawn here, from trusted text
 
 
 def _themed(svg: str, name: str, title: str) -> str:
     tag, _, body = svg[svg.index("<svg") :].partition(">")
-    tag = re.sub(r' (?:xmlns[:a-z]*|width|height|version)="[^"]*"', "", tag)  # the page's style sizes it
+    tag = re.sub(r' (?:xmlns[:a-z]*|width|height|version)="[^"]*"', "", tag)  # sized by the page's style
     svg = f"{tag}>{body}"
     svg = re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{name}-", svg)
     svg = re.sub(r'font-family: [^;"]*', "font-family: inherit", svg)

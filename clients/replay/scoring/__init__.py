@@ -1,4 +1,4 @@
-"""Scores of one answer against its gold answer, and of the majority baseline: pure functions, no files, no HTTP.
+"""Scores of one answer against its gold answer, and the majority baseline: pure functions, no files, no HTTP.
 
-``metrics`` names them; ``text``, ``relaxed``, ``lists``, ``binary`` and ``counting`` say how each is computed.
+``metrics`` lists them; ``text``, ``relaxed``, ``lists``, ``binary`` and ``counting`` implement them.
 """

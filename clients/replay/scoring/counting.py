@@ -1,7 +1,7 @@
-"""Counts in writing: what number an answer or a token spells, and whether it is the right one.
+"""Counts as text: which number an answer or a token spells, and whether it is right.
 
-The whole text must be the number (spaces and a final punctuation mark aside): a sentence that mentions one is not read,
-because which of its numbers is meant would be a guess.
+The whole text must be the number, apart from surrounding spaces and punctuation: a number inside a sentence is not
+read, because which one is meant would be a guess.
 """
 
 import unicodedata
@@ -39,14 +39,14 @@ _EDGES: Final = " \t\r\n.,;:!?\"'()。，！？、"
 
 
 def read_latin(text: str) -> int | None:
-    """The number that a text spells in digits or as an English word, or None."""
+    """The number that a text spells in digits or as an English word; None if it is not a number."""
     token = text.strip(_EDGES).casefold()
-    # isdecimal, not isdigit: '²' and '②' are digits that int() refuses, as it does numbers of thousands of digits
+    # isdecimal, not isdigit: int() rejects the digits '²' and '②', and numbers of thousands of digits
     return int(token) if token.isdecimal() and len(token) <= _MAX_DIGITS else _WORDS.get(token)
 
 
 def read_count(text: str) -> int | None:
-    """As ``read_latin``, and Han numerals too (三, 两个, 十五), and single characters that are numbers (③, Ⅲ, ²)."""
+    """Like ``read_latin``, plus Han numerals (三, 两个, 十五) and single numeric characters (③, Ⅲ, ²)."""
     number = read_latin(text)
     if number is not None:
         return number
@@ -60,6 +60,6 @@ def _single(character: str) -> int | None:
 
 
 def count_match(answer: str, gold: str) -> float:
-    """1 if the answer spells the gold count in any script, else 0; an answer that is no count is wrong."""
+    """1 if the answer spells the gold count in any script, else 0; an answer that is not a count is wrong."""
     wanted = read_count(gold)
     return float(wanted is not None and read_count(answer) == wanted)

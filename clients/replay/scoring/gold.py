@@ -1,4 +1,4 @@
-"""Gold answers: what kinds there are, and how one reads as text or as a list."""
+"""Gold answers: their types, and conversion to text or a list."""
 
 from enum import StrEnum
 
@@ -6,7 +6,7 @@ Gold = str | tuple[str, ...]
 
 
 class AnswerType(StrEnum):
-    """The kind of a gold answer, which decides how an answer is scored. Only the list types have a tuple as gold."""
+    """The type of a gold answer, which decides how answers are scored. Only the list types have a tuple as gold."""
 
     STRING = "string"
     NUMERICAL = "numerical"
@@ -17,10 +17,10 @@ class AnswerType(StrEnum):
 
 
 def as_text(gold: Gold) -> str:
-    """A gold answer as a model would write it; a list reads "A, B, C"."""
+    """A gold answer as a model would write it; a list becomes "A, B, C"."""
     return gold if isinstance(gold, str) else ", ".join(gold)
 
 
 def as_list(gold: Gold) -> tuple[str, ...]:
-    """A gold answer as a list; one that is none is a list of itself."""
+    """A gold answer as a list; a string becomes a list of one."""
     return (gold,) if isinstance(gold, str) else gold

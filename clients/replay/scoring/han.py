@@ -1,7 +1,7 @@
-"""Han script: which text holds it, and which numerals a token of it spells.
+"""Han script: whether a text contains it, and which number a token in it spells.
 
 ``unicodedata`` knows the everyday, financial and traditional numerals; it lacks the three forms that mean "two" when
-counting things. Only whole tokens are read: 什么 ("what"), 参 or 陆 inside a word are no numbers.
+counting things. Only whole tokens are read: 什么 ("what"), and 参 or 陆 inside a word, are not numbers.
 """
 
 import re
@@ -9,7 +9,7 @@ import unicodedata
 from typing import Final
 
 _RANGES: Final = (
-    (0x3007, 0x3007),  # 〇, a numeral that stands outside the ideograph blocks
+    (0x3007, 0x3007),  # 〇, a numeral outside the ideograph blocks
     (0x3400, 0x4DBF),
     (0x4E00, 0x9FFF),
     (0xF900, 0xFAFF),
@@ -34,7 +34,7 @@ def holds_han(text: str) -> bool:
 
 
 def read_han(token: str) -> int | None:
-    """The number from 0 to 99 that a whole token spells in Han numerals (三, 两个, 十五, 二十), or None."""
+    """The number from 0 to 99 that a whole token spells in Han numerals (三, 两个, 十五, 二十); else None."""
     if token in _WORDS:
         return _WORDS[token]
     if token[-1:] in _COUNTERS:
@@ -56,5 +56,5 @@ def _digit(token: str) -> int | None:
 def _value(text: str) -> int | None:
     if text in _PAIRS:
         return _PAIRS[text]
-    number = unicodedata.numeric(text, None) if is_han(text) else None  # more than one character is no character
+    number = unicodedata.numeric(text, None) if is_han(text) else None  # is_han rejects longer texts
     return int(number) if number is not None and number.is_integer() else None

@@ -1,7 +1,7 @@
-"""Scores of answers that are lists: in a fixed order, or in any.
+"""Scores of list answers, ordered or unordered.
 
-A model answers with one string, "A, B, C". Answer and gold are cut by the same rule, so an item that itself holds a
-comma counts as its pieces on both sides. A comma between digits that separates thousands does not cut.
+A model answers with one string, "A, B, C". Answer and gold are split by the same rule, so an item that contains a comma
+counts as several items on both sides. Thousands separators do not split.
 """
 
 import json
@@ -17,22 +17,22 @@ _CUT: Final = re.compile(r"\s*(?:,(?!(?<=[0-9],)[0-9]{3}(?![0-9]))|;|\n)\s*")
 
 
 def split(text: str) -> tuple[str, ...]:
-    """The items of a list in writing, lower-cased and stripped; JSON where it is JSON, else cut at commas."""
+    """Split a list into its items, lower-cased and stripped; parse it if it is JSON, else split at commas."""
     items = _json_items(text)
     pieces = _CUT.split(text if items is None else as_text(items))
     return tuple(piece.strip().lower() for piece in pieces if piece.strip())
 
 
 def ranked_exact(answer: str, gold: tuple[str, ...]) -> float:
-    """1 if the items are the gold ones in their order, else 0."""
+    """1 if the items are the gold items in the gold order, else 0."""
     return float(split(answer) == split(as_text(gold)))
 
 
 def ranked_ndcg(answer: str, gold: tuple[str, ...]) -> float:
-    """NDCG at 10 (Järvelin and Kekäläinen, 2002): the first gold item is worth most, the last one 1.
+    """NDCG at 10 (Järvelin and Kekäläinen, 2002): the first gold item has the highest gain, the last has gain 1.
 
-    An item's worth is divided by log2 of its place plus one, and the sum by that of the gold order. A repeated item
-    counts once. A list of one item wants equality, as in RealCQA's evaluator.
+    Each gain is divided by log2 of its rank plus one, and the sum by that of the gold order. A repeated item counts
+    once. A list of one item must match exactly, as in RealCQA's evaluator.
     """
     given, wanted = split(answer), split(as_text(gold))
     if len(wanted) <= 1:
@@ -47,7 +47,7 @@ def _discounted(gains: list[int]) -> float:
 
 
 def unranked_f1(answer: str, gold: tuple[str, ...]) -> float:
-    """F1 of the items as multisets, so that repeating a right item cannot pay."""
+    """F1 of the items as multisets, so that repeating a correct item does not pay."""
     given, wanted = Counter(split(answer)), Counter(split(as_text(gold)))
     if given == wanted:
         return 1.0
@@ -59,6 +59,6 @@ def _json_items(text: str) -> tuple[str, ...] | None:
         return None
     try:
         items: list[object] = json.loads(text)
-    except (ValueError, RecursionError):  # a model can be stuck on "["
+    except (ValueError, RecursionError):  # a model can get stuck repeating "["
         return None
     return tuple(map(str, items))

@@ -1,6 +1,6 @@
-"""The metrics by name: what each is called, what it means, and how one answer is scored.
+"""The metrics: their names, labels and definitions, and how they score one answer.
 
-A score is a number from 0 to 1. A metric of text sees a list as a model would write it, "A, B, C".
+Scores are from 0 to 1. Text metrics see a list as a model would write it, "A, B, C".
 """
 
 from collections import Counter
@@ -28,10 +28,10 @@ class Metric:
 
 
 def majority(golds: Mapping[Gold, int]) -> str:
-    """The most frequent gold answer, as lower-cased text; of equally frequent ones the first in the alphabet.
+    """The most frequent gold answer, as lower-cased text; ties go to the alphabetically first.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there are no gold answers.
     """
     counts = Counter[str]()
     for gold, count in golds.items():
@@ -63,37 +63,37 @@ _BY_TYPE: Final[Mapping[AnswerType, Callable[[str, Gold, AnswerType], float]]] =
 EXACT_MATCH: Final = Metric(
     "exact_match",
     "Exact match",
-    "Equal to the gold answer once surrounding space is stripped and letters are lower-cased; a list is written "
+    "Equal to the gold answer after stripping surrounding space and lower-casing; a list is written "
     "“A, B, C”, in the gold order.",
     partial(_of_text, exact_match),
 )
 RELAXED_STRICT: Final = Metric(
     "relaxed_strict",
     "Relaxed (strict)",
-    "A number may miss by 5 %; anything else is an exact match. Reads thousands separators, percent signs, zero and "
-    "negative targets for what they are, and allows a year no tolerance.",
+    "A number may be off by 5 %; anything else must match exactly. Handles thousands separators, percent signs, zero "
+    "and negative targets correctly, and allows no tolerance on years.",
     partial(_of_text, relaxed_strict),
 )
 RELAXED_PIX2STRUCT: Final = Metric(
     "relaxed_pix2struct",
     "Relaxed (Pix2Struct)",
-    "Relaxed correctness to the letter of Pix2Struct's evaluation, quirks included, for comparison with published "
-    "figures: 1,000 is text, 50% is not 50, a zero target is compared as text, a year may miss by 5 %.",
+    "Relaxed correctness exactly as in Pix2Struct's evaluation, quirks included, for comparison with published "
+    "results: 1,000 is text, 50% is not 50, a zero target is compared as text, a year may be off by 5 %.",
     partial(_of_text, relaxed_pix2struct),
 )
 ANLS: Final = Metric(
     "anls",
     "ANLS",
-    "One minus the normalised edit distance; 0 from a distance of 0.5 on.",
+    "One minus the normalised edit distance; 0 if the distance is 0.5 or more.",
     partial(_of_text, anls),
 )
 TYPED: Final = Metric(
     "by_type_rule",
-    "By its type's rule",
+    "Type-specific rule",
     "RealCQA's own rules, with the defects of its evaluator corrected. String: exact match. Numerical: relaxed "
-    "(strict), so that a negative gold answer can be missed. Binary: yes and no however written. Ranked list: nDCG at "
-    "10 in which the first item is worth most, not nothing. Unranked list: F1 of the items as multisets, so that it "
-    "cannot exceed 1.",
+    "(strict), so that answers to negative targets can be wrong. Binary: yes and no in any spelling. Ranked list: nDCG "
+    "at 10 in which the first item has the highest gain, not zero. Unranked list: F1 of the items as multisets, so "
+    "that it cannot exceed 1.",
     _by_type,
 )
 COUNT_ACCURACY: Final = Metric(

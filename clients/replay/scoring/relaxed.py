@@ -1,8 +1,8 @@
-"""Relaxed correctness: a number may miss by 5 %, anything else must be equal.
+"""Relaxed correctness: a number may be off by 5 %, anything else must be equal.
 
-Two rules under two names. ``relaxed_pix2struct`` is the published one, with every trap it has, so that figures can be
-compared with others'. ``relaxed_strict`` is the one to trust: it reads a number only where one is written, takes
-thousands separators, percent signs, zero and negative targets for what they are, and allows a year no tolerance.
+There are two rules. ``relaxed_pix2struct`` is the published one, with all its quirks, for comparison with published
+results. ``relaxed_strict`` is the one to trust: it reads only plain decimal numbers, handles thousands separators,
+percent signs, zero and negative targets correctly, and allows no tolerance on years.
 """
 
 import math
@@ -21,10 +21,10 @@ _YEAR: Final = re.compile(r"(?:19|20)[0-9]{2}")
 
 
 def relaxed_pix2struct(answer: str, gold: str) -> float:
-    """Relaxed correctness to the letter of Pix2Struct's evaluation.
+    """Relaxed correctness exactly as in Pix2Struct's evaluation.
 
-    Known traps, kept on purpose: a zero target is compared as text ("0.0" is not "0"); "50%" is 0.5, so not "50";
-    "1,000" is text; text is compared without stripping; a year may miss by a century; "nan", "inf" and "1_0" are
+    Known quirks, kept on purpose: a zero target is compared as text ("0.0" is not "0"); "50%" is 0.5, so not "50";
+    "1,000" is text; text is compared without stripping; a year may be off by a century; "nan", "inf" and "1_0" are
     numbers to Python.
     """
     predicted, target = _as_python_reads(answer), _as_python_reads(gold)
@@ -47,11 +47,11 @@ class _Number:
 
 
 def relaxed_strict(answer: str, gold: str) -> float:
-    """Relaxed correctness without Pix2Struct's traps.
+    """Relaxed correctness without Pix2Struct's quirks.
 
     Both sides are stripped. A number is plain decimal notation, with or without thousands separators, exponent and
-    percent sign; where one side alone has the sign, it may be mere notation (50% for 50) or a hundredth (50% for 0.5).
-    A zero target wants zero. A bare whole target from 1900 to 2099 is taken for a year and wants that very number.
+    percent sign; if only one side has a percent sign, it may be mere notation (50% for 50) or a factor (50% for 0.5). A
+    zero target requires zero. A bare integer target from 1900 to 2099 is taken to be a year and must match exactly.
     """
     predicted, target = _number(answer), _number(gold)
     if predicted is None or target is None:

@@ -1,4 +1,4 @@
-"""The datasets that can be replayed. To add one, write a module with a ``TASK`` and give it a row here."""
+"""The datasets that can be replayed. To add one, write a module with a ``TASK`` and list it here."""
 
 from collections.abc import Mapping
 from typing import Final

@@ -1,4 +1,4 @@
-"""What was asked of a selection, and what it came to; both stand in ``run.json``."""
+"""The criteria of a selection and the resulting selection, both stored in ``run.json``."""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -10,9 +10,9 @@ class _Frozen(BaseModel):
 
 
 class Criteria(_Frozen):
-    """What a selection was asked for: first the filters, then the draws, in the order of the fields.
+    """Which questions to select: first the filters, then the random draws, in field order.
 
-    ``protocol`` is the preset that set them, with its ``note``.
+    ``protocol`` is the preset that set the criteria, with its ``note``.
     """
 
     split: Split
@@ -28,7 +28,7 @@ class Criteria(_Frozen):
 
 
 class Selection(Criteria):
-    """Which questions were asked: ``sha256`` is over their ids, images' names, questions and gold answers.
+    """Which questions were selected; ``sha256`` is over their ids, image names, questions and gold answers.
 
     ``eligible`` counts the questions that passed the filters, before any draw.
     """

@@ -1,4 +1,4 @@
-"""What every dataset's reader needs: JSON read piece by piece, fields, and images in folders."""
+"""Shared by the dataset readers: streaming JSON, field access, and images in folders."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -16,7 +16,7 @@ _Item = TypeVar("_Item")
 
 
 class EntryError(Exception):
-    """An entry that cannot become a sample; ``attempt`` makes it a problem."""
+    """An entry that cannot become a sample; ``attempt`` turns it into a ``SkippedEntry``."""
 
     def __init__(self, kind: SkipReason, detail: str) -> None:
         super().__init__(detail)
@@ -25,7 +25,7 @@ class EntryError(Exception):
 
 
 def attempt(read: Callable[[], Sample], where: str) -> Sample | SkippedEntry:
-    """A sample, or the problem that the entry standing at ``where`` is."""
+    """Read a sample, or describe the problem with the entry at ``where``."""
     try:
         sample = read()
         _require_sendable(sample)
@@ -35,19 +35,19 @@ def attempt(read: Callable[[], Sample], where: str) -> Sample | SkippedEntry:
 
 
 def _require_sendable(sample: Sample) -> None:
-    # JSON's \\u escapes, and file names, can hold half a surrogate pair, which no encoder takes
+    # JSON's \\u escapes and file names can contain unpaired surrogates, which cannot be encoded
     texts = (sample.id, sample.image_key, sample.question, as_text(sample.gold), *sample.labels.values())
     try:
         "".join(texts).encode()
     except UnicodeEncodeError:
-        raise EntryError(SkipReason.BROKEN_ENTRY, "holds half a surrogate pair") from None
+        raise EntryError(SkipReason.BROKEN_ENTRY, "contains an unpaired surrogate") from None
 
 
 def read_list(path: Path) -> list[object]:
-    """The JSON list in a small file, whole.
+    """Read the JSON list in a small file.
 
     Raises:
-        EntryError: the file cannot be read, is not JSON, or holds something else.
+        EntryError: the file cannot be read, is not JSON, or is not a list.
     """
     try:
         content = json.loads(path.read_bytes())
@@ -59,16 +59,16 @@ def read_list(path: Path) -> list[object]:
 
 
 def stream_list(path: Path) -> Iterator[object]:
-    """The entries of the JSON list in a file of any size, one at a time.
+    """Stream the entries of a JSON list in a file of any size.
 
     Raises:
-        EntryError: the file cannot be read or is no list; or it breaks off, after the entries before that.
+        EntryError: the file cannot be read or is not a list; or it is truncated, after yielding the entries before.
     """
     return _stream(path, b"[", lambda file: ijson.items(file, "item", use_float=True))
 
 
 def stream_object(path: Path) -> Iterator[tuple[str, object]]:
-    """The fields of the JSON object in a file of any size, one at a time.
+    """Stream the fields of a JSON object in a file of any size.
 
     Raises:
         EntryError: as ``stream_list``, for an object.
@@ -91,10 +91,10 @@ def _stream(path: Path, opening: bytes, parse: Callable[[IO[bytes]], Iterator[_I
 
 
 def text_field(entry: object, name: str) -> str:
-    """A field of an entry as text; numbers and truth values as Python writes them.
+    """A field of an entry as text; numbers and booleans as Python formats them.
 
     Raises:
-        EntryError: the entry is no object, lacks the field, or holds something else or nothing in it.
+        EntryError: the entry is not an object, or the field is missing, blank or of another type.
     """
     if not isinstance(entry, dict):
         raise EntryError(SkipReason.BROKEN_ENTRY, "is not an object")
@@ -105,16 +105,16 @@ def text_field(entry: object, name: str) -> str:
 
 
 def require_folder(data: Path) -> None:
-    """Refuse a data folder that is not there.
+    """Require the data folder to exist.
 
     Raises:
         ReplayError: it is missing, or not a folder.
     """
     if not data.is_dir():
-        message = f"{data} is not a folder. Name the dataset's own folder with --data."
+        message = f"{data} is not a folder. Give the dataset's folder with --data."
         raise ReplayError(message)
 
 
 def folder_images(data: Path) -> ImageSource:
-    """Images that lie as files in the data folder; the key is the path there."""
+    """Images stored as files in the data folder; the key is the path relative to it."""
     return lambda key: (data / key).read_bytes()

@@ -1,7 +1,7 @@
-"""The questions of a dataset on disk, in SQLite, so that the client never holds the dataset in memory.
+"""The questions of a dataset, indexed in SQLite so that the dataset is never held in memory.
 
-A split is scanned once into a temporary file; drawing, sharding and resuming are deletions from it, and what is left is
-read back image by image. Memory holds numbers only: the places of the questions that a draw keeps.
+A split is scanned once into a temporary file; drawing, sharding and resuming delete from it, and the rest is read back
+image by image. Only numbers are in memory: the positions of the questions that a draw keeps.
 """
 
 import dataclasses
@@ -32,9 +32,9 @@ _IN_ORDER: Final = "ORDER BY image, place"
 
 
 class SampleIndex:
-    """The samples and problems of a split; images in the order they were met, questions in theirs.
+    """The samples and problems of a split; images in the order they were found, and the questions of each likewise.
 
-    A second sample of one id becomes a problem.
+    A second sample with the same id becomes a problem.
     """
 
     def __init__(
@@ -56,11 +56,10 @@ class SampleIndex:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Remove the file."""
         self.close()
 
     def close(self) -> None:
-        """Remove the file."""
+        """Remove the temporary file."""
         self._db.close()
         self._folder.cleanup()
 
@@ -82,55 +81,55 @@ class SampleIndex:
 
     def _add(self, sample: Sample) -> None:
         self._db.execute("INSERT OR IGNORE INTO images (key) VALUES (?)", (sample.image_key,))
-        told = json.dumps({name: getattr(sample, name) for name in _FIELDS}, ensure_ascii=False)
+        fields = json.dumps({name: getattr(sample, name) for name in _FIELDS}, ensure_ascii=False)
         added = self._db.execute(
             "INSERT OR IGNORE INTO samples (id, image, fields) SELECT ?, number, ? FROM images WHERE key = ?",
-            (sample.id, told, sample.image_key),
+            (sample.id, fields, sample.image_key),
         )
         if not added.rowcount:
             self._note(SkippedEntry(SkipReason.DUPLICATE_ID, sample.id, "an earlier question has this id"))
 
     def questions(self) -> int:
-        """How many questions are left."""
+        """Number of remaining questions."""
         return self._number("SELECT COUNT(*) FROM samples")
 
     def pictures(self) -> int:
-        """How many images the questions that are left are about."""
+        """Number of images with remaining questions."""
         return self._number("SELECT COUNT(DISTINCT image) FROM samples")
 
     def problems(self) -> Iterator[SkippedEntry]:
-        """Everything that cannot be asked, in the order it was met."""
+        """Every entry that cannot be asked, in the order found."""
         for kind, where, detail in self._db.execute("SELECT kind, place, detail FROM problems ORDER BY rowid"):
             yield SkippedEntry(SkipReason(kind), where, detail)
 
     def samples(self) -> Iterator[Sample]:
-        """The questions that are left, image by image."""
+        """The remaining questions, image by image."""
         for (fields,) in self._db.execute(f"SELECT fields FROM samples {_IN_ORDER}"):  # noqa: S608 - our own constant
             yield _sample(fields)
 
     def by_image(self) -> Iterator[tuple[Sample, ...]]:
-        """The questions that are left, those of one image together."""
+        """The remaining questions, grouped by image."""
         for _, group in groupby(self.samples(), key=lambda sample: sample.image_key):
             yield tuple(group)
 
     def image_keys(self) -> list[str]:
-        """The names of all images that are left, in order."""
+        """The keys of all images with remaining questions, in order."""
         query = "SELECT key FROM images WHERE number IN (SELECT image FROM samples) ORDER BY number"
         return [key for (key,) in self._db.execute(query)]
 
     def draw(self, limit: int, seed: int) -> None:
-        """Keep ``limit`` questions, drawn uniformly from all that are left."""
+        """Keep ``limit`` questions, drawn uniformly from the remaining ones."""
         if limit < (count := self.questions()):
-            self._keep(sorted(random.Random(seed).sample(range(count), limit)))  # noqa: S311 - a draw, no secret
+            self._keep(sorted(random.Random(seed).sample(range(count), limit)))  # noqa: S311 - not for security
 
     def draw_images(self, share: float, seed: int) -> None:
-        """Keep the questions of a share of the images, drawn uniformly; the number is rounded."""
+        """Keep the questions of a share of the images, drawn uniformly; the number of images is rounded."""
         numbers = [row[0] for row in self._db.execute("SELECT DISTINCT image FROM samples ORDER BY image")]
         chosen = set(random.Random(seed).sample(numbers, round(share * len(numbers))))  # noqa: S311 - as above
         self._keep([place for place, (image, _) in enumerate(self._places()) if image in chosen])
 
     def draw_one_per_image(self, seed: int) -> None:
-        """Keep one question of each image, each of its questions with the same chance."""
+        """Keep one question per image, drawn uniformly."""
         draw, kept, start = random.Random(seed), [], 0  # noqa: S311 - as above
         for _, group in groupby(self._places(), key=lambda row: row[0]):
             count = sum(1 for _ in group)
@@ -145,7 +144,7 @@ class SampleIndex:
         self._keep([place for place, (image, _) in enumerate(self._places()) if image in own])
 
     def drop(self, ids: Iterable[str]) -> None:
-        """Leave out the questions with these ids: they were asked already."""
+        """Drop the questions with these ids, which have already been asked."""
         self._db.execute("BEGIN")
         self._db.executemany("DELETE FROM samples WHERE id = ?", ((name,) for name in ids))
         self._db.execute("COMMIT")
@@ -154,7 +153,7 @@ class SampleIndex:
         return iter(self._db.execute(f"SELECT image, place FROM samples {_IN_ORDER}"))  # noqa: S608 - our constant
 
     def _keep(self, ranks: list[int]) -> None:
-        """Keep the questions at these ranks (ascending) of the order, and no others."""
+        """Keep only the questions at these ranks of the order, given in ascending order."""
         wanted = iter(ranks)
         following = next(wanted, None)
         kept = []
@@ -174,6 +173,6 @@ class SampleIndex:
 
 
 def _sample(fields: str) -> Sample:
-    told = json.loads(fields)
-    gold = tuple(told["gold"]) if isinstance(told["gold"], list) else told["gold"]
-    return Sample(**{**told, "gold": gold, "answer_type": AnswerType(told["answer_type"])})
+    values = json.loads(fields)
+    gold = tuple(values["gold"]) if isinstance(values["gold"], list) else values["gold"]
+    return Sample(**{**values, "gold": gold, "answer_type": AnswerType(values["answer_type"])})

@@ -1,7 +1,7 @@
-"""The protocols of the two studies whose results are reproduced here, as named presets.
+"""The protocols of the two reproduced studies, as named presets.
 
-A preset fixes which questions are asked and how. It follows what a study's report says it did; ``note`` tells where the
-study's own code did something else, and what this client does instead.
+A preset fixes which questions are asked and how. It follows the study's report; ``note`` says where the study's code
+differed, and what this client does.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ from typing import Any, Final
 
 @dataclass(frozen=True, slots=True)
 class Protocol:
-    """A named preset: for which task, which options it sets, and where it departs from the study's code."""
+    """A named preset: its task, the options it sets, and how it differs from the study's code."""
 
     name: str
     task: str
-    options: Mapping[str, Any]  # Any: the command line's own types
+    options: Mapping[str, Any]  # Any: types of the command line's options
     note: str
 
 

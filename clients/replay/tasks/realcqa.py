@@ -1,10 +1,10 @@
-"""RealCQA as it lies on disk: ``images*/STEM.jpg``, ``qa*/STEM.json``, and ``test_filenames.txt``.
+"""RealCQA on disk: ``images*/STEM.jpg``, ``qa*/STEM.json``, and ``test_filenames.txt``.
 
-The authors' archive has ``images``, ``json`` and ``qa``; the hub's copy cuts each into three (``images``, ``images2``,
-``images3``). A QA file is a list of blocks ``{"taxonomy id", "QID", "question", "answer", "answer_type", "qa_id",
-"PMC_ID"}``. No block says which split it is in: the test split is the stems listed in ``test_filenames.txt``, all
+The authors' archive has ``images``, ``json`` and ``qa``; the hub's copy splits each into three (``images``,
+``images2``, ``images3``). A QA file is a list of blocks ``{"taxonomy id", "QID", "question", "answer", "answer_type",
+"qa_id", "PMC_ID"}``. Blocks do not name their split: the test split is the stems listed in ``test_filenames.txt``, all
 others are train. The fine-tuning study has all blocks in one file, ``merged_qa.json``: ``{stem: [blocks]}``; it is read
-where there are no QA folders. The type of a chart is told, where it is, by its annotation ``json*/STEM.json``.
+if there are no QA folders. The chart type, if known, is in the annotation ``json*/STEM.json``.
 """
 
 import json
@@ -37,9 +37,9 @@ _KINDS: Final = {"1": "structure", "2": "structure", "3": "retrieval", "4": "rea
 
 @dataclass(frozen=True, slots=True)
 class _Charts:
-    """Where the files of each chart lie, by its stem: 28 thousand names, never their contents.
+    """Paths of each chart's files, by stem: 28 thousand names, never their contents.
 
-    A chart that lies in two folders, as when the hub's copy is unpacked over the authors', is the last folder's.
+    If a chart is in two folders, as when the hub's copy is unpacked over the authors', the last folder wins.
     """
 
     data: Path
@@ -51,7 +51,7 @@ def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
     """The questions of one split, chart by chart.
 
     Raises:
-        ReplayError: the folder or its list of test charts is missing, or nothing holds questions.
+        ReplayError: the folder or its list of test charts is missing, or there are no question files.
     """
     require_folder(data)
     files, listed = _by_stem(data, "qa*", frozenset({".json"})), _test_stems(data, split)
@@ -61,7 +61,7 @@ def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
         return _scan_folders(charts, files, listed, split)
     if (data / MERGED).is_file():
         return _scan_merged(charts, listed, split)
-    message = f"{data} holds neither QA folders (qa, qa2, qa3) nor {MERGED}. Is it RealCQA's folder?"
+    message = f"{data} contains neither QA folders (qa, qa2, qa3) nor {MERGED}. Is it RealCQA's folder?"
     raise ReplayError(message)
 
 
@@ -77,7 +77,7 @@ def _test_stems(data: Path, split: Split) -> Mapping[str, None]:
     except (OSError, UnicodeDecodeError) as error:
         if split == "all":
             return {}
-        message = f"{data} has no readable {TEST_LIST}, which tells the test charts: {error}. Is it RealCQA's folder?"
+        message = f"{data} has no readable {TEST_LIST}, which lists the test charts: {error}. Is it RealCQA's folder?"
         raise ReplayError(message) from error
     names = (Path(line.strip()) for line in lines if line.strip())
     return {(name.stem if name.suffix.lower() in _IMAGE_SUFFIXES else name.name): None for name in names}
@@ -135,20 +135,20 @@ def _sample(block: object, stem: str, charts: _Charts, chart_type: str | None) -
     labels = {"kind": _KINDS.get(taxonomy[:1], "other"), "taxonomy": taxonomy}
     if chart_type:
         labels["chart"] = chart_type
-    # qa_id is only promised to be unique within a chart
+    # qa_id is guaranteed to be unique only within a chart
     key = image.relative_to(charts.data).as_posix()
     return Sample(f"{stem}/{qa_id}", key, question, gold_of(block, answer_type), answer_type, labels)
 
 
 def _chart_type(annotation: Path | None) -> str | None:
-    # The annotations of the CHART-Info challenge; a chart without a usable one is merely of no known type.
+    # Annotations of the CHART-Info challenge; without a usable one the chart's type is unknown.
     if annotation is None:
         return None
     try:
-        told = json.loads(annotation.read_bytes())["task1"]["output"]["chart_type"]
+        name = json.loads(annotation.read_bytes())["task1"]["output"]["chart_type"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
-    return told.strip().lower() or None if isinstance(told, str) else None
+    return name.strip().lower() or None if isinstance(name, str) else None
 
 
 TASK: Final = Task(
@@ -162,8 +162,8 @@ TASK: Final = Task(
     metrics=(EXACT_MATCH, RELAXED_STRICT, RELAXED_PIX2STRUCT, ANLS, TYPED),
     groupings=(
         ANSWER_TYPE,
-        Grouping("kind", "By kind of question", ("structure", "retrieval", "reasoning")),
-        Grouping("chart", "By type of chart"),
+        Grouping("kind", "By question kind", ("structure", "retrieval", "reasoning")),
+        Grouping("chart", "By chart type"),
         Grouping("taxonomy", "By taxonomy id", detail=True),
     ),
     macro="answer_type",

@@ -1,4 +1,4 @@
-"""The answers of RealCQA's blocks: their types, and the ways in which one is written."""
+"""The answers in RealCQA's blocks: their types and the formats they are written in."""
 
 import ast
 from typing import Final
@@ -22,7 +22,7 @@ def type_of(name: str) -> AnswerType:
     """The type that a block names.
 
     Raises:
-        EntryError: there is none of that name.
+        EntryError: there is no such type.
     """
     try:
         return _TYPES[name.strip().lower()]
@@ -34,7 +34,7 @@ def gold_of(block: object, answer_type: AnswerType) -> Gold:
     """A block's answer: items for the list types, text for all others.
 
     Raises:
-        EntryError: it has none that can be read.
+        EntryError: the answer is missing or cannot be read.
     """
     answer = block["answer"] if isinstance(block, dict) and isinstance(block.get("answer"), list) else None
     if answer_type not in _LISTS:
@@ -47,13 +47,13 @@ def gold_of(block: object, answer_type: AnswerType) -> Gold:
 
 
 def _items(answer: list[object]) -> tuple[str, ...]:
-    if len(answer) == 1 and isinstance(answer[0], list):  # nested once too often in some blocks
+    if len(answer) == 1 and isinstance(answer[0], list):  # some blocks have an extra level of nesting
         answer = answer[0]
     return tuple(text_field({"answer": item}, "answer").strip() for item in answer)
 
 
 def _written_items(text: str) -> tuple[str, ...]:
-    # lists are also found as the text of a Python literal; bare numbers are none, or 1,000 would be the items 1 and 0
+    # some lists are Python literals; bare numbers are not parsed so, or 1,000 would become the items 1 and 0
     if not text.lstrip().startswith(("[", "(", "'", '"')):
         return split_list(text)
     try:

@@ -1,4 +1,4 @@
-"""A question of a dataset, and why an entry of one cannot be asked."""
+"""A question of a dataset, and why an entry cannot be asked."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ Split = Literal["test", "train", "all"]
 class Sample:
     """One question about one image.
 
-    ``image_key`` names the image inside the data folder: samples with equal keys share it. ``gold`` is a tuple for
+    ``image_key`` identifies the image in the data folder: samples with equal keys share it. ``gold`` is a tuple for
     the list types and a string for all others. ``labels`` are what a report groups by.
     """
 
@@ -27,7 +27,7 @@ class Sample:
 
 
 class SkipReason(StrEnum):
-    """Why an entry of a dataset cannot be asked."""
+    """Why a dataset entry cannot be asked."""
 
     MISSING_IMAGE = "missing image"
     MISSING_QUESTIONS = "missing questions"
@@ -39,7 +39,7 @@ class SkipReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SkippedEntry:
-    """An entry that was left out: of what kind, where it stands, and what is wrong with it."""
+    """A skipped entry: the kind of problem, where the entry is, and what is wrong with it."""
 
     kind: SkipReason
     where: str

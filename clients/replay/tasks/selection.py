@@ -1,4 +1,4 @@
-"""Which of a dataset's questions are asked, and the sum that tells two selections apart."""
+"""Which questions of a dataset are asked, and the checksum that identifies the selection."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ _TYPE_LABELS: Final = ("kind", "taxonomy", "chart")
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One of ``count`` parts of a selection, ``index`` from 0 on: every ``count``-th image."""
+    """One of ``count`` parts of a selection: every ``count``-th image from ``index`` (0-based) on."""
 
     index: int
     count: int
@@ -27,18 +27,18 @@ class Shard:
         """Read ``i/n``.
 
         Raises:
-            ValueError: it is none.
+            ValueError: the text is not a shard.
         """
         index, _, count = text.partition("/")
         shard = cls(int(index), int(count))
         if not 0 <= shard.index < shard.count:
-            message = f"{text!r} is no shard: i/n has i from 0 to n - 1"
+            message = f"{text!r} is not a shard: i/n needs i from 0 to n - 1"
             raise ValueError(message)
         return shard
 
 
 def select(index: SampleIndex, criteria: Criteria) -> Selection:
-    """Draw what the criteria say, in this order: images, one question each, questions; then describe what is left.
+    """Draw by the criteria (images, then one question each, then questions) and describe the selection.
 
     Raises:
         ReplayError: nothing is left.
@@ -64,7 +64,7 @@ def select(index: SampleIndex, criteria: Criteria) -> Selection:
 
 
 def wanted(criteria: Criteria, sample: Sample) -> bool:
-    """Whether a question fits the criteria that look at it alone."""
+    """Whether a question passes the filters."""
     return (
         (not criteria.simple_only or sample.labels.get("complexity") == "simple")
         and (criteria.max_answer is None or _answer_within(sample, criteria.max_answer))
@@ -82,10 +82,10 @@ def _is_of_type(sample: Sample, names: Iterable[str]) -> bool:
 
 
 def _why_none(index: SampleIndex, criteria: Criteria) -> str:
-    told = criteria.model_dump(exclude_defaults=True, exclude={"split", "seed", "protocol", "note"})
-    filters = ", ".join(f"{name} = {value}" for name, value in told.items()) or "none"
+    options = criteria.model_dump(exclude_defaults=True, exclude={"split", "seed", "protocol", "note"})
+    filters = ", ".join(f"{name} = {value}" for name, value in options.items()) or "none"
     problems = sum(1 for _ in index.problems())
-    return f"{index.passed_over} did not fit the filters ({filters}), {problems} entries were unusable"
+    return f"{index.passed_over} did not match the filters ({filters}), {problems} entries were unusable"
 
 
 def _digest(samples: Iterable[Sample]) -> str:

@@ -1,8 +1,8 @@
-"""TallyQA as it lies on disk: ``train.json`` or ``test.json``, a flat list, and the image folders it names.
+"""TallyQA on disk: ``train.json`` or ``test.json``, each a flat list, and the image folders they refer to.
 
 An entry is ``{"answer", "data_source", "image", "image_id", "issimple", "question", "question_id"}``; ``image`` is a
-path in the data folder (``VG_100K_2/2410408.jpg``), and ``issimple`` stands in the test split only. Where there is no
-such file, the hub's parquet files are looked for (``tallyqa_parquet``).
+path in the data folder (``VG_100K_2/2410408.jpg``), and ``issimple`` is in the test split only. If there is no such
+file, the hub's parquet files are used (``tallyqa_parquet``).
 """
 
 from collections.abc import Callable, Iterator
@@ -26,7 +26,7 @@ def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
     """The questions of one split, in the order of its file.
 
     Raises:
-        ReplayError: the folder or the split's file is missing, or no JSON list.
+        ReplayError: the folder or the split's file is missing, or the file is not a JSON list.
     """
     require_folder(data)
     path = data / f"{split}.json"
@@ -35,7 +35,7 @@ def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
     if shards := parquet.shards(data, split):
         return _scan_parquet(shards, data)
     message = (
-        f"{data} holds neither {path.name} nor parquet files of that split. TallyQA's folder has one or the other."
+        f"{data} contains neither {path.name} nor parquet files of that split. TallyQA's folder has one or the other."
     )
     raise ReplayError(message)
 
@@ -54,7 +54,7 @@ def _scan_list(path: Path, data: Path) -> Iterator[Sample | SkippedEntry]:
             position += 1
     except EntryError as error:
         if not position:
-            message = f"{path} {error.detail}. TallyQA's folder holds train.json and test.json."
+            message = f"{path} {error.detail}. TallyQA's folder contains train.json and test.json."
             raise ReplayError(message) from error
         yield SkippedEntry(error.kind, f"{path.name}#{position}", error.detail)
 
@@ -62,7 +62,7 @@ def _scan_list(path: Path, data: Path) -> Iterator[Sample | SkippedEntry]:
 def _sample(entry: object, data: Path, is_file: Callable[[Path], bool]) -> Sample:
     key = PurePosixPath(text_field(entry, "image"))
     if key.is_absolute() or ".." in key.parts:
-        raise EntryError(SkipReason.BROKEN_ENTRY, f"'image' {key} leads out of the data folder")
+        raise EntryError(SkipReason.BROKEN_ENTRY, f"'image' {key} points outside the data folder")
     if not is_file(data / key):
         raise EntryError(SkipReason.MISSING_IMAGE, f"no image {key}")
     return _counting(entry, text_field(entry, "question_id"), str(key))
@@ -96,7 +96,7 @@ def _count(answer: str) -> str:
     except ValueError:
         count = -1
     if count < 0:
-        raise EntryError(SkipReason.UNKNOWN_ANSWER_TYPE, f"answer {answer!r} is no count")
+        raise EntryError(SkipReason.UNKNOWN_ANSWER_TYPE, f"answer {answer!r} is not a count")
     return str(count)
 
 

@@ -1,8 +1,8 @@
-"""TallyQA from the hub: parquet files whose rows are one image each, with the list of its questions.
+"""TallyQA from the hub: parquet files with one row per image and its list of questions.
 
 A row is ``{"image": {"bytes", …}, "qa": [{"question", "answer", "is_simple", "data_source"?}, …]}``. Questions have no
-id there: theirs is the file, the row and the place in the list. Reading parquet takes pyarrow, which is large, so it is
-an extra of its own (``replay-parquet``).
+id there; they are identified by file, row and position in the list. Reading parquet requires pyarrow, which is large,
+so it is a separate extra (``replay-parquet``).
 """
 
 import errno
@@ -36,12 +36,12 @@ def shards(data: Path, split: Split) -> tuple[Path, ...]:
 
 
 def is_row(key: str) -> bool:
-    """Whether an image's key names a row here, not a file: a folder may hold one split of each."""
+    """Whether an image key names a parquet row rather than a file: a folder may contain one split of each."""
     return ".parquet#" in key
 
 
 def rows(files: tuple[Path, ...], data: Path) -> Iterator[ParquetRow | SkippedEntry]:
-    """Every image with its questions, without its pixels.
+    """Every image's key and questions, without reading the pixels.
 
     Raises:
         ReplayError: pyarrow is not installed.
@@ -62,7 +62,7 @@ def rows(files: tuple[Path, ...], data: Path) -> Iterator[ParquetRow | SkippedEn
 
 
 def pictures(data: Path) -> ImageSource:
-    """Reads an image by its key, ``FILE#ROW``; a row group is read once for the images of it that follow."""
+    """Reads an image by its key, ``FILE#ROW``; row groups are cached, so consecutive images read each only once."""
     groups = lru_cache(_GROUPS_KEPT)(_read_group)
     lock = threading.Lock()
 
@@ -75,7 +75,7 @@ def pictures(data: Path) -> ImageSource:
         except (_arrow_error(), LookupError, ValueError) as error:
             raise OSError(errno.EIO, f"the row cannot be read: {error}") from error
         if not content or not content.get("bytes"):
-            raise FileNotFoundError(errno.ENOENT, "the row holds no image")
+            raise FileNotFoundError(errno.ENOENT, "the row has no image")
         pixels: bytes = content["bytes"]
         return pixels
 
@@ -101,7 +101,7 @@ def _read_group(path: Path, group: int) -> tuple[int, Any]:  # Any: pyarrow has 
 
 def _parquet() -> ModuleType:
     try:
-        import pyarrow.parquet as pq  # noqa: PLC0415 - large, and needed for these files alone
+        import pyarrow.parquet as pq  # noqa: PLC0415 - large, and needed only for these files
     except ImportError as error:
         message = (
             "Reading parquet files needs pyarrow: install the extra replay-parquet (pip install '.[replay-parquet]')."

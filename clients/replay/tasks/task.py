@@ -1,4 +1,4 @@
-"""What makes a dataset a task: how it is read, how it is scored, and what its results are grouped by."""
+"""A task is a dataset with how to read it, how to score answers, and how to group results."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ ImageSource = Callable[[str], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Grouping:
-    """A table of the report: outcomes with the same value of ``key`` make a row.
+    """A table of the report; outcomes with the same value of ``key`` form a row.
 
-    ``key`` is one of the task's own labels, or ``answer_type`` or ``gold``, which every outcome has. Rows come in
-    ``order``; those it does not name follow, numbers by value, words by the alphabet. A ``detail`` is folded away.
+    ``key`` is one of the task's own labels, or ``answer_type`` or ``gold``, which every outcome has. Rows are
+    in ``order``; any others follow, numbers by value, words alphabetically. A ``detail`` table is collapsed.
     """
 
     key: str
@@ -30,10 +30,10 @@ class Grouping:
 class Task:
     """A dataset that can be replayed.
 
-    ``scan`` yields what a split holds, entry by entry, so that nobody need hold it whole; ``pictures`` opens the data
-    folder's images, to be read by their ``image_key`` (an ``OSError`` if one cannot be). ``headline`` is the one
-    score that stands for a whole run; by ``verdict`` one answer counts as right (it scores 1). ``macro`` is the
-    grouping whose groups weigh alike in the macro mean, None where there is no such mean.
+    ``scan`` yields the entries of a split one at a time, so that the split never needs to fit in memory; ``pictures``
+    returns a reader of the data folder's images by ``image_key`` (raising ``OSError``). ``headline`` is the main score
+    of a run; ``verdict`` decides whether an answer is right (it scores 1). ``macro`` is the grouping with equally
+    weighted groups in the macro mean, None if there is no such mean.
     """
 
     name: str
@@ -48,4 +48,4 @@ class Task:
     macro: str | None = None
 
 
-ANSWER_TYPE: Final = Grouping("answer_type", "By type of answer", tuple(kind.value for kind in AnswerType))
+ANSWER_TYPE: Final = Grouping("answer_type", "By answer type", tuple(kind.value for kind in AnswerType))

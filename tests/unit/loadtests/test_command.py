@@ -75,7 +75,7 @@ def test_variants_are_loaded_in_turn_with_the_same_profile_each_in_its_column(
     ]
     assert [plan.out for plan in plans] == [tmp_path / name for name in ("fp32", "bf16", "onnx-int8", "int8")]
     assert len({id(plan.profile) for plan in plans}) == 1
-    assert "bf16 is left out: this processor has no bfloat16" in done.output
+    assert "bf16 is skipped: this processor has no bfloat16" in done.output
     figures = {each["figure"]: each["value"] for each in json.loads((tmp_path / "figures.json").read_text())}
     failed = [figures[f"failed: matcha {variant}, steady"] for variant in ("fp32", "onnx-int8", "int8")]
     assert failed == [400 - 1, 400 - 3, 400 - 4]

@@ -53,8 +53,12 @@ def test_changes_are_checked_like_the_file() -> None:
     [
         ("nope", [], "no profile 'nope' .*give one of capacity, overload, smoke, steady, or"),
         ("steady", ["rate=20"], "profile steady: rate: Extra inputs"),
-        ("steady", ["rate_per_s"], "'rate_per_s' changes nothing: write key=value"),
-        ("smoke", ["rate_per_s=20"], "profile smoke: as a whole: .*belongs to the open loop, and only there"),
+        ("steady", ["rate_per_s"], "'rate_per_s' is not an override: write key=value"),
+        (
+            "smoke",
+            ["rate_per_s=20"],
+            "profile smoke: as a whole: .*is required in the open loop, and allowed only there",
+        ),
         ("steady", ["duration_s=-1"], "duration_s: Input should be greater than 0"),
     ],
 )
@@ -72,7 +76,7 @@ def test_a_file_of_the_readers_own_is_a_profile(tmp_path: Path) -> None:
 
 def test_a_file_that_is_no_toml_is_said(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("loop: open\n")
-    with pytest.raises(LoadTestError, match=r"mine\.toml is no TOML: "):
+    with pytest.raises(LoadTestError, match=r"mine\.toml is not valid TOML: "):
         profile.load(str(tmp_path / "mine.toml"))
 
 

@@ -131,7 +131,7 @@ def test_a_record_reads_back_and_one_of_something_else_is_said(tmp_path: Path) -
     replay = json.loads((folder / "run.json").read_text())
     del replay["load"]
     (folder / "run.json").write_text(json.dumps(replay))
-    with pytest.raises(LoadTestError, match=r"run\.json is no record of a load test: Field required"):
+    with pytest.raises(LoadTestError, match=r"run\.json is not the record of a load test: Field required"):
         read_record(folder)
-    with pytest.raises(LoadTestError, match=r"nowhere holds no run \(No such file or directory: run\.json\)"):
+    with pytest.raises(LoadTestError, match=r"nowhere is not a run folder \(No such file or directory: run\.json\)"):
         read_record(tmp_path / "nowhere")

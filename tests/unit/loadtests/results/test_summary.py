@@ -172,7 +172,7 @@ def test_the_replay_client_reports_on_a_load_test(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_load_test_is_said(tmp_path: Path) -> None:
-    with pytest.raises(LoadTestError, match="holds no run"):
+    with pytest.raises(LoadTestError, match="is not a run folder"):
         summarize(tmp_path)
 
 

@@ -39,7 +39,8 @@ def told(
 def test_a_difference_that_interval_and_test_show_is_told_with_both() -> None:
     assert told() == (
         "B answers better than A (accuracy +10.0 points, +4.0 to +16.0, over 70 questions about 30 images; McNemar "
-        "p = 0.040). No difference in speed is shown (p50 210 ms against 200 ms: 1.05 times as long, 0.90 to 1.25)."
+        "p = 0.040). No difference in speed is detectable (p50 210 ms against 200 ms: 1.05 times as long, "
+        "0.90 to 1.25)."
     )
 
 
@@ -48,12 +49,16 @@ def test_a_difference_that_interval_and_test_show_is_told_with_both() -> None:
     [
         (WORSE, FEWER_RIGHT, "B answers worse than A (accuracy −10.0 points, −16.0 to −4.0, "),
         (SLIGHTLY, MORE_RIGHT, "B answers better than A (accuracy +0.7 points, +0.2 to +1.2, "),
-        (BETTER, McNemar(2, 9, 0.05), "B may answer better than A, but the tests do not agree (accuracy +10.0"),
-        (UNSHOWN, MORE_RIGHT, "B may answer better than A, but the tests do not agree (accuracy +2.0"),
-        (WORSE, MORE_RIGHT, "B may answer worse than A, but the tests do not agree (accuracy −10.0"),
-        (BETTER, FEWER_RIGHT, "B may answer better than A, but the tests do not agree (accuracy +10.0"),
-        (UNSHOWN, McNemar(2, 9, 0.05), "In quality B and A cannot be told apart; a difference beyond 6.1 points is un"),
-        (replace(UNSHOWN, high=0.092), McNemar(2, 3, 1), "a difference beyond 9.2 points is unlikely (accuracy +2.0"),
+        (BETTER, McNemar(2, 9, 0.05), "B may answer better than A, but the tests disagree (accuracy +10.0"),
+        (UNSHOWN, MORE_RIGHT, "B may answer better than A, but the tests disagree (accuracy +2.0"),
+        (WORSE, MORE_RIGHT, "B may answer worse than A, but the tests disagree (accuracy −10.0"),
+        (BETTER, FEWER_RIGHT, "B may answer better than A, but the tests disagree (accuracy +10.0"),
+        (
+            UNSHOWN,
+            McNemar(2, 9, 0.05),
+            "No difference in quality between B and A is detectable; one beyond 6.1 po",
+        ),
+        (replace(UNSHOWN, high=0.092), McNemar(2, 3, 1), "; one beyond 9.2 points is unlikely (accuracy +2.0"),
     ],
 )
 def test_what_is_said_of_quality_follows_from_interval_and_test(
@@ -68,7 +73,10 @@ def test_what_is_said_of_quality_follows_from_interval_and_test(
         (Ratio("p50", 200, 100, 0.5, 0.4, 0.6), "B is faster (p50 100 ms against 200 ms: 0.50 times as long, 0.40 to"),
         (Ratio("p50", 100, 200, 2, 1.5, 2.5), "B is slower (p50 200 ms against 100 ms: 2.00 times as long, 1.50 to 2"),
         (Ratio("p50", 100, 150, 1.5, 1.2, 1.8), "B is slower (p50 150 ms against 100 ms: 1.50 times as long"),
-        (Ratio("p50", 200, 100, 0.5, 0.4, 1), "No difference in speed is shown (p50 100 ms against 200 ms: 0.50 time"),
+        (
+            Ratio("p50", 200, 100, 0.5, 0.4, 1),
+            "No difference in speed is detectable (p50 100 ms against 200 ms: 0.50",
+        ),
     ],
 )
 def test_what_is_said_of_speed_follows_from_the_median_s_interval(speed: Ratio, words: str) -> None:
@@ -77,17 +85,17 @@ def test_what_is_said_of_speed_follows_from_the_median_s_interval(speed: Ratio, 
 
 def test_the_sentence_warns_of_latencies_that_do_not_compare() -> None:
     machine = {"cpu": "c", "cores": 4, "system": "Linux"}
-    doing = ", so that need not be the variant's doing."
-    assert f"); but they were timed at different concurrency{doing}" in told(concurrency=3)
-    assert f"); but they were timed on different machines{doing}" in told(machine=machine)
+    cause = ", so the variant may not be the cause."
+    assert f"); but they were timed at different concurrency{cause}" in told(concurrency=3)
+    assert f"); but they were timed on different machines{cause}" in told(machine=machine)
     both = told(machine=machine, concurrency=3)
-    assert f"); but they were timed on different machines and at different concurrency{doing}" in both
+    assert f"); but they were timed on different machines and at different concurrency{cause}" in both
     assert "timed" not in told()
 
 
 def test_the_sentence_says_how_far_it_reaches() -> None:
     assert told(pictures=29).endswith(" With only 29 images the intervals are rough.")
-    assert told(unpaired=4).endswith(" 4 answers without a counterpart are left out.")
+    assert told(unpaired=4).endswith(" 4 answers without a counterpart are excluded.")
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_a_load_test_s_latency_is_from_when_it_meant_to_send(tmp_path: Path) -> 
     ]
     found = figures(tmp_path, outcomes, deadline_ms=500)
     assert found.intended is not None
-    assert (found.intended.part, found.intended.n) == ("from intended sending", 2)
+    assert (found.intended.part, found.intended.n) == ("from the due time", 2)
     assert found.intended.p50_ms == pytest.approx(1100)
     assert found.goodput_per_s == pytest.approx(1 / 0.2)
 
@@ -62,7 +62,7 @@ def test_first_questions_about_an_image_stand_beside_later_ones(tmp_path: Path) 
     outcomes = [timed(100.0 if turn == 0 else 10.0, turn=turn) for turn in (0, 1, 2, 0, 1)]
     found = figures(tmp_path, outcomes)
     (table,) = found.tables
-    assert table.title == "First question about an image, and later ones"
+    assert table.title == "First and later questions about an image"
     assert [(row.part, row.n, row.p50_ms) for row in table.rows] == [
         ("first question", 2, 100),
         ("later questions", 3, 10),
@@ -121,9 +121,9 @@ def test_each_band_has_the_client_s_latency(tmp_path: Path) -> None:
     found = figures(tmp_path, outcomes).tables
     tables = {table.title: [(row.part, row.n, row.p50_ms) for row in table.rows] for table in found}
     assert tables == {
-        "By the service's cache": [("hit", 1, 100), ("miss", 2, 350)],
+        "By cache result": [("hit", 1, 100), ("miss", 2, 350)],
         "By image tokens (patches)": [("16", 1, 100), ("80", 2, 350)],
-        "By tokens of the answer": [("1", 2, 250), ("2", 1, 300)],
+        "By answer length (tokens)": [("1", 2, 250), ("2", 1, 300)],
     }
 
 

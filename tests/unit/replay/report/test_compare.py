@@ -88,7 +88,7 @@ def test_a_difference_s_row_reads_reference_other_difference_interval(page: str)
         ["Latency, p95", "380 ms", "1.09 s", "× 2.86", "× 0.30 to 3.00"],
     ]
     assert (
-        "3 questions about 2 images. Right in A alone: 0; in B alone: 2 (McNemar, exact, two-sided: p = 1.000)."
+        "3 questions about 2 images. Right only in A: 0; only in B: 2 (exact two-sided McNemar test: p = 1.000)."
     ) in text_of(page)
     assert page.count('class="number shown"') == 3, "the three whose interval leaves out no difference"
     assert "hold for all 2 comparisons together" in page
@@ -117,8 +117,8 @@ def test_the_file_holds_what_the_page_shows(content: dict[str, Any], page: str) 
     assert (comparison["reference"], comparison["other"], comparison["n"], comparison["unpaired"]) == ("A", "B", 3, 1)
     assert [entry["metric"] for entry in comparison["differences"]] == ["count_accuracy", "exact_match", "rmse"]
     paired, alone = content["sentences"]
-    assert paired.startswith("B may answer better than A, but the tests do not agree (accuracy +66.7 points")
-    assert alone.startswith("alone shares no question with A, so nothing can be paired")
+    assert paired.startswith("B may answer better than A, but the tests disagree (accuracy +66.7 points")
+    assert alone.startswith("alone shares no question with A, so no paired test is possible")
     assert all(text in text_of(page) for text in (paired, alone))
 
 

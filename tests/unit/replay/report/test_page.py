@@ -47,7 +47,7 @@ def test_a_group_s_row_reads_n_score_baseline_interval_and_majority(tmp_path: Pa
     page = page_of(report_of(tmp_path, CHARTS))
     head, *rows = table_rows(page)
     assert head == [
-        *("", "n", "Exact match", "Relaxed (strict)", "Relaxed (Pix2Struct)", "ANLS", "By its type's rule"),
+        *("", "n", "Exact match", "Relaxed (strict)", "Relaxed (Pix2Struct)", "ANLS", "Type-specific rule"),
         "Majority answer",
     ]
     found = {row[0]: row[1:] for row in rows}
@@ -76,17 +76,17 @@ def test_latency_s_table_and_its_note_name_their_figures(tmp_path: Path) -> None
     ]
     text = text_of(shown)
     assert "p50 100 ms to 400 ms, p95 200 ms to 400 ms (95 % intervals)" in text
-    assert "while any was awaited: 4.3." in text
+    assert "while requests were in flight: 4.3." in text
     assert "Within the deadline of 200 ms: 2.9 per second." in text
-    assert "Asked more than once: 1." in text
-    assert "Answers cut at the token limit: 1." in text
+    assert "Retried: 1." in text
+    assert "Answers truncated at the token limit: 1." in text
 
 
 def test_counts_are_told_with_their_error(tmp_path: Path) -> None:
     asked = (("5", "3", "a"), ("3", "3", "b"), ("?", "6", "b"))
     outcomes = [question(*texts, 9) for texts in asked]
     text = text_of(page_of(report_of(tmp_path, outcomes, "tallyqa")))
-    assert "root mean square error 1.41 0.00–2.00 of the majority count 1.73 n 2 no number 1" in text
+    assert "root mean square error 1.41 0.00–2.00 majority baseline 1.73 n 2 no number 1" in text
 
 
 def test_a_run_that_was_stopped_says_how_much_is_missing(tmp_path: Path) -> None:

@@ -210,7 +210,7 @@ def test_a_run_without_an_answer_has_a_report(chart_run: Path, tmp_path: Path) -
     (chart_run / "outcomes.jsonl").write_bytes(b"")
     (report,) = report_runs([chart_run], tmp_path / "report", seed=0)
     assert report.overall is None
-    assert "Nothing was answered" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "No question was answered" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("undrawn")

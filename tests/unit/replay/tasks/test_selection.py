@@ -153,13 +153,13 @@ def test_questions_of_a_type_kind_taxonomy_id_or_chart(
 
 def test_a_selection_that_leaves_nothing_says_why(realcqa: Make, block: Make) -> None:
     data = realcqa({"PMC1_a": [block(qa_id="1"), block(qa_id="2"), *["broken"] * 3]})
-    told = r"split 'test'.*: 2 did not fit the filters \(question_types = \('pie',\)\), 3 entries were unusable"
+    told = r"split 'test'.*: 2 did not match the filters \(question_types = \('pie',\)\), 3 entries were unusable"
     with pytest.raises(ReplayError, match=told), selected(data, "realcqa", question_types=("pie",), seed=3):
         pass
 
 
 def test_where_no_filter_is_at_fault_none_is_told(realcqa: Make) -> None:
-    told = r"0 did not fit the filters \(none\), 2 entries were unusable"
+    told = r"0 did not match the filters \(none\), 2 entries were unusable"
     with (
         pytest.raises(ReplayError, match=told),
         selected(realcqa({"PMC1_a": ["broken"] * 2}), "realcqa", protocol="a study's", note="as it was"),
