@@ -95,8 +95,8 @@ def write(measurements: Sequence[Measurement], folder: Path) -> None:
 def show(measurements: Sequence[Measurement], title: str) -> None:
     """Print the measurements as a table."""
     table = Table(title=title)
-    for column in ("figure", "value", "low … high", "n", "bar", "holds"):
-        table.add_column(column, justify="left" if column == "figure" else "right")
+    for column in ("measurement", "value", "low … high", "n", "bar", "holds"):
+        table.add_column(column, justify="left" if column == "measurement" else "right")
     for item in measurements:
         table.add_row(
             item.figure,

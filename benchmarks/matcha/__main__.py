@@ -46,9 +46,13 @@ def speed_command(
     for max_patches in (2048, 768):
         found = speed.subjects(place, max_patches)
         speed.time_all(found, rounds, lambda line: console.print(line, highlight=False, soft_wrap=True))
-        measured = speed.speed_figures(found, max_patches)
-        medians = {figure.figure.split(" at ")[0]: figure.value for figure in measured if figure.unit == "s"}
-        measured += roofline.roofline_figures(roofline.throughput(threads), medians, max_patches)
+        measured = speed.speed_measurements(found, max_patches)
+        medians = {
+            measurement.figure.split(" at ")[0]: measurement.value
+            for measurement in measured
+            if measurement.unit == "s"
+        }
+        measured += roofline.roofline_measurements(roofline.throughput(threads), medians, max_patches)
         measurements.write(measured, out)
         measurements.show(measured, f"MatCha, 282 M parameters, {max_patches} patches, {threads} threads")
 
@@ -59,7 +63,9 @@ def attention_command(out: Out, threads: Threads = _THREADS) -> None:
     if not attention.has_kernel():
         Console().print("int8 attention is not available on this machine: there is nothing to compare")
         return
-    measured = [figure for patches in (2009, 750) for figure in attention.attention_figures(patches, threads)]
+    measured = [
+        measurement for patches in (2009, 750) for measurement in attention.attention_measurements(patches, threads)
+    ]
     measurements.write(measured, out)
     measurements.show(measured, f"Attention, 12 heads of 64, {threads} threads")
 
@@ -102,7 +108,7 @@ def batches_command(
     """Compare the throughput of a batch with answering one by one, on the CPU at full size."""
     place, console, measured = Place(work, Path(), threads), Console(), list[Measurement]()
     for variant in VARIANTS:
-        measured.append(batches.batch_figure(place, variant, pairs))
+        measured.append(batches.batch_measurement(place, variant, pairs))
         console.print(f"{variant}: {measured[-1].value:.2f} times", highlight=False)
     measurements.write(measured, out)
     measurements.show(measured, f"MatCha in batches, {threads} threads")
@@ -116,7 +122,7 @@ def variants_command(
 ) -> None:
     """Compare all variants with fp32 on the embedded model's held-out charts: answers, size, memory and times."""
     measured = parity.compare(per_kind, threads, Console())
-    measurements.write(measured.figures, out)
+    measurements.write(measured.measurements, out)
     Console(width=max(Console().width, 130)).print(measured.table)
 
 

@@ -29,7 +29,7 @@ def has_kernel() -> bool:
     return Int8Attention.find(_HEADS, _WIDTH, threads=1) is not None
 
 
-def attention_figures(patches: int, threads: int) -> list[Measurement]:
+def attention_measurements(patches: int, threads: int) -> list[Measurement]:
     """Milliseconds of each implementation, speedups per round, and relative errors against double precision."""
     numbers = np.random.default_rng(0)
     states = [numbers.normal(size=(1, patches, _HEADS * _WIDTH)).astype(np.float32) for _ in range(3)]
@@ -42,23 +42,23 @@ def attention_figures(patches: int, threads: int) -> list[Measurement]:
     }
     exact = _exact(states)
     times: dict[str, list[float]] = {name: [] for name in found}
-    figures = []
+    results = []
     for name, attend in found.items():
         error = 100 * float(np.linalg.norm(attend(states) - exact) / np.linalg.norm(exact))
-        figures.append(Measurement.median(f"{name}: error at {patches} patches", [error], "%", HOW))
+        results.append(Measurement.median(f"{name}: error at {patches} patches", [error], "%", HOW))
     for _ in range(_ROUNDS):
         for name, attend in found.items():
             started_s = time.perf_counter()
             attend(states)
             times[name].append(1000 * (time.perf_counter() - started_s))
     for name, spent in times.items():
-        figures.append(Measurement.median(f"{name}: one layer of {patches} patches", spent, "ms", HOW))
+        results.append(Measurement.median(f"{name}: one layer of {patches} patches", spent, "ms", HOW))
         if name != ours:
             ratios = [theirs / own for theirs, own in zip(spent, times[ours], strict=True)]
-            figures.append(Measurement.median(f"{ours} against {name} at {patches} patches", ratios, "times", HOW))
+            results.append(Measurement.median(f"{ours} against {name} at {patches} patches", ratios, "times", HOW))
     rate = 4 * patches * patches * _HEADS * _WIDTH / median(times[ours]) / 1e6
-    figures.append(Measurement.median(f"{ours}: rate of its products at {patches} patches", [rate], "GFLOP/s", HOW))
-    return figures
+    results.append(Measurement.median(f"{ours}: rate of its products at {patches} patches", [rate], "GFLOP/s", HOW))
+    return results
 
 
 def _ours(threads: int) -> Attention:

@@ -16,7 +16,7 @@ _MAX_PATCHES = 768
 """Few enough that decoding, the only part that a batch speeds up, dominates."""
 
 
-def batch_figure(place: Place, variant: VariantName, pairs: int) -> Measurement:
+def batch_measurement(place: Place, variant: VariantName, pairs: int) -> Measurement:
     """Throughput of a batch relative to the same questions one by one, measured in turns."""
     engine = service.engine_like(speed.variant_folder(place, variant), variant, place.threads)
     question = ChartQuestion(speed.chart(place).read_bytes(), QUESTION, TOKENS, _MAX_PATCHES)

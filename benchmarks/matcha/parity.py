@@ -46,7 +46,7 @@ class ParityReport:
     """The table to print and the measurements to write."""
 
     table: Table
-    figures: list[Measurement]
+    measurements: list[Measurement]
 
 
 def compare(per_kind: int, threads: int, console: Console) -> ParityReport:
@@ -56,13 +56,13 @@ def compare(per_kind: int, threads: int, console: Console) -> ParityReport:
     for heading in ("variant", "equal answers", "EM", "EM less fp32's", "on disk", "resident", "ready", "p50", "p95"):
         table.add_column(heading, justify="left" if heading == "variant" else "right", no_wrap=True)
     found: dict[VariantName, Measured] = {}
-    figures: list[Measurement] = []
+    results: list[Measurement] = []
     with tempfile.TemporaryDirectory() as scratch:
         for variant in VARIANTS:
             console.print(f"{variant} ...", highlight=False)
             found[variant] = _measure(variant, _artifact(Path(scratch), variant), asked, threads)
-            figures += add(table, variant, found[variant], found["fp32"])
-    return ParityReport(table, figures)
+            results += add(table, variant, found[variant], found["fp32"])
+    return ParityReport(table, results)
 
 
 def _artifact(scratch: Path, variant: VariantName) -> Path:

@@ -38,14 +38,14 @@ def throughput(threads: int) -> dict[str, float]:
     return found
 
 
-def roofline_figures(rates: dict[str, float], seconds: dict[str, float], patches: int) -> list[Measurement]:
+def roofline_measurements(rates: dict[str, float], seconds: dict[str, float], patches: int) -> list[Measurement]:
     """The measured throughputs, and how close each variant comes to its limit on a whole request.
 
     A variant's limit assumes its linear layers and its attention at the throughput of their number formats (torch's
     ``int8`` computes attention in bf16). Decoding the eight tokens is not counted as work: it is bound by reading
     weights, and accounts for part of the gap.
     """
-    figures = [
+    results = [
         Measurement.median(f"matrix product in {name}", [rate / 1e9], "GFLOP/s", HOW) for name, rate in rates.items()
     ]
     linear, attention = encoder_flops(patches)
@@ -59,8 +59,8 @@ def roofline_figures(rates: dict[str, float], seconds: dict[str, float], patches
     for variant, (of_linear, of_attention) in forms.items():
         limit_s = linear / rates[of_linear] + attention / rates[of_attention]
         name = f"{variant}: share of its roofline, with {TOKENS} tokens, at {patches} patches"
-        figures.append(Measurement.median(name, [100 * limit_s / seconds[variant]], "%", HOW))
-    return figures
+        results.append(Measurement.median(name, [100 * limit_s / seconds[variant]], "%", HOW))
+    return results
 
 
 def _onnx_product(operator: str, threads: int) -> Callable[[], object]:

@@ -121,16 +121,16 @@ def time_all(found: Sequence[Subject], rounds: int, say: Callable[[str], None]) 
             say(f"round {index + 1}/{rounds}: {times}")
 
 
-def speed_figures(found: Sequence[Subject], max_patches: int) -> list[Measurement]:
+def speed_measurements(found: Sequence[Subject], max_patches: int) -> list[Measurement]:
     """Times of each subject, and speedups from times of the same round, so that slow phases cancel out."""
     by_name = {subject.name: subject for subject in found}
     at = f"at {max_patches} patches"
-    figures = [Measurement.median(f"{subject.name} {at}", subject.seconds, "s", HOW) for subject in found]
+    results = [Measurement.median(f"{subject.name} {at}", subject.seconds, "s", HOW) for subject in found]
 
     def ratio(slow: str, fast: str, bar: float | None, name: str = "") -> None:
         pairs = zip(by_name[slow].seconds, by_name[fast].seconds, strict=True)
         name = f"{name or fast} against {slow} {at}"
-        figures.append(Measurement.median(name, [a / b for a, b in pairs], "times", HOW, at_least=bar))
+        results.append(Measurement.median(name, [a / b for a, b in pairs], "times", HOW, at_least=bar))
 
     best = min(_LIGHTEST, key=lambda name: float(np.median(by_name[name].seconds)))
     if STUDY in by_name:
@@ -142,9 +142,9 @@ def speed_figures(found: Sequence[Subject], max_patches: int) -> list[Measuremen
     for name in _LIGHTEST:
         subject = by_name[name]
         shares = [ms / 10 / seconds for ms, seconds in zip(subject.preprocess_ms, subject.seconds, strict=True)]
-        figures.append(
+        results.append(
             Measurement.median(
                 f"header, patches and tokenizing of {name} {at}", shares, "% of a request", HOW, at_most=3
             )
         )
-    return figures
+    return results

@@ -31,8 +31,8 @@ def run(  # noqa: PLR0913, PLR0917 options of a command line
     nnsight_env: Annotated[Path | None, typer.Option(help="Environment with nnsight.")] = None,
 ) -> None:
     """Run benchmarks, print tables and write the measurements."""
-    from benchmarks.qwen_vl.library import library_figures  # noqa: PLC0415 torch
-    from benchmarks.qwen_vl.servers import server_figures  # noqa: PLC0415 the same
+    from benchmarks.qwen_vl.library import library_measurements  # noqa: PLC0415 torch
+    from benchmarks.qwen_vl.servers import server_measurements  # noqa: PLC0415 the same
     from benchmarks.qwen_vl.weights import write_model  # noqa: PLC0415 the same
 
     wanted = parts.split(",")
@@ -46,8 +46,8 @@ def run(  # noqa: PLR0913, PLR0917 options of a command line
     if engine_parts:
         _measure_engine(model, engine_parts, pairs, patience_s, out)
     outside: dict[str, tuple[Path | None, Callable[[Path], Iterator[Measurement]]]] = {
-        "servers": (serve_env, lambda env: server_figures(model, env, 4, max(1, pairs // 4), patience_s)),
-        "library": (nnsight_env, lambda env: library_figures(model, env, pairs, patience_s)),
+        "servers": (serve_env, lambda env: server_measurements(model, env, 4, max(1, pairs // 4), patience_s)),
+        "library": (nnsight_env, lambda env: library_measurements(model, env, pairs, patience_s)),
     }
     for part, (environment, measure) in outside.items():
         if part in wanted and environment is None:
@@ -64,10 +64,10 @@ def _measure_engine(model: Path, parts: list[str], pairs: int, patience_s: float
 
     engine = VisionQA.load(model, "bf16", "cpu", available_cores(), Limits())
     measures: dict[str, Callable[[], Iterator[Measurement]]] = {
-        "reuse": lambda: cache.reuse_figures(engine, pairs, patience_s),
-        "methods": lambda: lens.method_figures(engine, pairs, patience_s),
-        "request": lambda: lens.request_figures(engine, pairs, patience_s),
-        "memory": lambda: cache.memory_figures(engine, 64, 200),
+        "reuse": lambda: cache.reuse_measurements(engine, pairs, patience_s),
+        "methods": lambda: lens.method_measurements(engine, pairs, patience_s),
+        "request": lambda: lens.request_measurements(engine, pairs, patience_s),
+        "memory": lambda: cache.memory_measurements(engine, 64, 200),
     }
     for part in parts:
         _report(list(measures[part]()), part, out)

@@ -17,7 +17,7 @@ from services.qwen_vl.model.prefix_cache import PrefixCache, give_back
 _MB = 1_000_000
 
 
-def reuse_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
+def reuse_measurements(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
     """Time the first and the second question about an image, in turns."""
     numbers = itertools.count(100)
 
@@ -34,7 +34,7 @@ def reuse_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[M
     yield Measurement.median("second question faster than the first", ratios, "times", how, at_least=8)
 
 
-def memory_figures(engine: VisionQA, images: int, bound_mb: int) -> Iterator[Measurement]:
+def memory_measurements(engine: VisionQA, images: int, bound_mb: int) -> Iterator[Measurement]:
     """Resident memory that different images add to the peak of answering without a cache."""
     process = psutil.Process()
     engine.cache = PrefixCache(0)

@@ -15,7 +15,7 @@ from services.qwen_vl.types import LensOptions, Question
 _TOP_K = 5
 
 
-def request_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
+def request_measurements(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
     """Time whole first requests with and without the lens of the first token, in turns."""
     without, with_lens = question(noise(0)), question(noise(0), lens=LensOptions(top_k=_TOP_K))
 
@@ -36,7 +36,7 @@ def request_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator
 
 
 @torch.inference_mode()
-def method_figures(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
+def method_measurements(engine: VisionQA, pairs: int, patience_s: float) -> Iterator[Measurement]:
     """Time three ways to compute the lens of one position from recorded states, in turns."""
     network = engine.network
     prompt = engine.prompts.build(question(noise(0)))

@@ -18,7 +18,7 @@ from services.qwen_vl.model.prompt import PromptBuilder
 _SCRIPT: Final = Path(__file__).with_name("nnsight_trace.py")
 
 
-def library_figures(folder: Path, environment: Path, pairs: int, patience_s: float) -> Iterator[Measurement]:
+def library_measurements(folder: Path, environment: Path, pairs: int, patience_s: float) -> Iterator[Measurement]:
     """Time a forward pass to the first token with and without nnsight's trace of every layer."""
     builder = PromptBuilder(folder, max_pixels=1_003_520)
     prompt = builder.build(question(noise(0)))

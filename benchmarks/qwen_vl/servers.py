@@ -55,7 +55,7 @@ def theirs(folder: Path, environment: Path) -> Contender:
     return Contender("transformers serve", command, "/health", model)
 
 
-def server_figures(
+def server_measurements(
     folder: Path, environment: Path, blocks: int, pairs: int, patience_s: float
 ) -> Iterator[Measurement]:
     """Time first and further questions to both servers, in alternating blocks."""

@@ -20,7 +20,7 @@ def main(
     made = out / "made"
     made.mkdir(parents=True)
     try:
-        figures = [
+        results = [
             *overhead(made, pairs=7, requests=300),
             *kills(made, times=10, questions=1500),
             *reports(made, outcomes),
@@ -28,8 +28,8 @@ def main(
         ]
     finally:
         shutil.rmtree(made)
-    write(figures, out)
-    show(figures, "replay")
+    write(results, out)
+    show(results, "replay")
     typer.echo(out / "figures.json")
 
 

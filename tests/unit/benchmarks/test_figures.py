@@ -12,15 +12,15 @@ from benchmarks.__main__ import main
 from benchmarks.measurements import Measurement, read, show, write
 
 
-def _figure(
+def _measurement(
     name: str, value: float, how: str = "make it", *, at_most: float | None = None, at_least: float | None = None
 ) -> Measurement:
     return Measurement.median(name, [value], "ms", how, at_most=at_most, at_least=at_least)
 
 
 def test_a_median_stands_with_its_smallest_and_largest_and_their_number() -> None:
-    figure = Measurement.median("latency", [9.0, 1.0, 30.0, 4.0], "ms", "make it")
-    assert figure.model_dump() == {
+    measurement = Measurement.median("latency", [9.0, 1.0, 30.0, 4.0], "ms", "make it")
+    assert measurement.model_dump() == {
         "figure": "latency",
         "value": 6.5,
         "unit": "ms",
@@ -55,14 +55,14 @@ def test_a_number_over_many_cases_has_no_spread_unless_it_is_a_median() -> None:
     ],
 )
 def test_a_bar_is_held_from_the_right_side(value: float, bars: dict[str, float], *, holds: bool) -> None:
-    figure = Measurement.single("it", value, "ms", "make it", n=1, **bars)
-    assert (figure.bar, figure.holds) == (next(iter(bars.values())), holds)
+    measurement = Measurement.single("it", value, "ms", "make it", n=1, **bars)
+    assert (measurement.bar, measurement.holds) == (next(iter(bars.values())), holds)
 
 
 def test_figures_of_one_name_replace_each_other_and_others_stay(tmp_path: Path) -> None:
     folder = tmp_path / "runs" / "a"
-    write([_figure("first", 1), _figure("second", 2)], folder)
-    write([_figure("third", 3), _figure("first", 4)], folder)
+    write([_measurement("first", 1), _measurement("second", 2)], folder)
+    write([_measurement("third", 3), _measurement("first", 4)], folder)
     assert [(each.figure, each.value) for each in read(folder / "figures.json")] == [
         ("first", 4),
         ("second", 2),
@@ -73,14 +73,14 @@ def test_figures_of_one_name_replace_each_other_and_others_stay(tmp_path: Path) 
 
 def test_a_figure_has_no_field_that_nobody_knows() -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
-        Measurement.model_validate(_figure("it", 1).model_dump() | {"more": 1})
+        Measurement.model_validate(_measurement("it", 1).model_dump() | {"more": 1})
 
 
 def test_a_table_tells_the_value_the_spread_and_the_bar(capsys: pytest.CaptureFixture[str]) -> None:
     held = Measurement.median("held", [1.5, 2.5, 8.0], "ms", "make it", at_most=3)
     short = Measurement.median("short", [1.0], "GB", "make it", at_least=2)
     percentile = Measurement.single("p99", 12, "ms", "make it", n=400)
-    show([held, short, _figure("free", 7), percentile], "four")
+    show([held, short, _measurement("free", 7), percentile], "four")
     rows = [line.split("│")[1:-1] for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
     assert [[cell.strip() for cell in row] for row in rows] == [
         ["held", "2.5 ms", "1.5 … 8", "3", "3", "yes"],
@@ -99,8 +99,11 @@ def _shown(runs: Path) -> Result:
 def test_the_newest_of_each_figure_is_shown_and_which_fall_short(tmp_path: Path) -> None:
     """Newest by when it was written, whatever its folder is called; of another command it is another figure."""
     old, new = tmp_path / "z-old", tmp_path / "a-new"
-    write([_figure("lag", 11, "make x; on one core", at_most=5), _figure("rate", 222, at_least=100)], old)
-    write([_figure("lag", 4, "make x; on two cores", at_most=5), _figure("rate", 33, "make y", at_least=100)], new)
+    write([_measurement("lag", 11, "make x; on one core", at_most=5), _measurement("rate", 222, at_least=100)], old)
+    write(
+        [_measurement("lag", 4, "make x; on two cores", at_most=5), _measurement("rate", 33, "make y", at_least=100)],
+        new,
+    )
     os.utime(old / "figures.json", (1000, 1000))
     os.utime(new / "figures.json", (2000, 2000))
     done = _shown(tmp_path)

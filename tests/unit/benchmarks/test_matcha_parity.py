@@ -6,7 +6,7 @@ from rich.table import Table
 from scipy.stats import norm
 
 from benchmarks.matcha.parity import Measured, add
-from benchmarks.matcha.roofline import encoder_flops, roofline_figures
+from benchmarks.matcha.roofline import encoder_flops, roofline_measurements
 from benchmarks.measurements import Measurement
 from services.matcha.variants import VARIANTS, VariantName
 
@@ -24,19 +24,19 @@ def _told(
     table = Table()
     for _ in range(9):
         table.add_column()
-    figures = add(table, variant, measured, reference)
+    results = add(table, variant, measured, reference)
     return [str(next(iter(column.cells))) for column in table.columns], {
-        figure.figure.partition(": ")[2]: figure for figure in figures
+        measurement.figure.partition(": ")[2]: measurement for measurement in results
     }
 
 
 def test_a_row_tells_what_was_measured() -> None:
     """Four answers of five are equal; two are right where fp32 has three."""
-    row, figures = _told("onnx-int8", _measured([1, 0, 0, 0, 1], "abxde"))
+    row, results = _told("onnx-int8", _measured([1, 0, 0, 0, 1], "abxde"))
     assert row[:3] == ["onnx-int8", "80.0 %", "40.0 %"]
     assert row[3].startswith("-20.00 [")
     assert row[4:] == ["12.5 MiB", "300 MiB", "1.8 s", "3.0 ms", "32.8 ms"]
-    assert {name: (figure.value, figure.unit) for name, figure in figures.items()} == {
+    assert {name: (measurement.value, measurement.unit) for name, measurement in results.items()} == {
         "answers equal to fp32's": (80, "%"),
         "exact match less fp32's": (pytest.approx(-20), "points"),
         "latency": (3, "ms"),
@@ -44,30 +44,30 @@ def test_a_row_tells_what_was_measured() -> None:
         "peak resident memory of the worker": (300, "MiB"),
         "time to ready": (1.75, "s"),
     }
-    assert {figure.n for name, figure in figures.items() if "fp32" in name} == {5}
+    assert {measurement.n for name, measurement in results.items() if "fp32" in name} == {5}
 
 
 def test_the_interval_of_the_difference_is_paired() -> None:
     """Of 40 questions three are lost and one is won: what both have right, or both wrong, says nothing."""
     reference = _measured([1] * 20 + [0] * 20, "a" * 40)
     measured = _measured([0] * 3 + [1] * 17 + [1] + [0] * 19, "a" * 40)
-    figure = _told("int8", measured, reference)[1]["exact match less fp32's"]
+    measurement = _told("int8", measured, reference)[1]["exact match less fp32's"]
     each = 100 * np.array([-1.0] * 3 + [1.0] + [0.0] * 36)
     reach = norm.ppf(0.975) * each.std() / 40**0.5
-    assert figure.value == pytest.approx(-5)
-    assert (figure.low, figure.high) == pytest.approx((-5 - reach, -5 + reach), abs=1.5)
+    assert measurement.value == pytest.approx(-5)
+    assert (measurement.low, measurement.high) == pytest.approx((-5 - reach, -5 + reach), abs=1.5)
 
 
 def test_where_nothing_differs_the_interval_is_a_point() -> None:
-    figure = _told("bf16", FP32)[1]["exact match less fp32's"]
-    assert (figure.value, figure.low, figure.high) == (0, 0, 0)
+    measurement = _told("bf16", FP32)[1]["exact match less fp32's"]
+    assert (measurement.value, measurement.low, measurement.high) == (0, 0, 0)
 
 
 @pytest.mark.parametrize(("lost", "holds"), [(2, True), (3, True), (4, False)])
 def test_ninety_seven_of_a_hundred_equal_answers_are_enough(lost: int, *, holds: bool) -> None:
     reference, measured = _measured([1] * 100, "a" * 100), _measured([1] * 100, "x" * lost + "a" * (100 - lost))
-    figure = _told("onnx-int8", measured, reference)[1]["answers equal to fp32's"]
-    assert (figure.bar, figure.holds) == (97, holds)
+    measurement = _told("onnx-int8", measured, reference)[1]["answers equal to fp32's"]
+    assert (measurement.bar, measurement.holds) == (97, holds)
 
 
 @pytest.mark.parametrize(("right", "holds"), [(48, False), (49, True), (51, True), (52, False)])
@@ -99,8 +99,8 @@ def test_a_share_of_the_roofline_takes_each_part_at_the_rate_of_its_format() -> 
     """Rates of 1, 2 and 4: the linear layers of int8 run at 4 in all of its variants, its attention at 2 in torch's."""
     linear, attention = encoder_flops(64)
     rates, seconds = {"fp32": 1e9, "bf16": 2e9, "int8": 4e9}, dict.fromkeys(map(str, VARIANTS), 10.0) | {"bf16": 5.0}
-    figures = {figure.figure: figure for figure in roofline_figures(rates, seconds, 64)}
-    assert [figures[f"matrix product in {name}"].value for name in rates] == pytest.approx([1, 2, 4])
+    results = {measurement.figure: measurement for measurement in roofline_measurements(rates, seconds, 64)}
+    assert [results[f"matrix product in {name}"].value for name in rates] == pytest.approx([1, 2, 4])
     limits_s = {
         "fp32": (linear + attention) / 1e9,
         "bf16": (linear + attention) / 2e9,
@@ -111,6 +111,6 @@ def test_a_share_of_the_roofline_takes_each_part_at_the_rate_of_its_format() -> 
         "openvino-int8": (linear + attention) / 4e9,
     }
     for variant, limit_s in limits_s.items():
-        (share,) = [each for name, each in figures.items() if name.startswith(f"{variant}: share of its roofline")]
+        (share,) = [each for name, each in results.items() if name.startswith(f"{variant}: share of its roofline")]
         assert share.value == pytest.approx(100 * limit_s / seconds[variant])
         assert "at 64 patches" in share.figure

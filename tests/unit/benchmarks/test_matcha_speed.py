@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.matcha.speed import OPTIMUM, STUDY, speed_figures
+from benchmarks.matcha.speed import OPTIMUM, STUDY, speed_measurements
 from benchmarks.matcha.subject import Subject
 from services.matcha.variants import VARIANTS
 
@@ -16,9 +16,11 @@ def test_no_bar_hides_another_whichever_variant_is_the_fastest(fastest: str) -> 
     found = [
         Subject(name, [], Path(), seconds=[spent] * 3, preprocess_ms=[10.0] * 3) for name, spent in seconds.items()
     ]
-    figures = speed_figures(found, 2048)
-    assert len({figure.figure for figure in figures}) == len(figures)
-    held = {figure.bar: figure for figure in figures if STUDY in figure.figure and figure.bar}
+    measurements = speed_measurements(found, 2048)
+    assert len({measurement.figure for measurement in measurements}) == len(measurements)
+    held = {
+        measurement.bar: measurement for measurement in measurements if STUDY in measurement.figure and measurement.bar
+    }
     assert held[12].value == pytest.approx(11)
     assert held[12].holds is False
     assert held[10].holds is (fastest == "onnx-int8")

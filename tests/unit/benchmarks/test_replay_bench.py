@@ -57,9 +57,9 @@ def test_the_overhead_is_what_a_replay_takes_more_than_bare_requests(
         return -0.5
 
     monkeypatch.setattr(measure, "_bare_s", half_a_second_less)
-    (figure,) = measure.overhead(tmp_path, pairs=1, requests=4)
-    assert 500 / 4 < figure.value < 500 / 4 + 1000
-    assert (figure.unit, figure.bar, bare[0][2]) == ("ms", 5, 4)
+    (measurement,) = measure.overhead(tmp_path, pairs=1, requests=4)
+    assert 500 / 4 < measurement.value < 500 / 4 + 1000
+    assert (measurement.unit, measurement.bar, bare[0][2]) == ("ms", 5, 4)
     assert len(json.loads(bare[0][1])["image"]) == 80_000, "60 kB in base64"
 
 
@@ -68,8 +68,8 @@ def test_outcomes_that_differ_after_kills_are_counted(tmp_path: Path, monkeypatc
     monkeypatch.setattr(measure, "_kill_later", lambda *_: None)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: None)
     monkeypatch.setattr(measure, "_lines", lambda folder: lines[folder.name])
-    (figure,) = measure.kills(tmp_path, times=2, questions=9)
-    assert (figure.value, figure.holds, figure.n) == (4, False, 4), "c and d lost, x altered, a repeated"
+    (measurement,) = measure.kills(tmp_path, times=2, questions=9)
+    assert (measurement.value, measurement.holds, measurement.n) == (4, False, 4), "c and d lost, x altered, a repeated"
 
 
 def test_the_peak_is_the_process_s_own_and_the_module_s_end_is_its_own(tmp_path: Path) -> None:

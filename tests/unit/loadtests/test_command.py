@@ -51,8 +51,8 @@ def test_a_run_is_planned_as_it_is_asked_for(plans: list[Plan], tmp_path: Path) 
     assert (plan.profile.name, plan.profile.rate_per_s, plan.profile.lens) == ("steady", 20, True)
     assert plan.service_options == ("--variant", "int8", "--model-dir", "some/model", "--threads", "3")
     assert plan.locust_options == ("--headless", "--processes", "2")
-    figures = json.loads((out / "figures.json").read_text())
-    assert figures[0]["how"] == "make load SERVICE=qwen_vl PROFILE=steady"
+    measurements = json.loads((out / "figures.json").read_text())
+    assert measurements[0]["how"] == "make load SERVICE=qwen_vl PROFILE=steady"
 
 
 def test_locusts_page_is_this_machines_alone(plans: list[Plan], tmp_path: Path) -> None:
@@ -76,10 +76,10 @@ def test_variants_are_loaded_in_turn_with_the_same_profile_each_in_its_column(
     assert [plan.out for plan in plans] == [tmp_path / name for name in ("fp32", "bf16", "onnx-int8", "int8")]
     assert len({id(plan.profile) for plan in plans}) == 1
     assert "bf16 is skipped: this processor has no bfloat16" in done.output
-    figures = {each["figure"]: each["value"] for each in json.loads((tmp_path / "figures.json").read_text())}
-    failed = [figures[f"failed: matcha {variant}, steady"] for variant in ("fp32", "onnx-int8", "int8")]
+    measurements = {each["figure"]: each["value"] for each in json.loads((tmp_path / "figures.json").read_text())}
+    failed = [measurements[f"failed: matcha {variant}, steady"] for variant in ("fp32", "onnx-int8", "int8")]
     assert failed == [400 - 1, 400 - 3, 400 - 4]
-    assert "failed: matcha bf16, steady" not in figures
+    assert "failed: matcha bf16, steady" not in measurements
 
 
 @pytest.mark.usefixtures("plans")

@@ -123,7 +123,7 @@ def test_figures_tell_the_value_the_unit_and_of_how_many() -> None:
     assert {each.how for each in measurements(FIRST, "make load")} == {"make load"}
 
 
-def test_a_percentile_of_nothing_is_no_figure() -> None:
+def test_a_percentile_of_nothing_is_no_measurement() -> None:
     names = [each.figure.partition(":")[0] for each in measurements(NONE, "make load")]
     assert names == ["offered", "answered", "goodput", "requests within the objective", "failed"]
 
