@@ -86,7 +86,7 @@ def test_openapi_tells_what_each_route_takes_and_gives() -> None:
     assert schemas(ready["503"]["content"]) == error
     assert "content" not in pages["/metrics"]["responses"]["200"], "it is no JSON"
     for route in routes.values():
-        assert re.fullmatch(r"[A-Z][a-z]* .*[a-z?]", route["summary"]), "a phrase"
+        assert re.fullmatch(r"[A-Z][a-z]* .*[a-z?)]", route["summary"]), "a phrase"
 
 
 def test_a_question_reaches_the_worker_as_it_was_asked(desk: Desk) -> None:
@@ -237,7 +237,7 @@ def test_readiness_follows_the_worker_and_liveness_does_not(desk: Desk) -> None:
     desk.ready = False
     refused = desk.send("GET", "/ready")
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
-    assert refused.json()["error"]["message"].startswith("the model cannot answer yet")
+    assert refused.json()["error"]["message"].startswith("the model is not ready")
     live = desk.send("GET", "/live")
     assert (live.status_code, live.json()) == (200, {"status": "live"})
 
