@@ -20,7 +20,8 @@ SERVICE     ?= matcha
 PROFILE     ?=
 SET         ?=
 VARIANT     ?=
-VARIANTS    ?= $(shell $(PYTHON) -m services.matcha.variants $(ARTIFACTS))
+# Without a Python that is new enough, install says so.
+VARIANTS    ?= $(shell $(PYTHON) -m services.matcha.variants $(ARTIFACTS) 2>/dev/null)
 SERVE_ENV   ?=
 NNSIGHT_ENV ?=
 

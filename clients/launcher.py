@@ -9,14 +9,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 
-READY_WITHIN_S = 180.0
-"""A full-size model in bf16 takes most of this to load on two cores."""
+READY_WITHIN_S = 120.0
+"""Unless the caller allows more."""
 STOP_WITHIN_S = 40.0
 """On shutdown a service allows itself 30 s to finish requests in flight."""
 _EVERY_S = 0.05
@@ -58,9 +58,17 @@ def running(name: str, log: Path, *options: str, python: str = sys.executable) -
 
 @contextmanager
 def launched(
-    name: str, command: Sequence[str], log: Path, *options: str, up: str = "/ready", **environment: str | None
+    name: str,
+    command: Sequence[str],
+    log: Path,
+    *options: str,
+    up: str = "/ready",
+    within_s: float | None = None,
+    **environment: str | None,
 ) -> Iterator[Service]:
     """Run a server's command, which must accept ``--port``; the server is up once the path ``up`` returns 200.
+
+    It has ``within_s`` for that, ``READY_WITHIN_S`` by default.
 
     ``environment`` is added to this process's environment variables; None removes a variable.
 
@@ -80,25 +88,23 @@ def launched(
         )
     service = Service(name, f"http://127.0.0.1:{port}", process)
     try:
-        _wait_until_up(service, up, log)
+        _wait_until_up(service, up, READY_WITHIN_S if within_s is None else within_s, log)
         yield service
     finally:
         _stop(process)
 
 
-def _wait_until_up(service: Service, path: str, log: Path) -> None:
-    deadline_s = time.monotonic() + READY_WITHIN_S
+def _wait_until_up(service: Service, path: str, within_s: float, log: Path) -> None:
+    deadline_s = time.monotonic() + within_s
     while time.monotonic() < deadline_s:
         if service.process.poll() is not None:
             message = f"{service.name} exited with {service.process.returncode} before it was ready: see {log}"
             raise StartupError(message)
-        try:
+        with suppress(httpx.TransportError):  # the server listens only once its model is loaded
             if httpx.get(f"{service.url}{path}", timeout=5, trust_env=False).status_code == httpx.codes.OK:
                 return
-        except httpx.TransportError:
-            pass  # the server listens only once its model is loaded
         time.sleep(_EVERY_S)
-    message = f"{service.name} was not ready within {READY_WITHIN_S:g} s: see {log}"
+    message = f"{service.name} was not ready within {within_s:g} s: see {log}"
     raise StartupError(message)
 
 

@@ -23,6 +23,7 @@ from clients.launcher import launched
 from services.common.cpu import HUGE_PAGES
 from services.qwen_vl.types import ImageFile
 
+_START_S: Final = 180.0
 _LOG: Final = Path(tempfile.gettempdir()) / "tallyglass-benchmark.log"
 _ANSWER_S: Final = 300.0
 _numbers = itertools.count(1000)
@@ -111,5 +112,5 @@ def _ask(url: str, model: str, about: ImageFile, text: str) -> None:
 def _running(contender: Contender) -> Iterator[tuple[str, psutil.Process]]:
     # Start each server with its own defaults, without this process's settings for huge pages.
     environment: dict[str, str | None] = {"HF_HUB_OFFLINE": "1", **dict.fromkeys(HUGE_PAGES)}
-    with launched(contender.name, contender.command, _LOG, up=contender.up, **environment) as server:
+    with launched(contender.name, contender.command, _LOG, up=contender.up, within_s=_START_S, **environment) as server:
         yield server.url, psutil.Process(server.process.pid)

@@ -39,11 +39,10 @@ class Container:
     ready_s: float
 
 
-# Twice the seconds that a quiet machine may take: other tests run beside these.
-TORCH = Image("tallyglass/matcha:torch", "matcha", "MATCHA", max_mb=1300, ready_within_s=40)
-QWEN_VL = Image("tallyglass/qwen-vl:cpu", "qwen_vl", "QWEN_VL", max_mb=1300, ready_within_s=40)
-ONNX = Image("tallyglass/matcha:onnx", "matcha", "MATCHA", max_mb=260, ready_within_s=10)
-OPENVINO = Image("tallyglass/matcha:openvino", "matcha", "MATCHA", max_mb=500, ready_within_s=20)
+TORCH = Image("tallyglass/matcha:torch", "matcha", "MATCHA", max_mb=1300, ready_within_s=20)
+QWEN_VL = Image("tallyglass/qwen-vl:cpu", "qwen_vl", "QWEN_VL", max_mb=1300, ready_within_s=20)
+ONNX = Image("tallyglass/matcha:onnx", "matcha", "MATCHA", max_mb=260, ready_within_s=5)
+OPENVINO = Image("tallyglass/matcha:openvino", "matcha", "MATCHA", max_mb=500, ready_within_s=10)
 SERVICES = (TORCH, ONNX, OPENVINO, QWEN_VL)
 REPLAY = "tallyglass/replay:client"
 REPLAY_MAX_MB = 200

@@ -1,5 +1,6 @@
 """Header and patches against transformers' processor, the oracle, with the same font and image."""
 
+import math
 from pathlib import Path
 
 import matplotlib as mpl
@@ -154,8 +155,11 @@ def test_the_grid_is_the_largest_of_the_images_aspect_that_fits(width: int, heig
     assert rows >= 1
     assert columns >= 1
     assert rows * columns <= most
-    # ">" but for a square that fits exactly: its root may come out just below, in transformers too
-    assert (rows + 1) * (columns + 1) >= most
+    for count, (side, other) in ((rows, (height, width)), (columns, (width, height))):
+        exact = max(min(math.isqrt(most * side // other), most), 1)
+        # a root that is whole may come out just below itself in floating point, in transformers too
+        is_whole = most * side == exact**2 * other
+        assert count == exact or (is_whole and count == exact - 1)
     assert grid_shape(height, width, most) == (columns, rows)
     if min(rows, columns) > 1:  # none was raised to 1, so the aspect is kept to less than a patch
         assert rows / (columns + 1) < height / width < (rows + 1) / columns
