@@ -56,5 +56,5 @@ def _refusal(status: int, content: bytes, retry_after_s: float | None) -> Failur
         problem = ErrorEnvelope.model_validate_json(content).error
         message, code = problem.message, problem.code
     except ValidationError:  # not ours: a proxy's page, say
-        message, code = content[:_EXCERPT_CHARACTERS].decode(errors="replace"), None
+        message, code = content.decode(errors="replace")[:_EXCERPT_CHARACTERS], None
     return Failure(kind=FailureKind.HTTP_STATUS, message=message, status=status, code=code, retry_after_s=retry_after_s)

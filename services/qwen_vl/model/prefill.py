@@ -1,6 +1,6 @@
 """Prefill a prompt, reusing what the prefix cache contains."""
 
-from collections.abc import Hashable  # noqa: TC003
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -8,6 +8,9 @@ from services.qwen_vl.model.network import Network, Sequence, keys_and_values
 from services.qwen_vl.model.prefix_cache import PrefixCache, give_back
 from services.qwen_vl.model.prompt import Prompt, PromptBuilder
 from services.qwen_vl.types import CacheUse, ImageSpan
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
 
 
 class Prefill:
