@@ -27,22 +27,26 @@ class Image:
     service: str
     prefix: str
     max_mb: int
-    ready_within_s: float
+    ready_within_cpu_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A running service container, and how long it took to be ready."""
+    """A running service container, and the processor time that it took to be ready.
+
+    With a limit of one CPU on an idle machine, that is the time on the clock (measured: 92 to 97 % of it). Unlike the
+    clock, it does not count what other work on the machine takes.
+    """
 
     name: str
     url: str
-    ready_s: float
+    ready_cpu_s: float
 
 
-TORCH = Image("tallyglass/matcha:torch", "matcha", "MATCHA", max_mb=1300, ready_within_s=20)
-QWEN_VL = Image("tallyglass/qwen-vl:cpu", "qwen_vl", "QWEN_VL", max_mb=1300, ready_within_s=20)
-ONNX = Image("tallyglass/matcha:onnx", "matcha", "MATCHA", max_mb=260, ready_within_s=5)
-OPENVINO = Image("tallyglass/matcha:openvino", "matcha", "MATCHA", max_mb=500, ready_within_s=10)
+TORCH = Image("tallyglass/matcha:torch", "matcha", "MATCHA", max_mb=1300, ready_within_cpu_s=20)
+QWEN_VL = Image("tallyglass/qwen-vl:cpu", "qwen_vl", "QWEN_VL", max_mb=1300, ready_within_cpu_s=20)
+ONNX = Image("tallyglass/matcha:onnx", "matcha", "MATCHA", max_mb=260, ready_within_cpu_s=5)
+OPENVINO = Image("tallyglass/matcha:openvino", "matcha", "MATCHA", max_mb=500, ready_within_cpu_s=10)
 SERVICES = (TORCH, ONNX, OPENVINO, QWEN_VL)
 REPLAY = "tallyglass/replay:client"
 REPLAY_MAX_MB = 200
@@ -95,14 +99,20 @@ def running(image: Image, *options: str, cpus: float = 1, memory: str = "1g") ->
         *(f"--cpus={cpus}", f"--memory={memory}", "--pids-limit=256", "--network=host"),
     )
     settings = (f"--env={image.prefix}_HOST=127.0.0.1", f"--env={image.prefix}_PORT={port}")
-    started_s = time.monotonic()
     docker("run", "--detach", f"--name={name}", *hardened, *settings, *options, image.name)
     try:
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url, name)
-        yield Container(name, url, time.monotonic() - started_s)
+        yield Container(name, url, cpu_s(name))
     finally:
         docker("rm", "--force", name)
+
+
+def cpu_s(name: str) -> float:
+    """Processor time that a container has used, in seconds, from its own control group (version 1 or 2)."""
+    version_1 = "cat /sys/fs/cgroup/cpuacct/cpuacct.usage 2>/dev/null"
+    version_2 = r"sed -n 's/^usage_usec \(.*\)/\1000/p' /sys/fs/cgroup/cpu.stat"
+    return int(docker("exec", name, "sh", "-c", f"{version_1} || {version_2}").stdout) / 1e9
 
 
 def wait_until_ready(url: str, name: str, within_s: float = 60) -> None:
