@@ -78,7 +78,7 @@ def test_every_container_is_hardened_and_takes_no_more_than_it_may(compose: dict
         assert "user" not in compose[name]  # the image's own
 
 
-def test_a_replay_runs_as_nobody_unless_told_and_sees_one_folder_of_the_host(compose: dict[str, Manifest]) -> None:
+def test_a_replay_runs_as_nobody_by_default_and_sees_one_folder_of_the_host(compose: dict[str, Manifest]) -> None:
     for name in (*REPLAYS, "report"):
         assert compose[name]["user"] == "10001:10001"
         assert compose[name]["volumes"] == ["../runs/compose:/runs"]

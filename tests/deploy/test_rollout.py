@@ -122,7 +122,7 @@ def test_a_gpu_is_asked_for_where_one_is_computed_on_and_nowhere_else(manifests:
     assert with_gpu == {("component-qwen-vl-cuda", "qwen-vl"), ("prod-gpu", "qwen-vl")}
 
 
-def test_pods_listen_on_all_of_their_own_addresses_and_serve_the_images_model_unless_told(manifests: Manifests) -> None:
+def test_pods_listen_on_all_of_their_own_addresses_and_serve_the_images_model_by_default(manifests: Manifests) -> None:
     for file, deployment in manifests.every("Deployment"):
         name = deployment["metadata"]["name"]
         prefix = name.upper().replace("-", "_")

@@ -133,6 +133,6 @@ def test_refusals_are_a_class_of_failure_of_their_own(matcha: Service, tmp_path:
         run(Plan("matcha", profile.load("smoke", ["lens=true"]), tmp_path / "run", url=matcha.url))
 
 
-def test_a_service_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_an_unreachable_service_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LoadTestError, match="is it a Tallyglass service, and running"):
         _run(tmp_path / "run", "http://127.0.0.1:9", "smoke")

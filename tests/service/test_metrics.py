@@ -91,7 +91,7 @@ def test_who_waits_for_others_waits_as_long_as_they_take(matcha: Service, png: b
         assert timing["queue_ms"] + timing["preprocess_ms"] + timing["inference_ms"] <= timing["total_ms"] + 1
 
 
-def test_nobody_outside_this_machine_is_listened_to(service: Service) -> None:
+def test_only_loopback_is_served(service: Service) -> None:
     main = psutil.Process(service.process.pid)
     sockets = [each for process in (main, *main.children(recursive=True)) for each in process.net_connections("inet")]
     assert {each.laddr.ip for each in sockets if each.status == psutil.CONN_LISTEN} == {"127.0.0.1"}

@@ -71,7 +71,7 @@ def test_figures_of_one_name_replace_each_other_and_others_stay(tmp_path: Path) 
     assert [path.name for path in folder.iterdir()] == ["figures.json"]
 
 
-def test_a_figure_has_no_field_that_nobody_knows() -> None:
+def test_a_measurement_has_no_unknown_fields() -> None:
     with pytest.raises(ValidationError, match="Extra inputs"):
         Measurement.model_validate(_measurement("it", 1).model_dump() | {"more": 1})
 

@@ -36,7 +36,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def test_nobody_outside_is_listened_to_and_everything_is_bounded_by_default() -> None:
+def test_by_default_only_loopback_is_served_and_everything_is_bounded() -> None:
     assert read_settings(Settings, []).model_dump(exclude={"threads"}) == DEFAULTS
     assert read_settings(Settings, []).threads == available_cores()
 

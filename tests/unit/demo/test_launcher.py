@@ -78,7 +78,7 @@ def test_it_is_stopped_whatever_happens(python: Make, tmp_path: Path) -> None:
     assert is_gone(service.process.pid)
 
 
-def test_what_ends_before_it_is_ready_is_named_with_its_log(python: Make, tmp_path: Path) -> None:
+def test_a_service_that_exits_before_it_is_ready_is_reported_with_its_log(python: Make, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with (
         pytest.raises(StartupError, match=f"qwen_vl exited with 7 before it was ready: see {log}"),

@@ -62,7 +62,7 @@ def test_changes_are_checked_like_the_file() -> None:
         ("steady", ["duration_s=-1"], "duration_s: Input should be greater than 0"),
     ],
 )
-def test_a_wrong_profile_says_what_is_wrong(name: str, changes: list[str], told: str) -> None:
+def test_an_invalid_profile_says_what_is_wrong(name: str, changes: list[str], told: str) -> None:
     with pytest.raises(LoadTestError, match=told):
         profile.load(name, changes)
 
@@ -74,7 +74,7 @@ def test_a_file_of_the_readers_own_is_a_profile(tmp_path: Path) -> None:
     assert (mine.name, mine.users, mine.warm_up_s, mine.lens, mine.seed) == ("mine", 1, 0, False, 0)
 
 
-def test_a_file_that_is_no_toml_is_said(tmp_path: Path) -> None:
+def test_a_file_that_is_not_toml_is_reported(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("loop: open\n")
     with pytest.raises(LoadTestError, match=r"mine\.toml is not valid TOML: "):
         profile.load(str(tmp_path / "mine.toml"))

@@ -94,7 +94,7 @@ def asked(made: MatchaAPI, **fields: Any) -> ChartQuestion:
 
 
 @pytest.mark.parametrize(("models_own", "default"), [(700, 700), (None, 2048)])
-def test_the_engine_is_made_of_what_was_told(tmp_path: Path, models_own: int | None, default: int) -> None:
+def test_the_engine_is_created_from_the_settings(tmp_path: Path, models_own: int | None, default: int) -> None:
     made = service(models_own, model_dir=tmp_path, threads=3, device="cuda", max_patches_limit=900)
     limits = Limits(max_patches=900, default_patches=default)
     assert engine_of(made).made_of == (tmp_path, "header.ttf", "onnx-int8", Hardware(3, "cuda"), limits)

@@ -133,7 +133,7 @@ def test_numbers_are_taken_up_to_their_bounds(
             assert CliRunner().invoke(app, arguments).exit_code == code, value
 
 
-def test_what_cannot_be_done_is_exit_code_1_and_a_sentence(data: Path, url: str, tmp_path: Path) -> None:
+def test_an_error_is_exit_code_1_and_one_message(data: Path, url: str, tmp_path: Path) -> None:
     for arguments, words in [
         (run_arguments(tmp_path / "nowhere", url, tmp_path / "run"), "not a folder"),
         (run_arguments(data, "http://127.0.0.1:1", tmp_path / "run"), "Is the service running?"),
@@ -153,7 +153,7 @@ def test_a_run_in_which_everything_fails_is_exit_code_1(
     assert "All 4 questions failed" in result.output
 
 
-def test_failed_questions_are_asked_again_on_resume_only_when_told_to(
+def test_failed_questions_are_asked_again_on_resume_only_with_retry_failed(
     data: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def outcome(*more: str) -> tuple[int, str]:
@@ -174,7 +174,7 @@ def test_failed_questions_are_asked_again_on_resume_only_when_told_to(
         assert (ended, words in output) == (code, True), (more, output)
 
 
-def test_ctrl_c_is_exit_code_130_and_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_is_exit_code_130_and_says_how_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: object) -> NoReturn:
         raise KeyboardInterrupt
 

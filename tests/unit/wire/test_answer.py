@@ -102,7 +102,7 @@ def test_the_lens_is_taken_up_to_its_bounds(field: str) -> None:
         assert refusal(LensRequest, **{field: value})[0] == where.strip()
 
 
-def test_a_lens_reads_the_first_token_at_every_layer_unless_told_otherwise() -> None:
+def test_a_lens_reads_the_first_token_at_every_layer_by_default() -> None:
     assert LensRequest().model_dump() == {
         "top_k": 5,
         "layers": None,

@@ -39,7 +39,7 @@ def image(url: str, **fields: Any) -> dict[str, Any]:
     return {"role": "user", "content": [{"type": "image_url", "image_url": {"url": url, **fields}}]}
 
 
-def test_the_bounds_are_those_that_are_told() -> None:
+def test_the_bounds_follow_the_settings() -> None:
     assert (MAX_MESSAGES, MAX_IMAGES, MAX_CHARACTERS, MAX_STOPS) == (64, 16, 32_000, 4)
 
 

@@ -113,7 +113,7 @@ def test_what_is_no_form_is_read_as_json(content_type: str | None) -> None:
 @pytest.mark.parametrize(
     "content_type", [FORM, "Multipart/Form-Data; Boundary=cut", 'multipart/form-data; boundary="cut"']
 )
-def test_a_form_is_told_by_its_content_type_in_any_case(content_type: str) -> None:
+def test_a_form_is_detected_by_its_content_type_in_any_case(content_type: str) -> None:
     fields: list[tuple[str, str | bytes]] = [
         ("image", b"\x89PNG"),
         ("question", "How many?"),
@@ -198,7 +198,7 @@ def test_a_lens_in_a_form_that_is_no_json_is_named(text: str) -> None:
     assert (caught.value.status, caught.value.param) == (422, "lens")
 
 
-def test_a_conversation_is_no_form() -> None:
+def test_a_conversation_as_a_form_is_rejected() -> None:
     with pytest.raises(MalformedError, match="not JSON"):
         read(QwenVLChat, form(("messages", "[]")), content_type=FORM)
     assert isinstance(
@@ -236,7 +236,7 @@ def test_the_first_wrong_field_is_named(fields: dict[str, Any], param: str, mess
 
 
 @pytest.mark.parametrize("count", [12, 13])
-def test_a_list_of_twelve_fields_is_the_longest_that_is_told(count: int) -> None:
+def test_a_list_of_twelve_fields_is_the_longest_that_is_reported(count: int) -> None:
     fields: dict[str, Any] = {f"field{at}": (int | None, None) for at in range(count)}
     message = refused(create_model("Wide", __base__=WireRequest, **fields), {"other": 1}).message
     assert message == (
@@ -246,7 +246,7 @@ def test_a_list_of_twelve_fields_is_the_longest_that_is_told(count: int) -> None
     )
 
 
-def test_a_long_list_of_fields_is_not_told() -> None:
+def test_a_long_list_of_fields_is_not_reported() -> None:
     error = refused(QwenVLChat, {"messages": [{"role": "user", "content": "a"}], "best_of": 2})
     assert (error.param, error.message) == ("best_of", "'best_of' is not a field of this request, see /docs")
 

@@ -41,7 +41,7 @@ def test_a_refusal_of_the_framework_is_the_callers_fault_below_500(status: int, 
     assert answer.json() == {"error": {"message": "so it is", "type": kind, "param": None, "code": "http_error"}}
 
 
-def test_a_defect_is_logged_and_not_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_is_logged_and_not_exposed(caplog: pytest.LogCaptureFixture) -> None:
     answer = get(0)
     assert answer.status_code == 500
     message = "internal server error; the server's log has the traceback"

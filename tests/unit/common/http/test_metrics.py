@@ -63,7 +63,7 @@ def test_the_prefix_cache_is_counted_by_its_result_and_its_tokens() -> None:
     assert reading(told, "tallyglass_cached_tokens_total") == 4 * 3
 
 
-def test_the_model_is_told_with_its_variant_and_revision() -> None:
+def test_the_model_is_reported_with_its_variant_and_revision() -> None:
     routes = Routes(Settings(), CARD, RequestTypes(QwenVLRequest, QwenVLChat), Worker(), lambda: True)
     told = routes.metrics.render().decode()
     assert reading(told, "tallyglass_model_info", model="some/model", revision="r7", variant="int8") == 1

@@ -193,7 +193,7 @@ def test_a_defect_in_a_handler_is_500_in_the_envelope(desk: Desk, caplog: pytest
 
 
 @pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v2/answer", 404), ("GET", "/v1/answer", 405)])
-def test_no_such_route_is_told_in_the_envelope(desk: Desk, method: str, path: str, status: int) -> None:
+def test_an_unknown_route_is_reported_in_the_envelope(desk: Desk, method: str, path: str, status: int) -> None:
     answer = desk.send(method, path)
     assert answer.status_code == status
     error = answer.json()["error"]
@@ -359,7 +359,7 @@ def test_a_client_that_leaves_a_stream_is_forgotten_and_counted_as_gone(desk: De
     assert desk.counted("tallyglass_requests_in_flight") == 0
 
 
-def test_no_end_in_time_is_504_and_what_comes_later_is_nobodys() -> None:
+def test_a_timeout_is_504_and_later_replies_are_dropped() -> None:
     desk = Desk.of_qwen_vl(timeout_s=0.05)
     desk.worker.replies = list
     answer = desk.answer(**ASKED)

@@ -117,7 +117,7 @@ def test_the_time_is_that_of_the_whole_answer_and_not_of_each_piece() -> None:
     assert pieces <= 4
 
 
-def test_a_job_that_nobody_waits_for_any_more_is_forgotten() -> None:
+def test_an_abandoned_job_is_forgotten() -> None:
     async def ask() -> None:
         between = Queue()
         replies = transport.replies(between, job())

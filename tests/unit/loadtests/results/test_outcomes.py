@@ -14,7 +14,7 @@ from services.wire.lens import LensTrace
 from tests.unit.loadtests.making import ANSWER, BUSY, LATE, an_ask, exact, folder_of, result
 
 
-def test_times_are_told_in_their_units() -> None:
+def test_times_are_reported_in_their_units() -> None:
     """Due at 100 s, sent 30 ms later, answered 250 ms after that."""
     one = exact(100.0, 100.03, 250)
     assert one.lag_ms == pytest.approx(30)

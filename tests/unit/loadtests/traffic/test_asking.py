@@ -124,7 +124,7 @@ def test_what_is_no_answer_is_a_failure_of_its_own_kind(
     assert Asker(serve(reply).url, timeout_s=5).ask(an_ask()) == failure
 
 
-def test_a_reply_that_is_no_json_is_a_bad_one(serve: Callable[..., Server]) -> None:
+def test_a_reply_that_is_not_json_is_a_bad_reply(serve: Callable[..., Server]) -> None:
     reply = Asker(serve(_http("200 OK", b"hello")).url, timeout_s=5).ask(an_ask())
     assert isinstance(reply, Failure)
     assert (reply.kind, reply.status) == (FailureKind.BAD_REPLY, 200)

@@ -45,5 +45,5 @@ def test_a_variant_is_loaded_by_its_runtime_in_its_form(variant: VariantName, mo
     assert calls == [CALLS[variant]]
 
 
-def test_without_a_word_the_processor_computes() -> None:
+def test_the_default_device_is_the_cpu() -> None:
     assert Hardware(threads=2).device == "cpu"

@@ -131,7 +131,7 @@ class TestWeightsFiles:
         assert weights.calibrated == 0
 
     @pytest.mark.parametrize("variant", ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino-int8"])
-    def test_as_many_steps_are_told_as_were_promised(
+    def test_as_many_steps_are_reported_as_announced(
         self, variant: str, plain: Path, charts: Path, tmp_path: Path
     ) -> None:
         told: list[str] = []
@@ -154,7 +154,9 @@ class TestWholeOrNotAtAll:
         assert names(tmp_path) == ["out", "plain"]
 
     @pytest.mark.parametrize("kind", [OSError, SafetensorError])
-    def test_a_full_disk_is_told(self, kind: type[Exception], plain: Path, tmp_path: Path, weights: Weights) -> None:
+    def test_a_full_disk_is_reported(
+        self, kind: type[Exception], plain: Path, tmp_path: Path, weights: Weights
+    ) -> None:
         weights.fails = kind("No space left on device (os error 28)")
         with pytest.raises(PrepareError, match=r"the disk of .* is full.*nothing was left behind"):
             made(plain, tmp_path / "out")

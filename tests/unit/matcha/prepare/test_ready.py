@@ -159,7 +159,7 @@ class TestReady:
             prepare(tmp_path / "bf16", tmp_path / "out")
 
 
-def test_the_manifests_error_is_told_in_a_sentence(plain: Path, tmp_path: Path) -> None:
+def test_a_manifest_error_is_one_sentence(plain: Path, tmp_path: Path) -> None:
     (plain / "manifest.json").write_text("{}")
     with pytest.raises(ManifestError):
         find(str(plain), None)

@@ -81,7 +81,7 @@ def test_sums_are_exact_over_a_vocabulary_that_bfloat16_would_lose() -> None:
     assert reading.entropy == pytest.approx(float(torch.special.entr(exact).sum()), rel=1e-3)
 
 
-def test_of_equal_tokens_the_emitted_one_stands_first() -> None:
+def test_of_equal_tokens_the_emitted_one_comes_first() -> None:
     logits = torch.tensor([[1.0, 3.0, 3.0, 3.0, 0.0]])
     for answer in (1, 2, 3):
         (reading,) = measure(logits, torch.tensor([answer]), 2, NONE)

@@ -42,7 +42,7 @@ def test_each_step_adds_its_token_and_tells_the_network() -> None:
 
 
 @pytest.mark.parametrize("end", [END, PAD])
-def test_any_of_the_models_end_markers_ends_an_answer_and_is_no_text(end: int) -> None:
+def test_any_of_the_models_end_markers_ends_an_answer_and_is_not_in_its_text(end: int) -> None:
     made = generation(top_logprobs=2)
     piece = advance(made, 1, end)[-1]
     assert piece == Piece("", None)

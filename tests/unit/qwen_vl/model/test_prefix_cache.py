@@ -112,9 +112,7 @@ def test_a_new_image_may_drive_out_a_known_one_of_the_same_prompt(
     assert_alike(small.answer(question), engine.answer(question))
 
 
-def test_an_image_that_stands_in_a_prompt_twice_is_encoded_once(
-    engine: VisionQA, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_image_that_is_in_a_prompt_twice_is_encoded_once(engine: VisionQA, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = encodes(engine, monkeypatch)
     engine.answer(Question((Turn("user", (scene(1), scene(2), scene(1), "How many?")),), max_new_tokens=1))
     assert len(seen) == 2

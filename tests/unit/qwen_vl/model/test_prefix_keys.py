@@ -41,7 +41,7 @@ def depends_on(prompts: PromptBuilder, prompt: Prompt, number: int) -> object:
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(st.lists(CONVERSATION, min_size=2, max_size=3), st.randoms(use_true_random=False))
-def test_keys_are_equal_exactly_when_what_they_stand_for_is(
+def test_keys_are_equal_exactly_when_what_they_depend_on_is(
     prompts: PromptBuilder,
     conversations: list[tuple[bool, list[tuple[Role, tuple[str | ImageFile, ...]]], int]],
     rng: random.Random,

@@ -36,7 +36,7 @@ def test_equal_to_the_processor_of_transformers(
     assert prompt.image_tokens == int(prompt.mm_token_type_ids.sum())
 
 
-def test_the_image_stands_before_the_question(prompts: PromptBuilder) -> None:
+def test_the_image_comes_before_the_question(prompts: PromptBuilder) -> None:
     prompt = build(prompts, Image.new("RGB", (112, 112)), "How many?")
     last_of_image = int(prompt.mm_token_type_ids[0].nonzero().max())
     assert "How many?" in prompts.tokenizer.decode(prompt.input_ids[0, last_of_image:])
@@ -127,7 +127,7 @@ def test_an_image_is_measured_upright(prompts: PromptBuilder) -> None:
     assert len(prompts.pixels(span)) == span.grid[0] * span.grid[1]
 
 
-def test_several_images_stand_where_they_were_put(prompts: PromptBuilder) -> None:
+def test_several_images_stay_where_they_were_put(prompts: PromptBuilder) -> None:
     small, wide = (ImageFile(encode(Image.new("RGB", size))) for size in ((112, 112), (300, 90)))
     turns = (Turn("user", (small, "one", wide, "two")), Turn("assistant", ("yes",)), Turn("user", (small, "three")))
     prompt = prompts.build(Question(turns, max_new_tokens=1))

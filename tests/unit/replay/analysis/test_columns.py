@@ -11,7 +11,7 @@ from clients.replay.run.record import Load
 from tests.unit.replay.reading import answered, columns, failed
 
 
-def test_every_number_stands_under_its_own_name(tmp_path: Path) -> None:
+def test_every_number_has_the_right_name(tmp_path: Path) -> None:
     first = answered(
         usage={"image_tokens": 11, "prompt_tokens": 12, "completion_tokens": 13},
         timing={"queue_ms": 21, "preprocess_ms": 22, "inference_ms": 23, "total_ms": 24},
@@ -129,7 +129,7 @@ def test_failures_are_counted_by_kind_status_and_code_the_commonest_first(tmp_pa
     assert (found.n, found.failed) == (1, 4)
 
 
-def test_the_images_whose_copy_was_kept_are_told(tmp_path: Path) -> None:
+def test_images_with_a_kept_copy_are_marked(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     kept_path(tmp_path / "pictures", "ab" * 32).touch()
     outcomes = [answered(image_sha256=None), answered(image_sha256="cd" * 32), answered(image_sha256="ab" * 32)]
@@ -156,6 +156,6 @@ def test_the_sum_over_images_is_of_their_names_and_contents_in_any_order(tmp_pat
 
 
 @pytest.mark.parametrize("torn", [0, 1])
-def test_a_torn_last_line_is_told(tmp_path: Path, torn: int) -> None:
+def test_a_torn_last_line_is_reported(tmp_path: Path, torn: int) -> None:
     (tmp_path / "outcomes.jsonl").write_bytes(b'{"outco' * torn)
     assert columns(tmp_path, []).torn == torn

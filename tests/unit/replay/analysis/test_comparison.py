@@ -54,7 +54,7 @@ def test_pairs_are_made_by_question_whatever_the_order_and_only_answered_ones(tm
     assert all(entry.difference == 0 for entry in found.differences)
 
 
-def test_a_question_whose_gold_answer_changed_is_no_pair(tmp_path: Path) -> None:
+def test_a_question_whose_gold_answer_changed_is_not_paired(tmp_path: Path) -> None:
     second = [answers([True])[0].model_copy(update={"gold": "4"}), answers([True, True])[1]]
     (found,) = compared(tmp_path, answers([True, True]), second)
     assert (found.n, found.unpaired) == (1, 2)

@@ -36,7 +36,7 @@ def told(
     return sentence(found, HEADLINE, (record_of(), record_of(**changes)))
 
 
-def test_a_difference_that_interval_and_test_show_is_told_with_both() -> None:
+def test_a_difference_shown_by_interval_and_test_is_reported_with_both() -> None:
     assert told() == (
         "B answers better than A (accuracy +10.0 points, +4.0 to +16.0, over 70 questions about 30 images; McNemar "
         "p = 0.040). No difference in speed is detectable (p50 210 ms against 200 ms: 1.05 times as long, "

@@ -58,7 +58,7 @@ def test_a_load_test_s_latency_is_from_when_it_meant_to_send(tmp_path: Path) -> 
     assert found.goodput_per_s == pytest.approx(1 / 0.2)
 
 
-def test_first_questions_about_an_image_stand_beside_later_ones(tmp_path: Path) -> None:
+def test_first_and_later_questions_about_an_image_are_compared(tmp_path: Path) -> None:
     outcomes = [timed(100.0 if turn == 0 else 10.0, turn=turn) for turn in (0, 1, 2, 0, 1)]
     found = figures(tmp_path, outcomes)
     (table,) = found.tables

@@ -182,7 +182,7 @@ def test_more_tokens_than_the_first_trace_has_are_cut(tmp_path: Path) -> None:
     assert (found.top_k, [layer.han_share for layer in found.layers]) == (2, [(0, 0), (0.5, 0.5)])
 
 
-def test_a_layer_without_tokens_is_wrong_even_for_a_gold_that_is_no_number(tmp_path: Path) -> None:
+def test_a_layer_without_tokens_is_wrong_even_for_a_gold_that_is_not_a_number(tmp_path: Path) -> None:
     traces = [traced("3", [("3",), ("3",)]), traced("3", [(), ("3",)]), traced("many", [("x",), ()])]
     found = figures(tmp_path, traces)
     assert [layer.accuracy_any for layer in found.layers] == pytest.approx([1 / 3, 2 / 3])

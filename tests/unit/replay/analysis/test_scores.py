@@ -108,7 +108,7 @@ def test_a_group_that_is_all_right_has_the_exact_interval_of_its_images(tmp_path
     assert found.macro is None, "there is one type alone"
 
 
-def test_a_macro_mean_of_all_right_is_no_surer_than_the_type_with_the_fewest_images(tmp_path: Path) -> None:
+def test_an_all_right_macro_mean_is_as_certain_as_the_type_with_the_fewest_images(tmp_path: Path) -> None:
     strings = [asked(n, "x", "x", image, "structure", **STRING) for n, image in enumerate("aabbbc")]
     numbers = [asked(n, "7", "7", image, "structure", **NUMBER) for n, image in enumerate("aac")]
     found = compute("run", record_of("realcqa"), columns(tmp_path, [*strings, *numbers], "realcqa"), seed=0)

@@ -200,7 +200,7 @@ def test_as_many_are_asked_at_once_as_there_are_workers() -> None:
 
 
 @pytest.mark.parametrize("url", ["nonsense", "ftp://host", "http://", "http://host:port"])
-def test_what_is_no_service_s_url_is_refused(url: str) -> None:
+def test_an_invalid_service_url_is_refused(url: str) -> None:
     with pytest.raises(ReplayError, match=r"is not .* URL"):
         AnswerClient(url, AskOptions())
 

@@ -155,7 +155,7 @@ def test_without_a_wait_of_the_service_s_each_is_twice_as_long_up_to_fifteen_sec
 
 
 @pytest.mark.parametrize("retries", [0, 1, 4])
-def test_it_is_asked_once_and_as_many_times_more_as_told(clock: Clock, retries: int) -> None:
+def test_it_is_asked_once_plus_the_number_of_retries(clock: Clock, retries: int) -> None:
     attempts, asked = ask(httpx.ConnectError("refused"), retries=retries)
     assert (attempts.attempts, asked, len(clock.slept)) == (retries + 1, retries + 1, retries)
 

@@ -198,7 +198,7 @@ def test_what_an_earlier_session_did_counts_as_done(
     assert "tallyqa: 18/18" in capsys.readouterr().out
 
 
-def test_what_is_left_out_is_told(
+def test_skipped_entries_are_reported(
     pictures: Path, service: "FakeService", tmp_path: Path, tally: Make, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = [tally(900 + n, image="VG_100K/missing.png") for n in range(2)]

@@ -94,7 +94,7 @@ def test_a_difference_s_row_reads_reference_other_difference_interval(page: str)
     assert "hold for all 2 comparisons together" in page
 
 
-def test_groups_stand_side_by_side_with_a_gap_where_a_run_has_none(page: str) -> None:
+def test_groups_are_side_by_side_with_a_gap_where_a_run_has_none(page: str) -> None:
     rows = table_rows(page)
     start = rows.index(["", "n", "A", "n", "B", "n", "alone"])
     by_count = {row[0]: [cell.split(" ")[0] for cell in row[1:]] for row in rows[start + 1 : start + 6]}
@@ -191,7 +191,7 @@ def test_one_run_is_compared_with_nothing(out: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_run_in_which_nothing_was_answered_stands_beside_one_that_was(out: Path, tmp_path: Path) -> None:
+def test_a_run_without_answers_can_be_compared(out: Path, tmp_path: Path) -> None:
     empty = write_run(tmp_path / "empty", [], record_of())
     (text,) = compare_runs([out.parent / "A", empty], tmp_path / "cmp", seed=0)
     assert text.startswith("empty shares no question with A, ")

@@ -82,7 +82,7 @@ def test_latency_s_table_and_its_note_name_their_figures(tmp_path: Path) -> None
     assert "Answers truncated at the token limit: 1." in text
 
 
-def test_counts_are_told_with_their_error(tmp_path: Path) -> None:
+def test_counts_are_reported_with_their_error(tmp_path: Path) -> None:
     asked = (("5", "3", "a"), ("3", "3", "b"), ("?", "6", "b"))
     outcomes = [question(*texts, 9) for texts in asked]
     text = text_of(page_of(report_of(tmp_path, outcomes, "tallyqa")))

@@ -160,7 +160,7 @@ def bars(axes: Axes) -> Iterator[tuple[str, Any, list[Any]]]:
         yield str(container.get_label()), points, [np.asarray(entry.get_segments()) for entry in ends]
 
 
-def test_quality_stands_over_the_median_latency_each_with_its_interval(drawn: dict[str, Axes], tmp_path: Path) -> None:
+def test_quality_is_plotted_against_median_latency_with_intervals(drawn: dict[str, Axes], tmp_path: Path) -> None:
     outcomes = [answered("3" if n % 4 else "4", image=f"{n}.png", latency_ms=n * n) for n in range(1, 20)]
     report = compute("int8", record_of(), columns(tmp_path, outcomes), seed=0)
     comparison_plots.quality_and_latency([report])
@@ -174,7 +174,7 @@ def test_quality_stands_over_the_median_latency_each_with_its_interval(drawn: di
     assert up[0, :, 1].tolist() == pytest.approx([score.low, score.high])
 
 
-def test_each_difference_stands_in_its_metric_s_row_with_its_interval(drawn: dict[str, Axes]) -> None:
+def test_each_difference_is_in_its_metric_s_row_with_its_interval(drawn: dict[str, Axes]) -> None:
     def comparison(other: str, n: int, *shown: Difference) -> Comparison:
         return Comparison("ref", other, n, 5, 0, 2, McNemar(0, 0, 1), shown, ())
 

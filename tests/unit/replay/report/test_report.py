@@ -214,7 +214,7 @@ def test_a_run_without_an_answer_has_a_report(chart_run: Path, tmp_path: Path) -
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_runs_of_one_name_are_told_apart(chart_run: Path, tmp_path: Path) -> None:
+def test_runs_with_the_same_name_are_distinguished(chart_run: Path, tmp_path: Path) -> None:
     other = tmp_path / "elsewhere" / "charts"
     other.mkdir(parents=True)
     for name in ("run.json", "outcomes.jsonl"):

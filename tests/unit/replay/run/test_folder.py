@@ -99,7 +99,7 @@ def test_a_record_that_cannot_be_written_leaves_the_one_before(
         ("{}", "is not a run record: Field req"),
     ],
 )
-def test_what_is_no_record_is_said(folder: RunFolder, content: str | None, words: str) -> None:
+def test_an_invalid_record_is_reported(folder: RunFolder, content: str | None, words: str) -> None:
     folder.create()
     if content is not None:
         folder.record.write_text(content)

@@ -143,7 +143,7 @@ def test_a_shard_that_was_killed_before_its_first_outcome_is_one_without_outcome
         ([(0, 2), (1, 4)], "Each of the 4 shards is needed once: 2/4 is missing, 3/4 is missing."),
     ],
 )
-def test_shards_that_make_no_whole_are_told(parts: list[tuple[int, int]], words: str, tmp_path: Path) -> None:
+def test_incomplete_or_duplicate_shards_are_reported(parts: list[tuple[int, int]], words: str, tmp_path: Path) -> None:
     shards = [shard(tmp_path / f"s{place}", index, b"", count) for place, (index, count) in enumerate(parts)]
     with pytest.raises(ReplayError) as refused:
         merge(shards, tmp_path / "merged")
@@ -151,7 +151,7 @@ def test_shards_that_make_no_whole_are_told(parts: list[tuple[int, int]], words:
     assert not (tmp_path / "merged").exists()
 
 
-def test_what_is_no_shard_or_another_run_s_is_named(three: list[Path], tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_shard_of_the_run_is_reported(three: list[Path], tmp_path: Path) -> None:
     whole = shard(tmp_path / "whole", 1, b"", shard=None)
     other = shard(tmp_path / "other", 1, b"", max_patches=65)
     for given_, words in (

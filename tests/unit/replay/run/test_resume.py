@@ -59,7 +59,7 @@ def kill_at_random(data: Path, url: str, out: Path, draw: random.Random) -> None
 
 
 @pytest.mark.slow
-def test_killed_ten_times_and_gone_on_with_it_leaves_the_very_outcomes(data: Path, url: str, tmp_path: Path) -> None:
+def test_a_run_killed_and_resumed_ten_times_has_the_same_outcomes(data: Path, url: str, tmp_path: Path) -> None:
     subprocess.run(command(data, url, tmp_path / "undisturbed"), check=True, capture_output=True)
     draw = random.Random(4)
     for _ in range(KILLS):
@@ -92,7 +92,7 @@ def test_only_what_is_missing_is_asked(half: Path, data: Path, do_run: Make, ser
 
 @given(number=st.integers(0, 7), part=st.floats(0, 1, exclude_max=True))
 @settings(EXAMPLES, max_examples=12)
-def test_a_run_cut_at_any_byte_and_gone_on_with_is_the_run(
+def test_a_run_cut_at_any_byte_can_be_resumed(
     data: Path, do_run: Make, service: "FakeService", tmp_path: Path, number: int, part: float
 ) -> None:
     outcomes = tmp_path / "run" / "outcomes.jsonl"
@@ -126,7 +126,7 @@ def test_resume_of_a_whole_run_asks_nothing_more(data: Path, do_run: Make, servi
         ({"options": AskOptions(max_new_tokens=9, retries=0)}, "max_new_tokens was None, is 9"),
     ],
 )
-def test_another_run_is_not_gone_on_with(
+def test_a_different_run_is_not_resumed(
     half: Path, data: Path, do_run: Make, changes: dict[str, Any], words: str
 ) -> None:
     before = (half / "outcomes.jsonl").read_bytes()
@@ -161,7 +161,7 @@ def test_a_changed_data_set_is_another_run(half: Path, data: Path, do_run: Make)
     assert len(read_outcomes(half / "outcomes.jsonl").scored) == 60
 
 
-def test_failed_questions_are_asked_again_when_told_to_and_the_later_line_counts(
+def test_failed_questions_can_be_asked_again_and_the_later_line_counts(
     data: Path, do_run: Make, service: "FakeService", tmp_path: Path
 ) -> None:
     service.answers = {f"How many dogs {number}?": httpx.Response(500, text="oops") for number in range(5)}

@@ -45,13 +45,13 @@ def test_what_two_sessions_of_a_run_must_have_in_common(changes: dict[str, Any],
     assert str(refused.value).count(" was ") == 1, "what is alike is not told"
 
 
-def test_every_difference_is_told() -> None:
+def test_every_difference_is_reported() -> None:
     changes = {"selection": {**SELECTION, "seed": 8, "questions": 91}, "lens": False}
     with pytest.raises(ReplayError, match=r"seed was 7, is 8; questions was 90, is 91; lens was True, is False\."):
         require_same_run(Path("there"), full_record(), full_record(**changes))
 
 
-def test_a_run_may_be_gone_on_with_from_elsewhere_and_more_patiently() -> None:
+def test_a_run_may_be_resumed_elsewhere_and_with_other_timeouts() -> None:
     elsewhere = {"url": "http://other", "machine": {"cpu": "d", "cores": 9, "system": "t"}, "versions": {}}
     patiently = {"concurrency": 9, "timeout_s": 600, "retries": 9, "started": "2026-02-01T10:00:00Z", "ended": None}
     require_same_run(Path("there"), full_record(), full_record(**elsewhere, **patiently, status="running", resumed=2))

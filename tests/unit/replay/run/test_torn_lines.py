@@ -116,7 +116,7 @@ def test_every_outcome_is_read_again_at_its_place(three: bytes, tmp_path: Path) 
         assert reader.torn == 1
 
 
-def test_a_line_that_is_no_outcome_is_named_by_its_number(three: bytes, tmp_path: Path) -> None:
+def test_an_invalid_line_is_reported_with_its_number(three: bytes, tmp_path: Path) -> None:
     path = tmp_path / "o.jsonl"
     path.write_bytes(three + json.dumps({"outcome": "scored", "sample_id": 4}).encode() + b"\n" + three)
     with pytest.raises(ReplayError, match=r"o\.jsonl, line 4, is not an outcome: Input should be a valid string"):

@@ -144,7 +144,7 @@ def test_a_gold_count_may_be_a_number_or_text(tallyqa: Make, tally: Make, answer
     assert sample.gold == "4"
 
 
-def test_an_outage_is_no_wrong_answer_and_an_empty_answer_no_outage(
+def test_outages_and_empty_answers_are_not_confused(
     tallyqa: Make, tally: Make, do_run: Make, service: "FakeService", tmp_path: Path
 ) -> None:
     """An evaluation that turns an exception into an empty text hides outages among wrong answers."""

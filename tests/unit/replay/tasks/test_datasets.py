@@ -74,9 +74,7 @@ def test_realcqa_survives_what_a_disk_can_hold(realcqa: Make, block: Make) -> No
     }
 
 
-def test_a_chart_that_lies_in_two_folders_is_asked_about_once_and_as_the_last_has_it(
-    realcqa: Make, block: Make
-) -> None:
+def test_a_chart_in_two_folders_is_asked_about_once_from_the_last_folder(realcqa: Make, block: Make) -> None:
     data = realcqa({"PMC1_a": [block(qa_id="1"), block(qa_id="old")], "PMC2_b": [block(qa_id="2")]})
     for folder, name in (("qa", "json"), ("images", "jpg")):
         (data / f"{folder}2" / f"PMC1_a.{name}").write_bytes((data / folder / f"PMC1_a.{name}").read_bytes())
@@ -168,7 +166,7 @@ def test_tallyqa_s_images_of_one_name_in_two_folders_are_two(tallyqa: Make, tall
     ],
     ids=str,
 )
-def test_tallyqa_s_questions_are_simple_or_complex_where_it_is_told(
+def test_tallyqa_s_questions_are_labelled_simple_or_complex_if_known(
     tallyqa: Make, tally: Make, fields: dict[str, Any], complexity: str | None
 ) -> None:
     (sample,) = load("tallyqa", tallyqa([tally(1, **fields)])).samples
@@ -227,7 +225,7 @@ def test_half_a_surrogate_pair_is_named_and_not_sent(realcqa: Make, block: Make,
 
 
 @pytest.mark.parametrize("content", [{"a": 1}, "text", None])
-def test_tallyqa_whose_file_is_no_list_is_refused(tallyqa: Make, content: object) -> None:
+def test_tallyqa_whose_file_is_not_a_list_is_refused(tallyqa: Make, content: object) -> None:
     with pytest.raises(ReplayError, match=r"test\.json does not begin with '\['"):
         load("tallyqa", tallyqa(content))
 

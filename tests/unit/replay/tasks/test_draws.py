@@ -81,7 +81,7 @@ def test_one_question_of_each_image(sizes: list[int], seed: int) -> None:
         assert [sample.image_key for sample in index.samples()] == [f"{image}.png" for image in range(len(sizes))]
 
 
-def test_each_question_of_an_image_has_the_same_chance_whatever_stands_around_it() -> None:
+def test_each_question_of_an_image_has_the_same_chance_whatever_surrounds_it() -> None:
     samples = pictures([1, 3, 4, 2])
     counts = Counter(chain.from_iterable(drawn(samples, DRAWS["one-per-picture"], seed) for seed in range(120)))
     assert counts.keys() == {sample.id for sample in samples}

@@ -45,7 +45,7 @@ def test_of_two_questions_of_one_id_the_first_is_asked_and_the_second_is_a_probl
         assert (index.pictures(), index.image_keys()) == (2, ["x", "z"])
 
 
-def test_problems_are_told_in_the_order_they_were_met_and_what_was_not_wanted_is_counted() -> None:
+def test_problems_are_listed_in_order_and_filtered_questions_are_counted() -> None:
     entries: list[Sample | SkippedEntry] = [
         SkippedEntry(SkipReason.MISSING_IMAGE, "qa/b.json#1", "no image"),
         *MIXED[:3],

@@ -52,7 +52,7 @@ def test_a_listed_chart_without_questions_is_named_and_those_after_it_are_read(h
     assert [sample.id for sample in test.samples] == ["PMC2_a/1", "PMC2_a/2"]
 
 
-def test_the_type_of_a_chart_is_told_where_it_is_annotated(hub: Path) -> None:
+def test_the_type_of_a_chart_is_labelled_if_annotated(hub: Path) -> None:
     charts = {sample.image_key: sample.labels.get("chart") for sample in load("realcqa", hub, "all").samples}
     assert charts == {"images/PMC0_a.jpg": None, "images2/PMC1_a.jpg": "scatter", "images3/PMC2_a.jpg": "scatter"}
 
@@ -117,7 +117,7 @@ def test_a_folder_without_questions_is_refused(tmp_path: Path) -> None:
         load("realcqa", tmp_path)
 
 
-def test_a_list_that_breaks_off_gives_what_stands_before_and_is_named(tallyqa: Make, tally: Make) -> None:
+def test_a_truncated_list_yields_the_entries_before_and_is_reported(tallyqa: Make, tally: Make) -> None:
     data = tallyqa([tally(number) for number in range(40)])
     content = (data / "test.json").read_text()
     for cut in (content.index("How many dogs 26?"), content.index("}", content.index("How many dogs 26?"))):

@@ -158,7 +158,7 @@ def test_a_selection_that_leaves_nothing_says_why(realcqa: Make, block: Make) ->
         pass
 
 
-def test_where_no_filter_is_at_fault_none_is_told(realcqa: Make) -> None:
+def test_the_message_names_no_filter_if_there_is_none(realcqa: Make) -> None:
     told = r"0 did not match the filters \(none\), 2 entries were unusable"
     with (
         pytest.raises(ReplayError, match=told),

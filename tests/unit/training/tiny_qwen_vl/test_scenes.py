@@ -55,7 +55,7 @@ def test_the_same_seed_gives_the_same_scenes_and_images() -> None:
     assert [draw(scene).tobytes() for *_, scene in first] == [draw(scene).tobytes() for *_, scene in second]
 
 
-def test_an_image_shows_each_item_in_its_ink_where_it_lies() -> None:
+def test_an_image_shows_each_item_in_its_ink_at_its_place() -> None:
     item = Item("red", "square", (200, 30, 40), 30.0, 70.0, 12.0, 0.0)
     image = draw(Scene((250, 250, 250), (item,)))
     assert image.size == (112, 112)
