@@ -1,4 +1,4 @@
-"""What every test shares: a clean environment, small images, and the two services running once for all."""
+"""Shared fixtures: a clean environment, small images, and the two services, each started once per session."""
 
 import fcntl
 import os
@@ -48,7 +48,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No setting of the machine reaches a test."""
+    """Remove settings of the machine from the environment."""
     for name in list(os.environ):
         if name.startswith(("MATCHA_", "QWEN_VL_")):
             monkeypatch.delenv(name)
@@ -56,7 +56,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def png() -> bytes:
-    """An image that every service can take."""
+    """An image that every service accepts."""
     image = Image.new("RGB", (224, 160), "white")
     ImageDraw.Draw(image).rectangle((40, 60, 80, 150), fill="blue")
     return encode(image)
@@ -78,7 +78,7 @@ def qwen_vl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture(params=["matcha", "qwen_vl"])
 def service(request: pytest.FixtureRequest) -> Service:
-    """Either service in turn, for what both must do alike."""
+    """Each service in turn, for behaviour they must share."""
     either: Service = request.getfixturevalue(request.param)
     return either
 

@@ -1,4 +1,4 @@
-"""What deployment tests need of the machine: an engine, images, kubectl. Without, they are skipped; in CI they fail."""
+"""What deployment tests require: a Docker engine, images, kubectl. Without them, tests are skipped; in CI they fail."""
 
 import os
 import shutil
@@ -30,7 +30,7 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> Manifests:
 
 @pytest.fixture(scope="session", params=["written", "rendered"])
 def either(request: pytest.FixtureRequest) -> Manifests:
-    """Manifests as they stand in the repository, and as they are rendered: what must hold of both."""
+    """Manifests in the repository and as rendered, for properties that must hold in both."""
     if request.param == "written":
         return Manifests.written(Path("k8s"))
     rendered: Manifests = request.getfixturevalue("manifests")
@@ -39,7 +39,7 @@ def either(request: pytest.FixtureRequest) -> Manifests:
 
 @pytest.fixture(scope="session")
 def kube_play() -> Path:
-    """A command that plays manifests in real containers: ``up``, ``load IMAGE``, ``play`` and ``stop`` from stdin."""
+    """Runs manifests in real containers: the commands ``up``, ``load IMAGE``, ``play`` and ``stop`` on stdin."""
     command = os.environ.get("KUBE_PLAY")
     if not command:
         missing("KUBE_PLAY names no command that plays manifests")

@@ -1,4 +1,4 @@
-"""Images and hardened containers of the services, for tests and figures."""
+"""Images and hardened containers of the services, for tests and benchmarks."""
 
 import json
 import os
@@ -21,7 +21,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image of ``make images``: its name, its service's folder and settings prefix, and the bars it must hold."""
+    """An image of ``make images``: its name, its service's folder and settings prefix, and its limits."""
 
     name: str
     service: str
@@ -54,14 +54,14 @@ PREPARE = "tallyglass/matcha-prepare:torch"
 
 
 def missing(what: str) -> NoReturn:
-    """Skip the test, or fail it in CI, where everything must be there."""
+    """Skip the test; in CI, where everything must be available, fail it."""
     if os.environ.get("CI") == "true":
         pytest.fail(what)
     pytest.skip(what)
 
 
 def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run ``docker``; what it says is in ``stdout`` and ``stderr``."""
+    """Run ``docker``, capturing ``stdout`` and ``stderr``."""
     done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if check and done.returncode:
         message = f"docker {' '.join(arguments)} ended with {done.returncode}: {done.stderr}"
@@ -70,29 +70,29 @@ def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
 
 
 def size_mb(image: str) -> float:
-    """Uncompressed size in MB (10^6 bytes, as Docker shows it)."""
+    """Uncompressed size in MB (10^6 bytes, as shown by Docker)."""
     return int(docker("image", "inspect", "--format", "{{.Size}}", image).stdout) / 1e6
 
 
 def above_base_mb(image: str) -> float:
-    """What an image adds to its base."""
+    """Size that an image adds to its base."""
     return size_mb(image) - size_mb(BASE)
 
 
 def config(image: str) -> dict[str, object]:
-    """What an image says of itself."""
+    """An image's metadata."""
     values: dict[str, object] = json.loads(docker("image", "inspect", "--format", "{{json .Config}}", image).stdout)
     return values
 
 
 def python_in(image: str, code: str) -> str:
-    """What Python code prints in an image, run as the image's own user."""
+    """Run Python code in an image, as the image's user, and return its output."""
     return docker("run", "--rm", "--network=none", "--entrypoint=python", image, "-c", code).stdout.strip()
 
 
 @contextmanager
 def running(image: Image, *options: str, cpus: float = 1, memory: str = "1g") -> Iterator[Container]:
-    """A hardened container on the host's loopback, ready to answer; removed when the block ends."""
+    """Run a hardened container on the host's loopback while the block runs; entered once it is ready."""
     name, port = f"tallyglass-test-{uuid.uuid4().hex[:8]}", free_port()
     hardened = (
         *("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--user=10001:10001"),
@@ -116,14 +116,14 @@ def cpu_s(name: str) -> float:
 
 
 def wait_until_ready(url: str, name: str, within_s: float = 60) -> None:
-    """Wait for ``/ready``; a container that ended or is late is an error that shows its log."""
+    """Wait for ``/ready``; raise an error with the container's log if it exits or is late."""
     deadline_s = time.monotonic() + within_s
     while time.monotonic() < deadline_s and state(name) == "running":
         try:
             if httpx.get(f"{url}/ready", timeout=2, trust_env=False).is_success:
                 return
         except httpx.TransportError:
-            pass  # HTTP comes up once the model is loaded
+            pass  # the server listens only once the model is loaded
         time.sleep(0.05)
     logs = docker("logs", name)
     message = f"{name} is not ready:\n{logs.stdout}{logs.stderr}"
@@ -136,5 +136,5 @@ def state(name: str) -> str:
 
 
 def exit_code(name: str) -> int:
-    """How a container ended."""
+    """A container's final state."""
     return int(docker("inspect", "--format", "{{.State.ExitCode}}", name).stdout)

@@ -14,18 +14,18 @@ POD_KINDS = ("Deployment", "Job")
 
 @dataclass(frozen=True, slots=True)
 class Manifests:
-    """What ``k8s/render`` wrote: the manifests of each file."""
+    """Output of ``k8s/render``: the manifests of each file."""
 
     files: dict[str, list[Manifest]]
 
     @classmethod
     def read(cls, folder: Path) -> "Manifests":
-        """Every file of a folder."""
+        """Every file in a folder."""
         return cls({path.stem: list(yaml.safe_load_all(path.read_text())) for path in sorted(folder.glob("*.yaml"))})
 
     @classmethod
     def written(cls, root: Path) -> "Manifests":
-        """What stands in the repository, by folder, without what changes other manifests: to be had without kubectl."""
+        """The manifests in the repository, by folder, without patches; needs no kubectl."""
         found: dict[str, list[Manifest]] = {}
         for folder in sorted(path.parent for path in root.glob("*/*/kustomization.yaml")):
             kustomization = yaml.safe_load((folder / "kustomization.yaml").read_text())
@@ -36,7 +36,7 @@ class Manifests:
         return cls(found)
 
     def of(self, file: str, kind: str, name: str | None = None) -> list[Manifest]:
-        """The manifests of a kind in one file; of one name, or whose name a generator has begun with it."""
+        """The manifests of one kind in a file, optionally with a name or a generated name with that prefix."""
         found = (manifest for manifest in self.files[file] if manifest["kind"] == kind)
         return [each for each in found if name is None or each["metadata"]["name"].startswith(name)]
 
@@ -48,16 +48,16 @@ class Manifests:
                     yield file, manifest
 
     def pods(self) -> Iterator[tuple[str, Manifest]]:
-        """The pod spec of everything that runs, with its file."""
+        """The pod spec of every workload, with its file."""
         for file, manifest in self.every(*POD_KINDS):
             yield file, manifest["spec"]["template"]["spec"]
 
 
 def matches(selector: dict[str, str], labels: dict[str, str]) -> bool:
-    """Whether a selector that names something finds what has these labels; an empty one would find everything."""
+    """Whether a non-empty selector matches these labels; an empty one would match everything."""
     return bool(selector) and selector.items() <= labels.items()
 
 
 def containers(pod: Manifest) -> list[Manifest]:
-    """Every container of a pod, those that run first included."""
+    """Every container of a pod, including init containers."""
     return [*pod.get("initContainers", []), *pod["containers"]]

@@ -1,4 +1,4 @@
-"""Compose, read as a reader's engine would: addresses, names, limits, order; no engine is needed."""
+"""Compose files, parsed like an engine would: addresses, names, limits, order; needs no engine."""
 
 import re
 from pathlib import Path
@@ -16,14 +16,14 @@ REPLAYS = {"replay-matcha": "matcha", "replay-qwen-vl": "qwen-vl"}
 
 
 class _Loader(yaml.SafeLoader):
-    """Reads Compose's own tag, which takes away what another file gave."""
+    """Supports Compose's ``!reset`` tag, which removes what another file set."""
 
 
 _Loader.add_constructor("!reset", lambda _loader, _node: [])
 
 
 def _read(name: str, **environment: str) -> dict[str, Manifest]:
-    """The services of a compose file, its variables replaced by these or by their defaults."""
+    """The services of a compose file, with its variables replaced by these values or by their defaults."""
     text = re.sub(
         r"\$\{(\w+)(?::-([^}]*))?\}",
         lambda found: environment.get(found[1], found[2] or ""),
@@ -35,7 +35,7 @@ def _read(name: str, **environment: str) -> dict[str, Manifest]:
 
 @pytest.fixture
 def compose() -> dict[str, Manifest]:
-    """The services without any variable set."""
+    """The services with no variables set."""
     return _read("compose.yaml")
 
 
@@ -75,7 +75,7 @@ def test_every_container_is_hardened_and_takes_no_more_than_it_may(compose: dict
     for name in SERVICES:
         assert (compose[name]["cpus"], compose[name]["mem_limit"]) == (1, "2g")
         assert "volumes" not in compose[name]
-        assert "user" not in compose[name]  # the image's own
+        assert "user" not in compose[name]  # the image's own user
 
 
 def test_a_replay_runs_as_nobody_by_default_and_sees_one_folder_of_the_host(compose: dict[str, Manifest]) -> None:
@@ -111,7 +111,7 @@ def test_a_replay_asks_its_own_service_once_that_is_healthy(compose: dict[str, M
         "replay-matcha": ("realcqa", "/app/clients/samples/realcqa", False),
         "replay-qwen-vl": ("tallyqa", "/app/clients/samples/tallyqa", True),
     }
-    assert all(each["limit"] >= 1000 for each in asked.values())  # everything, unless LIMIT says less
+    assert all(each["limit"] >= 1000 for each in asked.values())  # all questions, unless LIMIT is set
 
 
 def test_the_report_is_of_both_replays_and_waits_for_them(compose: dict[str, Manifest]) -> None:

@@ -1,4 +1,4 @@
-"""Manifests, Dockerfiles, compose and settings say the same: ports, probes, variables, limits cannot drift apart."""
+"""Manifests, Dockerfiles, compose files and settings agree on ports, probes, variables and limits."""
 
 import re
 import shutil
@@ -70,7 +70,7 @@ def test_pods_read_their_settings(name: str, manifests: Manifests) -> None:
 
 @NAMES
 def test_one_port_everywhere(name: str, manifests: Manifests) -> None:
-    """The settings' default, the image's, the ConfigMap's, compose's; by its name in probes, Service and policy."""
+    """The default in the settings, the image, the ConfigMap and compose; by name in probes, Service and policy."""
     prefix, port = _prefix(SERVICES[name]), SERVICES[name].model_fields["port"].default
     dockerfile = FILES[name].read_text()
     assert f"{prefix}PORT={port}" in dockerfile
@@ -113,7 +113,7 @@ def test_selectors_find_their_pods(name: str, manifests: Manifests) -> None:
             assert selector.items() <= labels
         (scaler,) = manifests.of(file, "HorizontalPodAutoscaler", name)
         assert scaler["spec"]["scaleTargetRef"]["name"] == name
-        assert "replicas" not in deployment["spec"]  # or every apply would undo the autoscaler
+        assert "replicas" not in deployment["spec"]  # otherwise every apply would undo the autoscaler
 
 
 @NAMES
@@ -126,7 +126,7 @@ def test_a_pod_is_given_the_time_that_its_service_takes_to_stop(name: str, manif
 
 
 def test_everything_that_runs_is_restricted(manifests: Manifests) -> None:
-    """Pod Security "restricted", a read-only root, the image's own user, and limits."""
+    """Pod Security "restricted", a read-only root, the image's user, and limits."""
     users = {re.findall(r"^USER (\d+):(\d+)$", path.read_text(), re.MULTILINE)[-1] for path in FILES.values()}
     for file, pod in manifests.pods():
         security = pod["securityContext"]
@@ -164,7 +164,7 @@ def test_the_ingress_lets_through_what_a_service_takes(manifests: Manifests) -> 
 
 
 def test_images_are_those_that_are_built(manifests: Manifests) -> None:
-    """Manifests and compose name images that ``make images`` makes; only CUDA's is left to its users."""
+    """Manifests and compose refer to images built by ``make images``; only CUDA's is built by its users."""
     recipe = subprocess.run(["make", "--dry-run", "images"], capture_output=True, text=True, check=True).stdout
     built = set(re.findall(r"--tag (\S+)", recipe)) | {"tallyglass/qwen-vl:cuda"}
     named = {container["image"] for _, pod in manifests.pods() for container in containers(pod)}
@@ -190,7 +190,7 @@ def test_the_indexed_replay_and_its_merge_agree_on_the_parts(manifests: Manifest
 
 
 def test_the_replay_image_copies_all_that_the_client_imports(tmp_path: Path) -> None:
-    """Tried before there is an image: what the Dockerfile copies to /app is enough to start the client."""
+    """Checked without an image: the files that the Dockerfile copies to /app are enough to start the client."""
     copies = re.findall(
         r"^COPY ((?:services|clients)/.*) /app/(.*)$", Path("docker/replay.Dockerfile").read_text(), re.MULTILINE
     )
@@ -218,7 +218,7 @@ def test_compose_is_as_hardened_as_the_manifests() -> None:
 
 
 def test_every_variant_of_matcha_is_a_component(manifests: Manifests) -> None:
-    """All but fp32, which the base serves; each says its variant, and takes the image that holds it."""
+    """All variants but fp32, which the base serves; each names its variant and uses the image that contains it."""
     images = {"bf16": "torch", "int8": "torch", "onnx-fp32": "onnx", "onnx-int8": "onnx"}
     images |= {"openvino": "openvino", "openvino-int8": "openvino"}
     assert set(images) == set(VARIANTS) - {"fp32"}
@@ -231,12 +231,12 @@ def test_every_variant_of_matcha_is_a_component(manifests: Manifests) -> None:
 
 
 def test_a_variant_has_the_memory_that_was_measured(manifests: Manifests) -> None:
-    """Of the full-size model, by the table in services/matcha/README.md; a fifth more is its limit."""
+    """Of the full-size model, from the table in services/matcha/README.md; the limit is a fifth more."""
     readme = Path("services/matcha/README.md").read_text()
     table = readme[readme.index("| of the whole service |") :]
     rows = dict(re.findall(r"^\| `([a-z0-9-]+)` \| [0-9.]+ GiB \| ([0-9.]+) GiB \|", table, re.MULTILINE))
     assert set(rows) == set(VARIANTS)
-    del rows["fp32"]  # what the base serves, with the memory of the embedded model
+    del rows["fp32"]  # served by the base, with the memory of the embedded model
     for variant, measured_gib in rows.items():
         (deployment,) = manifests.of(f"component-matcha-{variant}", "Deployment", "matcha")
         resources = _pod(deployment)["containers"][0]["resources"]

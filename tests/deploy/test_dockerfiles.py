@@ -1,4 +1,4 @@
-"""Dockerfiles, read stage by stage; no engine is needed."""
+"""Dockerfiles, parsed stage by stage; needs no engine."""
 
 import re
 from dataclasses import dataclass
@@ -20,23 +20,23 @@ FILES = pytest.mark.parametrize("path", TARGETS)
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One stage: what it begins with, and its instructions, those of the stages that it begins with before them."""
+    """One stage: its base, and its instructions, after those of the stages it is based on."""
 
     base: str
     steps: tuple[tuple[str, str], ...]
 
     def last(self, instruction: str) -> str:
-        """What the last instruction of a kind says."""
+        """The arguments of the last instruction of a kind."""
         return [words for name, words in self.steps if name == instruction][-1]
 
     def environment(self) -> dict[str, str]:
-        """What the stage sets."""
+        """The environment variables set by the stage."""
         words = " ".join(words for name, words in self.steps if name == "ENV")
         return dict(re.findall(r"([A-Z_]+)=(\S+)", words))
 
 
 def stages(path: str) -> dict[str, Stage]:
-    """The stages of a Dockerfile by their names."""
+    """The stages of a Dockerfile by name."""
     text = re.sub(r"\\\n\s*", "", Path(path).read_text(encoding="utf-8"))
     found: dict[str, Stage] = {}
     name = ""
@@ -60,7 +60,7 @@ def test_an_image_runs_as_nobody(path: str, target: str) -> None:
 
 @EACH_TARGET
 def test_an_image_begins_with_the_base_and_holds_no_builder(path: str, target: str) -> None:
-    """What builds stays in stages of its own: of those only files are copied."""
+    """Build tools stay in separate stages, from which only files are copied."""
     found = stages(path)
     base = target
     while base in found:
@@ -123,7 +123,7 @@ def test_a_service_listens_where_its_health_is_asked(
         assert stage.last("STOPSIGNAL") == "SIGTERM"
         assert f'http://127.0.0.1:{{os.environ[\\"{prefix}_PORT\\"]}}/ready' in stage.last("HEALTHCHECK")
         assert "--timeout=3s" in stage.last("HEALTHCHECK")
-        assert "timeout=2)" in stage.last("HEALTHCHECK")  # ends by itself before it is ended
+        assert "timeout=2)" in stage.last("HEALTHCHECK")  # shuts down by itself before it is killed
         assert stage.last("CMD") == f'["python", "-m", "services.{path[7:-11]}"]'
 
 
@@ -150,7 +150,7 @@ def test_what_ends_by_itself_is_a_command_without_a_probe(path: str, target: str
 
 @FILES
 def test_no_secret_is_left_in_an_image(path: str) -> None:
-    """The authority comes as a secret of the build, pip's cache and the wheels as mounts."""
+    """The CA certificate is a build secret; pip's cache and the wheels are mounts."""
     text = Path(path).read_text(encoding="utf-8")
     assert not re.findall(r"^(?:ARG|ENV) .*(?:TOKEN|PASSWORD|SECRET|CERT)", text, re.MULTILINE | re.IGNORECASE)
     assert not re.findall(r"^(?:COPY|ADD) .*(?:\.crt|\.env|\.git)\b", text, re.MULTILINE)

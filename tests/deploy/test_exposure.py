@@ -1,4 +1,4 @@
-"""Who may reach what, and what a pod may do: every line that protects somebody is held by a test."""
+"""Network access and pod privileges: every line that protects something is covered by a test."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_a_service_is_reached_from_its_namespace_by_http_and_reaches_nothing(nam
     assert policies
     for policy in policies:
         spec = policy["spec"]
-        assert set(spec["policyTypes"]) == {"Ingress", "Egress"}  # a direction that is not named is open
+        assert set(spec["policyTypes"]) == {"Ingress", "Egress"}  # a direction that is not listed is open
         assert not spec.get("egress")
         assert spec["ingress"] == [{"from": [{"podSelector": {}}], "ports": [{"port": "http"}]}]
         assert spec["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == name
@@ -37,7 +37,7 @@ def test_only_the_ingress_controller_comes_from_another_namespace(either: Manife
 
 
 def test_every_pod_that_serves_is_under_a_policy_that_closes_the_way_out_and_no_job_is(manifests: Manifests) -> None:
-    """A job fetches a model from the hub, or asks a service."""
+    """A job either downloads a model from the hub, or sends requests to a service."""
     for file, manifest in manifests.every("Deployment", "Job"):
         closing = [
             policy["metadata"]["name"]
@@ -78,7 +78,7 @@ def test_nothing_shares_the_hosts_namespaces_or_files(either: Manifests) -> None
 
 
 def test_containers_are_as_restricted_as_their_pods(either: Manifests) -> None:
-    """A container's own word counts above its pod's."""
+    """A container's setting overrides its pod's."""
     for file, pod in either.pods():
         assert pod["securityContext"]["runAsNonRoot"] is True, file
         assert pod["securityContext"]["runAsUser"] == pod["securityContext"]["fsGroup"] == 10001, file
@@ -127,7 +127,7 @@ def test_a_namespace_is_restricted_in_every_way_and_holds_all_of_its_overlay(man
 
 
 def test_the_outside_reaches_the_questions_alone(either: Manifests) -> None:
-    """Not what tells of the service: metrics, documentation, health."""
+    """Not metrics, documentation or health, which describe the service."""
     ingresses = list(either.every("Ingress"))
     assert {each["metadata"]["name"] for _, each in ingresses} == set(SERVICES)
     for _, ingress in ingresses:

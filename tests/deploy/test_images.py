@@ -40,7 +40,7 @@ IMAGES = {
 
 @pytest.fixture(scope="session")
 def images(engine: None) -> None:  # noqa: ARG001 a fixture that checks
-    """Every image, built by ``make images``."""
+    """Every image built by ``make images``."""
     for name in (REPLAY, PREPARE, *(image.name for image in SERVICES)):
         if docker("image", "inspect", name, check=False).returncode:
             missing(f"no image {name}: run make images")
@@ -113,14 +113,14 @@ def test_stop_answers_what_has_begun_and_ends_with_0(image: Image, container: Co
             time.sleep(0.01)
         waiting = _in_flight(container.url)
         docker("stop", "--time=60", container.name)
-        assert waiting > 5  # the stop met a queue, or this test shows nothing
+        assert waiting > 5  # the shutdown must meet a queue for this test to be meaningful
         answered = [reply for reply in replies if reply.exception() is None and reply.result().status_code == 200]
         assert len(answered) >= waiting
         assert exit_code(container.name) == 0
 
 
 def test_what_is_mounted_in_the_models_place_is_served_or_refused(image: Image, tmp_path: Path) -> None:
-    """A folder that is no whole model ends the container with 1, and a sentence."""
+    """A folder without a complete model ends the container with exit code 1 and a message."""
     tmp_path.chmod(0o755)
     name = f"tallyglass-test-{tmp_path.name}"
     mount = f"--volume={tmp_path}:/model:ro"
@@ -180,7 +180,7 @@ def test_images_without_torch_hold_none(image: Image) -> None:
 
 
 def test_the_prepare_image_makes_an_artifact_that_the_onnx_image_serves(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)  # the container's user is another
+    tmp_path.chmod(0o777)  # the container runs as a different user
     hardened = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--network=none", f"--volume={tmp_path}:/prepared")
     source = f"--volume={Path('models/tiny-matcha').resolve()}:/source:ro"
     docker("run", "--rm", *hardened, source, PREPARE, "/source", "--variant=onnx-fp32", "--out=/prepared/model")
@@ -189,7 +189,7 @@ def test_the_prepare_image_makes_an_artifact_that_the_onnx_image_serves(tmp_path
 
 
 def test_the_replay_image_replays_and_reports(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)  # the container's user is another
+    tmp_path.chmod(0o777)  # the container runs as a different user
     hardened = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--network=host", f"--volume={tmp_path}:/runs")
     with running(TORCH) as service:
         asked = ("--task=realcqa", "--data=/app/clients/samples/realcqa", "--limit=5", f"--url={service.url}")
@@ -212,7 +212,7 @@ def _compute_threads(container: Container, image: Image, cpus: int) -> int:
 
 
 def _worker_threads(container: Container) -> int:
-    """Threads of the process with the most memory: the one that has the model."""
+    """Threads of the process with the most memory: the one that loaded the model."""
     each = _processes(container).split("\n\n")
     sizes = [(int(_values(one, "VmRSS")[0]), int(_values(one, "Threads")[0])) for one in each if _values(one, "VmRSS")]
     return max(sizes)[1]

@@ -1,4 +1,4 @@
-"""The jobs: what they ask, of whom, from where to where, and that one which is tried again goes on."""
+"""The jobs: what they ask, which services, which paths they use; and that a retried job continues."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ REPLAY, MERGE = ("replay", "jobs/replay"), ("replay-merge", "jobs/replay-merge")
 
 
 def job(manifests: Manifests, places: tuple[str, str]) -> Manifest:
-    """The one job of a rendered file, or of the folder that it is rendered from."""
+    """The one job in a rendered file, or in the folder that it is rendered from."""
     (found,) = manifests.of(next(place for place in places if place in manifests.files), "Job")
     return found
 
 
 def parsed(arguments: list[str]) -> dict[str, Any]:
-    """A command line of the replay client, as the client reads it."""
-    group: Any = typer.main.get_command(app)  # Typer's own copy of Click has no public types
+    """A command line of the replay client, parsed by the client."""
+    group: Any = typer.main.get_command(app)  # Typer's copy of Click has no public types
     command = group.commands[arguments[0]]
     return dict(command.make_context(arguments[0], arguments[1:]).params)
 
@@ -52,7 +52,7 @@ def test_a_replay_that_is_tried_again_goes_on_where_it_stopped(either: Manifests
         "resume"
     ]
     assert replay["spec"]["backoffLimitPerIndex"] >= 1
-    assert "backoffLimit" not in replay["spec"]  # of all parts together: one bad node could use it up
+    assert "backoffLimit" not in replay["spec"]  # over all indexes together: one bad node could use it up
     assert "activeDeadlineSeconds" not in replay["spec"]
 
 
@@ -62,7 +62,7 @@ def test_the_replay_asks_a_service_by_its_name_and_port_for_what_it_serves(manif
     (service,) = manifests.of("prod-cpu", "Service", "qwen-vl")
     assert asked["url"] == f"http://{service['metadata']['name']}"
     assert service["spec"]["ports"][0]["port"] == 80
-    assert replay["metadata"]["namespace"] == service["metadata"]["namespace"]  # whence the service may be reached
+    assert replay["metadata"]["namespace"] == service["metadata"]["namespace"]  # from which the service is reachable
     assert (asked["task"].name, str(asked["data"]), asked["lens"]) == ("tallyqa", "/app/clients/samples/tallyqa", True)
 
 
@@ -78,7 +78,7 @@ def test_the_merge_comes_before_the_report_and_takes_every_part_once(either: Man
 
 
 def test_what_the_replay_writes_the_merge_reads(either: Manifests) -> None:
-    """One claim, for several nodes, at the same place in every container."""
+    """One claim shared by several nodes, mounted at the same path in every container."""
     replay, merging = job(either, REPLAY), job(either, MERGE)
     claims = {each["metadata"]["name"]: each for _, each in either.every("PersistentVolumeClaim")}
     for one in (replay, merging):
@@ -104,7 +104,7 @@ def test_a_job_that_fails_is_tried_again_by_a_new_pod_and_not_for_ever(either: M
         assert _pod(one)["restartPolicy"] == "Never", file
         tries = one["spec"].get("backoffLimit", one["spec"].get("backoffLimitPerIndex"))
         assert 1 <= tries <= 6, file
-        assert "ttlSecondsAfterFinished" not in one["spec"], file  # one that is applied again would run again
+        assert "ttlSecondsAfterFinished" not in one["spec"], file  # if it were applied again, it would run again
 
 
 def test_the_model_is_prepared_into_the_claim_that_is_served(

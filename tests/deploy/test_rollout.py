@@ -1,4 +1,4 @@
-"""How pods come, go and grow: nodes can be drained, updates lose nothing, probes give the time that is needed."""
+"""How pods are drained, updated and scaled: nodes can be drained, updates drop no request, probes allow enough time."""
 
 import re
 
@@ -22,7 +22,7 @@ def _amount(quantity: str) -> float:
 
 
 def test_a_node_can_be_drained_one_pod_at_a_time(either: Manifests) -> None:
-    """With none to spare, a drain would wait for ever; with all, it would stop the service."""
+    """With no spare pod, a drain would wait forever; with all of them, it would stop the service."""
     budgets = list(either.every("PodDisruptionBudget"))
     assert {each["metadata"]["name"] for _, each in budgets} == set(SERVICES)
     for file, budget in budgets:
@@ -58,7 +58,7 @@ def test_the_autoscaler_scales_its_own_deployment_between_its_bounds(either: Man
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_probes_ask_often_enough_and_give_the_time_that_is_needed(name: str, either: Manifests) -> None:
-    """Ten minutes to load a model; out of the Service within seconds; restarted only after a minute without a word."""
+    """Ten minutes to load a model; removed from the Service within seconds; restarted after a minute of silence."""
     deployments = [each for _, each in either.every("Deployment") if each["metadata"]["name"] == name]
     assert deployments
     for deployment in deployments:
@@ -96,7 +96,7 @@ def test_a_service_has_whole_cores_for_its_threads_and_chooses_their_number_by_i
 
 
 def test_a_variant_asks_for_no_more_memory_than_it_needs(manifests: Manifests) -> None:
-    """Beside what was measured (see the contract): not so much more that nodes stand empty, and a limit near by."""
+    """Compared with measurements (see the contract): not so high that nodes stay empty, with a limit close above."""
     for file, deployment in manifests.every("Deployment"):
         resources = _only_container(deployment)["resources"]
         request, limit = (_amount(resources[kind]["memory"]) for kind in ("requests", "limits"))

@@ -46,7 +46,7 @@ def test_compose_without_the_override_is_valid_too() -> None:
 
 
 def test_the_dev_overlay_runs_and_answers(kube_play: Path, manifests: Manifests) -> None:
-    """Its manifests as they are, but for the network: on this host's loopback, on free ports."""
+    """The unmodified manifests except for the network: free ports on this host's loopback."""
     ports = {"matcha": free_port(), "qwen-vl": free_port()}
     played = yaml.safe_dump_all(_on_loopback(manifest, ports) for manifest in manifests.files["dev"])
     for image in (TORCH, QWEN_VL):
@@ -63,8 +63,8 @@ def test_the_dev_overlay_runs_and_answers(kube_play: Path, manifests: Manifests)
 
 
 def test_the_replay_jobs_leave_one_report(manifests: Manifests, tmp_path: Path) -> None:
-    """Their containers one after the other, as the cluster starts them, with a folder in the place of the claim."""
-    tmp_path.chmod(0o777)  # the pods' user is not ours
+    """Their containers in sequence, as the cluster starts them, with a folder in place of the claim."""
+    tmp_path.chmod(0o777)  # the pods run as a different user
     (replay,) = manifests.of("replay", "Job")
     (merging,) = manifests.of("replay-merge", "Job")
     count = replay["spec"]["completions"]
@@ -72,7 +72,7 @@ def test_the_replay_jobs_leave_one_report(manifests: Manifests, tmp_path: Path) 
         for index in range(count):
             for container in containers(replay["spec"]["template"]["spec"]):
                 _run_as_pod(container, tmp_path, service.url, index)
-    for _ in range(2):  # a pod that is tried again finds its work done
+    for _ in range(2):  # a retried pod finds its work done
         for container in containers(merging["spec"]["template"]["spec"]):
             _run_as_pod(container, tmp_path)
     counts = [len((tmp_path / f"shard-{index}/outcomes.jsonl").read_text().splitlines()) for index in range(count)]

@@ -1,4 +1,4 @@
-"""The main job as a newcomer runs it: two real services, three replays, one report; and nothing left behind."""
+"""The demo as a new user runs it: two real services, three replays, one report, and no processes left behind."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def services_of(out: Path) -> list[psutil.Process]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a short demo leaves."""
+    """The output of a short demo."""
     out = tmp_path_factory.mktemp("demo") / "out"
     command, marked = demo("--out", str(out), "--limit", "12"), {**os.environ, "DEMO_OF": str(out)}
     ended = subprocess.run(command, capture_output=True, text=True, timeout=280, check=False, env=marked)
@@ -94,7 +94,7 @@ def browser() -> Iterator[Browser]:
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("page_of", ["report", "compared"])
 def test_the_pages_in_a_browser(folder: Path, browser: Browser, page_of: str, width: int, scheme: str) -> None:
-    """Nothing is fetched, nothing is logged, nothing sticks out to the side, every image shows."""
+    """No requests, no console messages, no horizontal overflow, and every image loads."""
     context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)  # type: ignore[arg-type]
     page = context.new_page()
     complaints: list[str] = []
@@ -107,7 +107,7 @@ def test_the_pages_in_a_browser(folder: Path, browser: Browser, page_of: str, wi
     assert [url for url in fetched if not url.startswith(("data:", "file:"))] == []
     assert len([url for url in fetched if url.startswith("file:")]) == 1
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    # decode() waits for an image that is loaded only when it comes into view, and rejects one that is broken
+    # decode() waits for images that are loaded lazily, and rejects broken ones
     page.evaluate("Promise.all([...document.images].map(image => { image.loading = 'eager'; return image.decode() }))")
     assert page.locator("figure svg").count() >= 2
     assert "is detectable" in page.content() or page_of == "report"

@@ -1,4 +1,4 @@
-"""Other environments: Optimum's, and one with nothing but what a torch-free variant names."""
+"""Other environments: Optimum's, and one with only the packages of a torch-free variant."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def environment(name: str, target: str) -> Path:
-    """The interpreter of an environment that a make target builds; in CI it must be there."""
+    """The interpreter of an environment built by a make target; required in CI."""
     python = ROOT / name / "bin/python"
     if not (ROOT / name / "installed").exists():
         if os.environ.get("CI"):
@@ -30,7 +30,7 @@ def torch_free_python() -> Path:
 
 
 def output_of(python: Path, *arguments: str, cwd: Path = ROOT) -> str:
-    """Standard output of another interpreter, on its own packages and without the network."""
+    """Standard output of another interpreter, with its own packages and without network access."""
     ended = subprocess.run(
         [str(python), *arguments],
         cwd=cwd,

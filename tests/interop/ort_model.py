@@ -1,4 +1,4 @@
-"""Run in Optimum's environment: greedy tokens of ``ORTModelForPix2Struct`` on a folder, for patches in a file."""
+"""Runs in Optimum's environment: greedy tokens of ``ORTModelForPix2Struct`` on a folder, for patches from a file."""
 
 import json
 import sys

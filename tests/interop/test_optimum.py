@@ -1,4 +1,4 @@
-"""Both directions: Optimum's export serves unchanged, and Optimum loads ours and gives the same tokens."""
+"""Both directions: Optimum's export is served unchanged, and Optimum loads our export and gives the same tokens."""
 
 import hashlib
 import json
@@ -25,7 +25,7 @@ CHARTS = 8
 
 
 def asked() -> list[tuple[Path, str]]:
-    """One question each of the first charts of the bundled sample."""
+    """One question about each of the first charts of the bundled sample."""
     found = []
     for number, path in enumerate(sorted((SAMPLE / "qa").glob("*.json"))[:CHARTS]):
         blocks = json.loads(path.read_bytes())
@@ -40,14 +40,14 @@ def patches_of(path: Path, question: str) -> Floats:
 
 @pytest.fixture(scope="module")
 def expected() -> list[list[int]]:
-    """Tokens that the torch variant gives."""
+    """Tokens of the torch variant."""
     backend = TorchBackend(MODEL, Hardware(threads=1), "fp32")
     return [backend.generate([patches_of(*pair)], [16])[0] for pair in asked()]
 
 
 @pytest.fixture(scope="module")
 def exported(optimum_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What ``optimum-cli export onnx`` makes of the embedded model."""
+    """Output of ``optimum-cli export onnx`` for the embedded model."""
     out = tmp_path_factory.mktemp("optimum") / "exported"
     cli = "from optimum.commands.optimum_cli import main; main()"
     options = ["--task", "image-to-text-with-past", "--no-post-process"]

@@ -1,4 +1,4 @@
-"""The torch-free variants in an environment of their extras alone: no torch, no transformers, and they answer."""
+"""The torch-free variants answer in an environment with only their extras: no torch, no transformers."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Locust for real, in processes of its own: against a server that only answers, or stalls, and against the services."""
+"""Real Locust processes against the canned server, with and without a stall, and against the services."""
 
 import csv
 import json
@@ -30,7 +30,7 @@ def _run(out: Path, url: str, name: str, *changes: str, locust: tuple[str, ...] 
 
 @pytest.fixture(scope="module")
 def stalled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Summary]:
-    """The same server with the same pause of 5 s, under both loops at the same time."""
+    """The same server with the same stall of 5 s, under both loops at the same time."""
     folder = tmp_path_factory.mktemp("stall")
 
     def load(name: str, *changes: str) -> Summary:
@@ -43,7 +43,7 @@ def stalled(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Summary]:
 
 
 def test_a_stall_shows_in_the_open_loop(stalled: dict[str, Summary]) -> None:
-    """Half of the requests were due during the pause: they waited for its end, 2.5 s on average."""
+    """Half of the requests were due during the stall: they waited for its end, 2.5 s on average."""
     latency = stalled["open"].latency
     assert latency.p99_ms is not None
     assert 4000 < latency.p99_ms < 6500
@@ -51,7 +51,7 @@ def test_a_stall_shows_in_the_open_loop(stalled: dict[str, Summary]) -> None:
 
 
 def test_a_stall_hides_in_the_closed_loop(stalled: dict[str, Summary]) -> None:
-    """One request met the pause; those that its user did not make meanwhile are in no percentile."""
+    """One request met the stall; those that its user did not send meanwhile are in no percentile."""
     latency = stalled["closed"].latency
     assert latency.max_ms is not None
     assert latency.max_ms > 4000
@@ -60,7 +60,7 @@ def test_a_stall_hides_in_the_closed_loop(stalled: dict[str, Summary]) -> None:
     assert stalled["closed"].good_share > 0.95
     assert stalled["closed"].most_in_flight == 1
     assert stalled["closed"].lag.p50_ms is not None
-    assert stalled["closed"].lag.p50_ms < 5  # a request of this loop is due when it is sent
+    assert stalled["closed"].lag.p50_ms < 5  # in this loop a request is due when it is sent
 
 
 def test_a_run_leaves_everything_that_tells_of_it(tmp_path: Path) -> None:
@@ -106,7 +106,7 @@ def test_the_same_seed_asks_the_same_at_the_same_times(tmp_path: Path) -> None:
 
 
 def test_two_processes_share_the_rate_and_one_folder(tmp_path: Path) -> None:
-    """Locust's distributed mode: workers hand their outcomes to the master."""
+    """Locust's distributed mode: workers send their outcomes to the master."""
     changes = ("rate_per_s=40", "users=2", "duration_s=3", "warm_up_s=0")
     with canned() as url:
         summary = _run(tmp_path / "run", url, "steady", *changes, locust=("--processes", "2"))
@@ -128,7 +128,7 @@ def test_both_services_answer_under_load(name: str, lens: str, request: pytest.F
 
 
 def test_refusals_are_a_class_of_failure_of_their_own(matcha: Service, tmp_path: Path) -> None:
-    """The lens asked of MatCha: the first question tells, before the load."""
+    """The lens requested of MatCha: the warm-up question fails before the load starts."""
     with pytest.raises(LoadTestError, match="rejected the warm-up question with 422"):
         run(Plan("matcha", profile.load("smoke", ["lens=true"]), tmp_path / "run", url=matcha.url))
 

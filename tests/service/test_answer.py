@@ -1,4 +1,4 @@
-"""Both services over real HTTP, on the embedded models: good requests, and every bad one with its status."""
+"""Both services over real HTTP with the embedded models: valid requests, and every invalid one with its status."""
 
 import base64
 import json
@@ -59,7 +59,7 @@ def test_the_pages_around_the_answer(service: Service) -> None:
     assert httpx.get(f"{service.url}/live").status_code == 200
     assert httpx.get(f"{service.url}/ready").status_code == 200
     page = httpx.get(f"{service.url}/docs").text
-    assert "https://" not in page  # its scripts come from the service itself
+    assert "https://" not in page  # its scripts are served by the service itself
     assert httpx.get(f"{service.url}/docs/static/swagger-ui-bundle.js").status_code == 200
     schema = httpx.get(f"{service.url}/openapi.json").json()
     body = schema["paths"]["/v1/answer"]["post"]["requestBody"]["content"]
@@ -148,7 +148,7 @@ def test_a_bad_request_leaves_the_service_answering(service: Service, png: bytes
 def test_matcha_refuses_a_lens(matcha: Service, png: bytes) -> None:
     envelope = problem(ask(matcha, image=b64(png), question="How many?", lens={"top_k": 3}), 422)
     assert envelope.error.param == "lens"
-    assert "max_patches" in envelope.error.message  # it names what is taken instead
+    assert "max_patches" in envelope.error.message  # it names the alternative
 
 
 @pytest.mark.parametrize("patches", [-1, 0, 10**9, 2.5, "many"])

@@ -192,7 +192,7 @@ def test_images_are_checked(client: openai.OpenAI) -> None:
 def test_every_image_of_a_conversation_is_checked(
     client: openai.OpenAI, png: bytes, place: int, bad: bytes, status: int
 ) -> None:
-    """The first is in a turn that MatCha does not read, and is refused all the same."""
+    """The first error is in a turn that MatCha does not read, and is rejected all the same."""
     images = [other_image(30), other_image(60), png]
     images[place] = bad
     turns = [turn for image in images for turn in messages(image)]
@@ -348,7 +348,7 @@ def test_qwen_vl_puts_the_lens_on_the_choice(qwen: openai.OpenAI, png: bytes) ->
     assert lens["steps"][0]["layers"][1]["track"][0].keys() == {"token", "prob", "rank"}
     (grid,) = lens["image_tokens"]
     assert (grid["width_px"], grid["height_px"]) == (224, 160)
-    # smart_resize: both sides over sqrt(224 * 160 / 12,996), the model's most pixels, and down to multiples of 28
+    # smart_resize: both sides over sqrt(224 * 160 / 12,996), the model's maximum pixels, floored to multiples of 28
     assert (grid["rows"], grid["columns"]) == (3, 4)
     assert (grid["cell_width_px"], grid["cell_height_px"]) == (224 / 4, pytest.approx(160 / 3))
     assert [len(row) for row in grid["layers"][0]["track"][0]["probs"]] == [4, 4, 4]

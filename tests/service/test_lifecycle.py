@@ -34,7 +34,7 @@ def family(service: Service) -> list[psutil.Process]:
 
 
 def assert_gone(processes: list[psutil.Process]) -> None:
-    _, alive = psutil.wait_procs(processes, timeout=10)  # Python's resource tracker ends a moment after its parent
+    _, alive = psutil.wait_procs(processes, timeout=10)  # Python's resource tracker exits a moment after its parent
     assert not alive
 
 
@@ -58,7 +58,7 @@ def test_requests_begun_are_answered_before_the_end(tmp_path: Path, png: bytes) 
         def ask() -> None:
             replies.append(httpx.post(f"{service.url}/v1/answer", json=body, timeout=60))
 
-        threads = [threading.Thread(target=ask) for _ in range(4)]  # so many that none of them is missed
+        threads = [threading.Thread(target=ask) for _ in range(4)]  # enough that all can be observed in flight
         for thread in threads:
             thread.start()
         _wait_for_in_flight(service, len(threads))
@@ -86,7 +86,7 @@ def test_no_answer_in_time_is_504_and_the_next_one_is_answered(tmp_path: Path, p
         late = httpx.post(f"{service.url}/v1/answer", json={**body, "max_patches": 4096}, timeout=60)
         assert late.status_code == 504
         assert late.json()["error"]["code"] == "deadline_exceeded"
-        for _ in range(100):  # the worker finishes what it began; nothing can stop a model half-way yet
+        for _ in range(100):  # the worker finishes what it started; generation cannot be interrupted yet
             if httpx.post(f"{service.url}/v1/answer", json=body, timeout=60).status_code == 200:
                 return
     pytest.fail("the service never answered again")
@@ -126,7 +126,7 @@ def test_ctrl_c_while_loading_ends_cleanly(tmp_path: Path) -> None:
 
 
 def test_a_stop_signal_inside_an_exec_ends_with_0() -> None:
-    """CPython ends by SIGINT, whatever the exit code, once a plain KeyboardInterrupt has left an ``exec``."""
+    """CPython exits by SIGINT, whatever the exit code, after a KeyboardInterrupt inside ``exec``."""
     program = """if True:
         from services.common.server import _StopSignal
         _StopSignal()
@@ -143,7 +143,7 @@ def test_a_stop_signal_inside_an_exec_ends_with_0() -> None:
 
 
 def _connected(process: psutil.Process, port: int | None) -> bool:
-    """Whether it has a client of ``port`` on the line."""
+    """Whether the process has a client connected on ``port``."""
     connections = process.net_connections("tcp")
     return any(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in connections)
 
@@ -221,7 +221,7 @@ def test_another_architecture_is_refused(name: str, other: str) -> None:
 
 
 def test_weights_that_do_not_load_end_the_service(tmp_path: Path) -> None:
-    """The sums agree, and yet the file is no safetensors: the worker fails, and the service with it."""
+    """The checksums match, but the file is not safetensors: the worker fails, and so does the service."""
     folder = shutil.copytree(FOLDERS["matcha"], tmp_path / "odd")
     (folder / "model.safetensors").write_bytes(b"these are no weights")
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())

@@ -1,4 +1,4 @@
-"""The figures of a running service, before and after requests, against what the answers say of themselves."""
+"""The metrics of a running service, before and after requests, compared with the answers."""
 
 import base64
 import json
@@ -37,7 +37,7 @@ def conversation(png: bytes, **fields: Any) -> dict[str, Any]:
 
 
 def told(response: httpx.Response) -> tuple[dict[str, float], int, str]:
-    """Times, tokens and the reason of the end, in whatever form the answer came."""
+    """Times, tokens and finish reason, in either response format."""
     if response.headers["content-type"].startswith("text/event-stream"):
         *_, end, sizes = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: {")]
         return end["timing"], sizes["usage"]["completion_tokens"], end["choices"][0]["finish_reason"]
@@ -72,7 +72,7 @@ def test_times_are_those_of_a_clock(service: Service, png: bytes) -> None:
     timing = response.json()["timing"]
     waited_ms = response.elapsed.total_seconds() * 1000
     parts_ms = sum(timing[f"{part}_ms"] for part in PARTS)
-    assert waited_ms / 50 < timing["total_ms"] <= waited_ms  # not in seconds; a busy machine adds its share
+    assert waited_ms / 50 < timing["total_ms"] <= waited_ms  # not seconds; a busy machine adds some
     assert timing["total_ms"] / 50 < parts_ms <= timing["total_ms"]
 
 

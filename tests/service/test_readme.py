@@ -16,7 +16,7 @@ EXAMPLES: list[tuple[str, str]] = re.findall(r"```console\n\$ (curl .*)\n([^`]*)
 
 
 def assert_like(actual: Any, shown: Any, path: str = "") -> None:  # noqa: ANN401 any JSON
-    """Equal but for what differs by nature: ids, times and the digits that the README rounds away."""
+    """Equal except for what varies: ids, times and digits that the README rounds."""
     if path.endswith("_ms"):
         assert actual >= 0
     elif isinstance(shown, dict):

@@ -1,4 +1,4 @@
-"""What a benchmark leaves: the number, its spread and its bar; and which of several that are kept is shown."""
+"""What a benchmark writes: the value, its spread and its bar; and which of several stored measurements is shown."""
 
 import os
 from pathlib import Path
@@ -97,7 +97,7 @@ def _shown(runs: Path) -> Result:
 
 
 def test_the_newest_of_each_figure_is_shown_and_which_fall_short(tmp_path: Path) -> None:
-    """Newest by when it was written, whatever its folder is called; of another command it is another figure."""
+    """The newest by time of writing, whatever the folder's name; a different command is a different measurement."""
     old, new = tmp_path / "z-old", tmp_path / "a-new"
     write([_measurement("lag", 11, "make x; on one core", at_most=5), _measurement("rate", 222, at_least=100)], old)
     write(

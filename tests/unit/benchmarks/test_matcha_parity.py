@@ -1,4 +1,4 @@
-"""What is said of a variant beside fp32: worked by hand on five or forty questions."""
+"""A variant compared with fp32: worked by hand on five or forty questions."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_a_row_tells_what_was_measured() -> None:
 
 
 def test_the_interval_of_the_difference_is_paired() -> None:
-    """Of 40 questions three are lost and one is won: what both have right, or both wrong, says nothing."""
+    """Of 40 questions three are lost and one is won; questions that both have right or wrong are uninformative."""
     reference = _measured([1] * 20 + [0] * 20, "a" * 40)
     measured = _measured([0] * 3 + [1] * 17 + [1] + [0] * 19, "a" * 40)
     measurement = _told("int8", measured, reference)[1]["exact match less fp32's"]
@@ -85,7 +85,7 @@ def test_only_the_variants_without_torch_that_round_are_held_to_a_bar() -> None:
 
 
 def test_the_encoders_work_is_that_of_its_products() -> None:
-    """Twelve layers of width 768 with a gated feed-forward of 2048; two operations for each multiply-add."""
+    """Twelve layers of width 768 with a gated feed-forward of 2048; two operations per multiply-add."""
     patches, width, inner, layers = 300, 768, 2048, 12
     products = {
         "linear": [(patches, width, width)] * 4 + [(patches, width, inner)] * 2 + [(patches, inner, width)],

@@ -1,4 +1,4 @@
-"""The figures that are made of the times of MatCha's variants."""
+"""The measurements derived from the times of MatCha's variants."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from services.matcha.variants import VARIANTS
 
 @pytest.mark.parametrize("fastest", ["onnx-int8", "openvino-int8"])
 def test_no_bar_hides_another_whichever_variant_is_the_fastest(fastest: str) -> None:
-    """Figures of one name replace each other: were ``onnx-int8`` the fastest, its bar of 10 would hide that of 12."""
+    """Measurements of one name replace each other: if ``onnx-int8`` were fastest, its bar of 10 would hide the 12."""
     seconds = {STUDY: 11.0, OPTIMUM: 5.0} | dict.fromkeys(VARIANTS, 2.0) | {fastest: 1.0}
     found = [
         Subject(name, [], Path(), seconds=[spent] * 3, preprocess_ms=[10.0] * 3) for name, spent in seconds.items()

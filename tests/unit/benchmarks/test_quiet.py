@@ -1,4 +1,4 @@
-"""Tries are chosen by how calm the machine was, and by nothing else."""
+"""Tries are selected only by how quiet the machine was."""
 
 import itertools
 import subprocess
@@ -13,7 +13,7 @@ from benchmarks.quiet import _used_s, calm_tries
 
 @pytest.fixture
 def spent(monkeypatch: pytest.MonkeyPatch) -> Callable[[list[float]], None]:
-    """Sets what others use during each try, in percent of the machine; a try takes a second of one core."""
+    """Sets the CPU use of others during each try, in percent of the machine; a try takes one core for a second."""
 
     def set_shares(shares: list[float]) -> None:
         clock = itertools.count(0.0, 1.0)
@@ -58,7 +58,7 @@ def test_a_try_is_calm_up_to_four_percent(spent: Callable[[list[float]], None], 
 
 
 def test_less_than_nothing_was_not_used_by_others(spent: Callable[[list[float]], None]) -> None:
-    """Clocks of the machine and of its processes tick apart."""
+    """The clocks of the machine and of its processes are not in step."""
     spent([-5, 2])
     tries = calm_tries(lambda: "x", wanted=2, patience_s=1000)
     assert tries.disturbed_percent == pytest.approx(2)
@@ -75,7 +75,7 @@ def test_the_machine_is_left_alone_for_a_while_after_a_disturbed_try_only(
 
 
 def test_what_a_child_used_is_still_known_when_it_has_ended() -> None:
-    """Forgotten, it would look like a neighbour that was busy."""
+    """If it were not counted, it would look like a busy neighbour."""
     busy = "import time\nwhile time.process_time() < 1.5: pass"
     before_s = _used_s(psutil.Process().cpu_times())
     subprocess.run([sys.executable, "-c", busy], check=True)

@@ -1,4 +1,4 @@
-"""The bench's made-up data are what they say they are, and its figures are held to their bars."""
+"""The benchmark's synthetic data are as described, and its measurements are checked against their bars."""
 
 import json
 import subprocess

@@ -98,7 +98,7 @@ def test_an_image_that_breaks_off_is_unsupported(form: str, told: str) -> None:
 
 def test_every_part_of_a_png_is_an_image_or_unsupported() -> None:
     data = encode(NOISE.resize((9, 7)))
-    for end in range(len(data) - 12, 0, -1):  # the last 12 bytes say no more than that it ends
+    for end in range(len(data) - 12, 0, -1):  # the last 12 bytes only mark the end
         try:
             whole = decode(data[:end]).size
         except UnsupportedImageError:

@@ -1,4 +1,4 @@
-"""From a command line and an environment to settings, and from a folder to the card of its model."""
+"""From command line and environment to settings, and from a folder to the card of its model."""
 
 import hashlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Where the text of an answer stops."""
+"""Where an answer's text is cut by stop strings."""
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +19,7 @@ from services.common.stops import stop_position
         (["e, two"], "on"),
         (["e, two, th", "two"], "one, "),  # the one that ends first, not the one that begins first
         (["wo", "two", "o"], "one"[:0]),
-        (["wo,", "two,"], "one, "),  # of two that end together, the longer
+        (["wo,", "two,"], "one, "),  # the longer of two that end together
         (["three"], "one, two, "),
         (["three!"], "one, two, three"),
     ],
@@ -30,7 +30,7 @@ def test_the_text_ends_before_its_stop_string(stops: list[str], expected: str) -
 
 
 def as_a_reader_meets_them(text: str, stops: list[str]) -> int | None:
-    """Character by character: the first end of a stop string, less the longest that ends there."""
+    """Character by character: the first end of a stop string, minus the longest one that ends there."""
     for end in range(1, len(text) + 1):
         ending = [len(stop) for stop in stops if text[:end].endswith(stop)]
         if ending:

@@ -1,4 +1,4 @@
-"""The demo's own steps: which replay goes to which service, and how it ends when something does not come up."""
+"""The demo's steps: which replay goes to which service, and how it ends when something does not start."""
 
 import signal
 import subprocess
@@ -20,7 +20,7 @@ APP.command()(demo.main)
 
 
 class World:
-    """What the demo started and stopped, and the commands it ran, in their order."""
+    """The services that the demo started and stopped, and the commands it ran, in order."""
 
     def __init__(self) -> None:
         self.steps: list[Any] = []

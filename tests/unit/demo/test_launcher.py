@@ -1,4 +1,4 @@
-"""A service that is started, awaited and stopped; a script stands in for Python, so no model is loaded."""
+"""A service is started, awaited and stopped; a script replaces Python, so no model is loaded."""
 
 import json
 import sys
@@ -34,7 +34,7 @@ Make = Callable[..., str]
 
 @pytest.fixture
 def python(tmp_path: Path) -> Make:
-    """Makes a service: ``busy`` times it is not ready; ``then`` is what it does before it listens."""
+    """Creates a service that is not ready ``busy`` times, and does ``then`` before it listens."""
 
     def make(busy: int = 0, then: str = "", on_term: str = "signal.SIG_DFL") -> str:
         path = tmp_path / "python"
@@ -97,7 +97,7 @@ def test_what_is_not_ready_in_time_is_stopped(
         running("matcha", tmp_path / "log", python=python(busy=10**9, then=then)),
     ):
         pass
-    if (tmp_path / "told.json").exists():  # if it came as far as that
+    if (tmp_path / "told.json").exists():  # if it got that far
         assert is_gone(json.loads((tmp_path / "told.json").read_text())[3])
 
 

@@ -1,4 +1,4 @@
-"""Load tests that took no time: outcomes at known times, and the folders that hold them."""
+"""Synthetic load tests: outcomes at known times, and their folders."""
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -34,13 +34,13 @@ UNSENT = Failure(kind=FailureKind.CONNECTION, message="not sent", code=NOT_SENT)
 
 @cache
 def an_ask() -> Ask:
-    """One request; the same each time."""
+    """One request, always the same."""
     samples = load("realcqa", BUNDLED / "realcqa", seed=0)
     return next(Questions(samples, "unique", lens=False, seed=0).stream("0.0"))
 
 
 def result(due_s: float, latency_ms: float, failure: Failure | None = None, lag_ms: float = 1.0) -> Outcome:
-    """What became of a request that was due then, was sent ``lag_ms`` later, and over ``latency_ms`` after its due."""
+    """The outcome of a request due at that time, sent ``lag_ms`` later, ended ``latency_ms`` after it was due."""
     due_at_s = STARTED.timestamp() + due_s
     sent_at_s = due_at_s + lag_ms / 1000
     return an_ask().outcome(
@@ -49,14 +49,14 @@ def result(due_s: float, latency_ms: float, failure: Failure | None = None, lag_
 
 
 def exact(due_at_s: float, sent_at_s: float, latency_ms: float, failure: Failure | None = None) -> Outcome:
-    """The same with times since 1970: small ones lose nothing to rounding, so that they can lie on a bound."""
+    """The same with times since 1970: small ones lose nothing to rounding, so they can be exactly at a bound."""
     return an_ask().outcome(failure or ANSWER, intended_at_s=due_at_s, sent_at_s=sent_at_s, latency_ms=latency_ms)
 
 
 def folder_of(
     folder: Path, outcomes: list[Outcome], *, overloaded: bool = False, **profile: float | str | None
 ) -> Path:
-    """The folder of a load test of ten seconds, twice a second, that came to these outcomes."""
+    """The folder of a load test of ten seconds, two requests per second, with these outcomes."""
     values = {"name": "p", "loop": "open", "rate_per_s": 2, "duration_s": 10, "timeout_s": 5, "objective_ms": 100}
     asked = LoadSettings.of("matcha", Profile.model_validate({**values, "pictures": "unique", **profile}))
     record = LoadRecord(

@@ -1,4 +1,4 @@
-"""The command line: what is asked for is what is run, and each run is its own row."""
+"""The command line: the requested load tests are run, and each run has its own row."""
 
 import json
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tests.unit.loadtests.results.test_table import FIRST
 
 @pytest.fixture
 def plans(monkeypatch: pytest.MonkeyPatch) -> list[Plan]:
-    """What would have been run, in order; a run of the variant ``bf16`` fails."""
+    """Records what would have been run, in order; a run of the variant ``bf16`` fails."""
     planned: list[Plan] = []
 
     def run(plan: Plan) -> Summary:

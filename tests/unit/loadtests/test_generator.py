@@ -1,4 +1,4 @@
-"""How late the generator is by itself: which load that is, on which cores, and what is told of it."""
+"""The generator's own delay: which load measures it, on which cores, and what is reported."""
 
 import json
 import os
@@ -121,7 +121,7 @@ def test_the_generator_is_loaded_as_asked_from_one_core(measured: Callable[[Summ
     asked = plan.profile
     assert (asked.name, asked.loop, asked.rate_per_s, asked.duration_s) == ("generator", "open", 300, 20)
     assert (asked.users, asked.pictures) == (1, "unique")
-    assert asked.warm_up_s >= 1  # what is slow at first is not the generator's pace
+    assert asked.warm_up_s >= 1  # a slow start must not count
 
 
 def test_its_figures_are_its_lag_and_its_rate(measured: Callable[[Summary], Plan], tmp_path: Path) -> None:

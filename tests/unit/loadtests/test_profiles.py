@@ -1,4 +1,4 @@
-"""What a load test asks for: its profile, and the changes to it."""
+"""Load profiles and overrides."""
 
 from pathlib import Path
 from typing import Final

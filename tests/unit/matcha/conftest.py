@@ -20,13 +20,13 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.jso
 
 @pytest.fixture
 def basic_text_layout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let transformers, the oracle, draw as on a machine without libfribidi, which is how headers are always drawn."""
+    """Make transformers, the oracle, render text without libfribidi, which is how headers are always rendered."""
     monkeypatch.setattr(ImageFont.core, "HAVE_RAQM", False)
 
 
 @pytest.fixture(scope="session")
 def bundled_questions() -> list[tuple[ChartQuestion, str]]:
-    """Questions about the bundled charts, one a chart, with their gold answers; patch counts differ."""
+    """Questions about the bundled charts, one per chart, with gold answers; patch counts differ."""
     pairs = []
     for number, path in enumerate(sorted((SAMPLE / "qa").glob("*.json"))[:24]):
         blocks = json.loads(path.read_bytes())
@@ -39,7 +39,7 @@ def bundled_questions() -> list[tuple[ChartQuestion, str]]:
 
 @pytest.fixture
 def weights(monkeypatch: pytest.MonkeyPatch) -> "Weights":
-    """What stands in for the weights of every model that is prepared; no hub, and no font of the system's."""
+    """Fake weights for every model that is prepared; no hub, and no system font."""
     from services.matcha.prepare import build  # noqa: PLC0415 it imports torch, which most tests here do not need
     from tests.unit.matcha.making import Weights  # noqa: PLC0415
 
@@ -58,7 +58,7 @@ def weights(monkeypatch: pytest.MonkeyPatch) -> "Weights":
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """A model as others publish theirs, with a processor of its own; its weights are nonsense."""
+    """A model as published by others, with its own processor; its weights are meaningless."""
     folder = tmp_path / "plain"
     folder.mkdir()
     for name in ("config.json", "generation_config.json", *TOKENIZER):

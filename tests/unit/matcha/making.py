@@ -1,4 +1,4 @@
-"""Artifact folders made in no time: weights and graphs stood in for, all else real."""
+"""Artifact folders made quickly: fake weights and graphs, everything else real."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ SANS, MONO = FONTS / "DejaVuSans.ttf", FONTS / "DejaVuSansMono.ttf"
 
 @dataclass
 class Weights:
-    """Stands in for the loaded model and for what exports and quantizes it."""
+    """Fakes of the loaded model, the export and the quantization."""
 
     asked: list[tuple[Path, str, dict[str, Any]]] = field(default_factory=list)
     fails: BaseException | None = None
@@ -53,16 +53,16 @@ class Weights:
 
 
 def made(model: Path, out: Path, variant: str = "fp32", **extras: Any) -> Manifest:
-    """Build a folder, verify it, and give its manifest."""
+    """Build a folder, verify it, and return its manifest."""
     build(find(str(model), None), variant, out, Extras(**extras), lambda _: None)
     return verify(out, ARCHITECTURE)
 
 
 def prepare(model: Path, out: Path, *options: str, variant: str = "fp32") -> None:
-    """The command, in this process."""
+    """Run the command in this process."""
     CliApp.run(Prepare, cli_args=[str(model), "--out", str(out), "--variant", variant, *options])
 
 
 def names(folder: Path) -> list[str]:
-    """What a folder holds."""
+    """The contents of a folder."""
     return sorted(path.name for path in folder.iterdir())

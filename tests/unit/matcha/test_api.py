@@ -1,4 +1,4 @@
-"""Jobs in, replies out: what the service asks of the engine and what it makes of its answers, the engine stood in."""
+"""Jobs in, replies out: what the service passes to a fake engine and what it makes of its answers."""
 
 import time
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ REFUSED = InvalidRequestError("too many", "max_patches")
 
 
 class Engine:
-    """Answers with the size of the image's file; refuses one of 13 bytes."""
+    """Answers with the size of the image's file; rejects one of 13 bytes."""
 
     def __init__(self, *made_of: object) -> None:
         self.made_of = made_of

@@ -1,4 +1,4 @@
-"""What MatCha is asked when it is asked in a conversation."""
+"""The question that MatCha reads from a conversation."""
 
 import base64
 from typing import Any

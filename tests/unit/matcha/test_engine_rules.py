@@ -1,4 +1,4 @@
-"""What the engine does around a backend, which answers here as it is told."""
+"""The engine's behaviour around a fake backend."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +26,7 @@ EOS = 1
 
 @dataclass
 class Told:
-    """A backend with answers at hand, which keeps what it was asked."""
+    """A backend with fixed answers, which records its requests."""
 
     answers: list[list[int]] = field(default_factory=list)
     positions: int = 512
@@ -35,7 +35,7 @@ class Told:
     asked: list[tuple[Floats, int]] = field(default_factory=list)
 
     def generate(self, patches: Sequence[Floats], limits: Sequence[int]) -> list[list[int]]:
-        assert patches  # nothing is asked of it for nothing
+        assert patches  # it is never called without work
         self.asked += zip(patches, limits, strict=True)
         return self.answers[: len(patches)]
 
@@ -112,7 +112,7 @@ def test_an_engine_is_loaded_from_a_folder_with_its_tokenizer_and_font(
     ("wanted", "default", "limit", "cut_to"),
     [
         (None, 70, 400, 70),  # the model's default
-        (None, 70, 50, 50),  # the server takes less than the model's default
+        (None, 70, 50, 50),  # the server's limit is below the model's default
         (None, 70, 70, 70),
         (1, 70, 50, 1),
         (49, 30, 50, 49),
@@ -158,7 +158,7 @@ def test_graphs_bound_to_a_number_of_patches_take_no_more() -> None:
 
 @pytest.mark.parametrize(("size", "longer"), [((60, 1900), 0), ((2600, 20), 1)], ids=["rows", "columns"])
 def test_a_side_as_long_as_the_model_knows_is_taken_and_no_longer_one(size: tuple[int, int], longer: int) -> None:
-    """Ids begin at 1, and the table of positions at 0: 30 positions are ids up to 29."""
+    """Ids begin at 1, and the position table at 0: with 30 positions, ids go up to 29."""
     asked = question(*size, patches=80)
     told = Told([[EOS]])
     engine(told).answer([asked])

@@ -95,7 +95,7 @@ def test_rows_and_columns_are_counted_from_one() -> None:
 
 
 def test_each_patch_holds_the_pixels_of_its_place() -> None:
-    image = noise((32, 48))  # of just as many pixels as 3 rows of 2 patches: nothing is scaled
+    image = noise((32, 48))  # exactly as many pixels as 3 rows of 2 patches: nothing is scaled
     values = np.asarray(image, dtype=np.float64)
     values = (values - values.mean()) / values.std()
     for row, column, *patch in flatten_patches(image, 6).tolist():
@@ -161,7 +161,7 @@ def test_the_grid_is_the_largest_of_the_images_aspect_that_fits(width: int, heig
         is_whole = most * side == exact**2 * other
         assert count == exact or (is_whole and count == exact - 1)
     assert grid_shape(height, width, most) == (columns, rows)
-    if min(rows, columns) > 1:  # none was raised to 1, so the aspect is kept to less than a patch
+    if min(rows, columns) > 1:  # no side was raised to 1, so the aspect ratio is kept to within a patch
         assert rows / (columns + 1) < height / width < (rows + 1) / columns
 
 

@@ -1,4 +1,4 @@
-"""Names that others read: Optimum's for graphs and tensors, and folders that Optimum's command wrote."""
+"""Names that others read: Optimum's names of graphs and tensors, and folders written by Optimum's command."""
 
 import json
 from pathlib import Path
@@ -74,7 +74,7 @@ def test_what_is_said_of_it_is_what_its_files_say(
     if settings is not None:
         (exported / "preprocessor_config.json").write_text(json.dumps(settings))
     monkeypatch.chdir(exported)
-    manifest = unverified_manifest(Path())  # a folder named by "." has a name all the same
+    manifest = unverified_manifest(Path())  # a folder given as "." still has a name
     assert manifest.architecture == "Pix2StructForConditionalGeneration"
     assert manifest.variant == "onnx-fp32"
     assert manifest.source == Source(id="my-matcha", revision="unverified")

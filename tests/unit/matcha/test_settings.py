@@ -1,4 +1,4 @@
-"""What the service can be told, and which variant it serves from which folder."""
+"""Settings of the service, and which variant it serves from which folder."""
 
 import subprocess
 import sys
@@ -79,7 +79,7 @@ class TestAProcessorWithoutBf16:
         assert chosen_variant(MatchaSettings(variant=variant), held) == variant
 
 
-BOUNDS: dict[str, tuple[float, float, float, float]] = {  # too little, least, most, too much
+BOUNDS: dict[str, tuple[float, float, float, float]] = {  # too small, minimum, maximum, too large
     "max_patches_limit": (0, 1, 16384, 16385),
     "max_batch_size": (0, 1, 64, 65),
     "batch_timeout_s": (0.0009, 0.001, 1, 1.001),

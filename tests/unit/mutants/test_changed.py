@@ -1,4 +1,4 @@
-"""Which functions a change touches, and what mutmut calls their mutants."""
+"""Which functions a change touches, and mutmut's names for their mutants."""
 
 import subprocess
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The embedded model and images it can count on, for every test of the engine."""
+"""The embedded model and images it can count on, for all engine tests."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ FOLDER = Path(__file__).parents[3] / "models/tiny-qwen2-vl"
 
 
 def scene(count: int, *, shade: int = 255) -> ImageFile:
-    """Red circles on a ground of some shade: another shade is another image."""
+    """Red circles on a background shade; a different shade is a different image."""
     image = Image.new("RGB", (112, 112), (shade, shade, shade))
     for index in range(count):
         left, top = 8 + 34 * (index % 3), 8 + 40 * (index // 3)
@@ -29,7 +29,7 @@ def asked(image: ImageFile, text: str = "How many circles are there?", **options
 
 
 def marked(cell: tuple[int, int] | None = None, size: tuple[int, int] = (200, 90)) -> ImageFile:
-    """A white image of 2 rows and 6 columns of tokens, unless it has another size, with a red mark in one cell."""
+    """A white image, by default of 2 rows and 6 columns of tokens, with a red mark in one cell."""
     image = Image.new("RGB", size, "white")
     if cell is not None:
         width, height = size[0] / 6, size[1] / 2
@@ -53,7 +53,7 @@ def prompts() -> PromptBuilder:
 
 @pytest.fixture(scope="session")
 def make_engine() -> Callable[..., VisionQA]:
-    """The embedded model with limits of the test's own."""
+    """The embedded model with custom limits."""
 
     def make(**limits: int) -> VisionQA:
         return VisionQA.load(FOLDER, "fp32", "cpu", 1, Limits(**limits))
@@ -63,5 +63,5 @@ def make_engine() -> Callable[..., VisionQA]:
 
 @pytest.fixture(scope="session")
 def engine(make_engine: Callable[..., VisionQA]) -> VisionQA:
-    """One without a cache, so that every test finds it as it was."""
+    """An engine without a cache, so that tests are independent."""
     return make_engine(cache_bytes=0)

@@ -1,4 +1,4 @@
-"""What plain transformers calls make of a question, as the oracle."""
+"""What plain transformers calls compute for a question, as the oracle."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from services.qwen_vl.types import Question
 
 
 def plain_forward(model: Any, engine: VisionQA, question: Question, answer: list[int]) -> Any:  # noqa: ANN401
-    """What transformers computes of a prompt with the answer's tokens behind it, in one pass."""
+    """What transformers computes for a prompt followed by the answer's tokens, in one pass."""
     prompt = engine.prompts.build(question)
     ids = torch.cat([prompt.input_ids, torch.tensor([answer], dtype=torch.long)], dim=1)
     kinds = torch.cat([prompt.mm_token_type_ids, torch.zeros(1, len(answer), dtype=torch.long)], dim=1)
@@ -25,7 +25,7 @@ def plain_forward(model: Any, engine: VisionQA, question: Question, answer: list
 
 
 def plain_lens(model: Any, output: Any, position: int) -> list[torch.Tensor]:  # noqa: ANN401
-    """The definition written out: every layer's distribution at one position."""
+    """The definition written out: the distribution of every layer at one position."""
     norm, head = model.model.language_model.norm, model.lm_head
     with torch.inference_mode():
         inner = [head(norm(state[0, position])).float().softmax(-1) for state in output.hidden_states[:-1]]

@@ -1,4 +1,4 @@
-"""Jobs at the worker's door: each gets its own replies, and what fails or comes too late fails alone."""
+"""Jobs arriving at the worker: each gets its own replies, and one that fails or is too late fails alone."""
 
 import base64
 import time
@@ -31,7 +31,7 @@ def about(count: int, **options: Any) -> QwenVLRequest:
 
 @pytest.fixture
 def api(monkeypatch: pytest.MonkeyPatch, engine: VisionQA) -> QwenVLAPI:
-    """One that has the tests' engine, in this process."""
+    """A worker with the tests' engine, in this process."""
     monkeypatch.setattr("sys.argv", ["test"])
     monkeypatch.setattr("services.qwen_vl.api.prepare_worker", lambda _: None)
     monkeypatch.setattr("services.qwen_vl.engine.VisionQA.load", lambda *_: engine)
@@ -42,7 +42,7 @@ def api(monkeypatch: pytest.MonkeyPatch, engine: VisionQA) -> QwenVLAPI:
 
 def to_the_end(api: QwenVLAPI) -> dict[str, list[Reply]]:
     replies: dict[str, list[Reply]] = {}
-    for _ in range(5):  # one more than the longest answer has tokens
+    for _ in range(5):  # one more than the longest answer's tokens
         for name, reply in api.step():
             replies.setdefault(name, []).append(reply)
     return replies

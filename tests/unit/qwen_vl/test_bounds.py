@@ -1,4 +1,4 @@
-"""What one request may ask of the engine: at each bound, and one beyond."""
+"""What one request may ask of the engine: at each bound, and one above it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,7 +21,7 @@ def bounded(make_engine: Callable[..., VisionQA]) -> VisionQA:
 
 
 def digits(engine: VisionQA, tokens: int, **options: int) -> Question:
-    """A question whose prompt has as many tokens: a digit is always one."""
+    """A question whose prompt has that many tokens: a digit is always one token."""
     shortest = engine.prompts.build(asked(scene(1), "1")).tokens
     return asked(scene(1), "1" * (tokens - shortest + 1), **options)
 

@@ -104,7 +104,7 @@ def test_the_lens_of_a_sampled_answer_is_about_the_sampled_token(engine: VisionQ
 
 
 def test_answers_and_lens_are_the_same_side_by_side(engine: VisionQA) -> None:
-    """Prompts of different lengths, answers that begin and end at different steps, one lens among them."""
+    """Prompts of different lengths, answers that start and end at different steps, one of them with a lens."""
     questions = [
         asked(scene(3), "How many circles are there?", lens=LensOptions(every_token=True)),
         asked(scene(2), "图中有几个图形？"),
@@ -216,7 +216,7 @@ def test_quantized_variants_answer_as_the_model_does(variant: Variant, engine: V
 
 
 def test_the_lens_is_checked_when_the_model_loads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lens that norms a state once more would show numbers that are not the model's: no service with it."""
+    """A lens that applies the norm twice would show numbers that are not the model's: the service must not start."""
 
     def normed_twice(self: LogitLens, states: torch.Tensor) -> torch.Tensor:
         logits: torch.Tensor = self._head(self._norm(self._norm(states)))

@@ -1,4 +1,4 @@
-"""The wire contract and the engine's values, each told from the other field by field."""
+"""The mapping between the wire contract and the engine's values, field by field."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def translator(prompts: PromptBuilder) -> Translator:
 
 
 def reading(at: int, *, answer: int = 0) -> Reading:
-    """One in which every number tells where it came from."""
+    """A reading in which every number identifies its source."""
     return Reading(
         [THREE + at % 3, FIVE], [at / 100, at / 200], at / 10, at / 300, answer, [(at / 400, at), (at / 500, -at)]
     )

@@ -57,9 +57,9 @@ def trace(*layers: list[tuple[str, float]]) -> dict[str, Any]:
 
 @dataclass
 class FakeService:
-    """Answers by a table of questions; remembers what it was asked, by which image's digest.
+    """Answers questions from a table; records each question with its image's digest.
 
-    A question that is not in the table is answered "?"; an exception in the table is raised, a response sent as it is.
+    Questions not in the table are answered "?"; exceptions in the table are raised, responses returned as they are.
     """
 
     answers: dict[str, Any] = field(default_factory=dict)
@@ -70,7 +70,7 @@ class FakeService:
     _now: int = 0
 
     def transport(self) -> httpx.MockTransport:
-        """Itself, as the network that a client is given."""
+        """Returns itself as the client's transport."""
         return httpx.MockTransport(self._handle)
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
@@ -98,7 +98,7 @@ def service() -> FakeService:
 
 @pytest.fixture
 def block() -> Callable[..., dict[str, Any]]:
-    """Makes a RealCQA block; keywords replace fields, ``taxonomy`` the one whose name holds a space."""
+    """Makes a RealCQA block; keywords replace fields, ``taxonomy`` the one whose name contains a space."""
 
     def make(taxonomy: str = "2e", **fields: object) -> dict[str, Any]:
         plain = {"QID": "3", "question": "Is there a legend?", "answer": "Yes", "answer_type": "Binary", "qa_id": "q1"}
@@ -109,7 +109,7 @@ def block() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def realcqa(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a RealCQA folder from ``{stem: blocks}``; charts go to ``images`` and ``images2`` in turn."""
+    """Writes a RealCQA folder from ``{stem: blocks}``; charts go to ``images`` and ``images2`` alternately."""
 
     def make(charts: dict[str, Any], test: list[str] | None = None, *, without_image: tuple[str, ...] = ()) -> Path:
         data = tmp_path / "realcqa"
@@ -129,7 +129,7 @@ def realcqa(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def tallyqa(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a TallyQA folder from the entries of its test split; every image named exists, but ``missing.png``."""
+    """Writes a TallyQA folder from the entries of its test split; every image exists, except ``missing.png``."""
 
     def make(entries: object, split: str = "test") -> Path:
         data = tmp_path / "tallyqa"
@@ -166,7 +166,7 @@ def tally() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def pictures(tallyqa: Callable[..., Path], tally: Callable[..., dict[str, Any]]) -> Path:
-    """Six images with three questions each, listed question by question."""
+    """Six images with three questions each, listed round by round."""
     entries = [tally(10 * n + q, image=f"VG_100K/{n}.png", answer=q) for q in range(3) for n in range(6)]
     return tallyqa(entries)
 
@@ -201,7 +201,7 @@ def lens_reply() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def scored() -> Callable[..., Scored]:
-    """Makes the outcome of an answered question, no two of its numbers alike; keywords replace fields."""
+    """Makes the outcome of an answered question with distinct numbers; keywords replace fields."""
 
     def make(sample_id: str = "s1", **fields: object) -> Scored:
         told = {
@@ -223,7 +223,7 @@ def scored() -> Callable[..., Scored]:
 
 @pytest.fixture
 def url() -> Iterator[str]:
-    """A real service on a loopback port that takes 20 ms to answer 3."""
+    """A real service on a loopback port that answers 3 after 20 ms."""
     with serving() as address:
         yield address
 
@@ -245,6 +245,6 @@ def digest_of() -> Callable[[Path], str]:
 
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leaves the drawings out of reports and comparisons: they take most of the time."""
+    """Skips the figures of reports and comparisons, which take most of the time."""
     for module in (run_plots, comparison_plots):
         monkeypatch.setattr(module, "svg", lambda *_: Markup())

@@ -1,4 +1,4 @@
-"""What a run or a data folder holds, all at once: for small ones, in tests."""
+"""Read runs and datasets in full, for small ones in tests."""
 
 import dataclasses
 import html
@@ -43,7 +43,7 @@ def read_outcomes(path: Path) -> Outcomes:
     return Outcomes(scored, tuple(outcome for outcome in outcomes if isinstance(outcome, Failed)), reader.torn)
 
 
-# tests of one folder; the smallest failing example is not looked for: whole runs are too slow for that
+# tests share one folder; the smallest failing example is not searched for, since whole runs are too slow
 EXAMPLES = settings(
     deadline=None,
     derandomize=True,
@@ -54,7 +54,7 @@ MEASURED = {"latency_ms", "sent_at_s", "waited_ms", "attempts", "timing", "turn"
 
 
 def outcomes_of(run: Path) -> set[str]:
-    """A run's outcomes as a set, without what a clock measured."""
+    """A run's outcomes as a set, without measured times."""
     found = read_outcomes(run / "outcomes.jsonl")
     outcomes: Sequence[Scored | Failed] = (*found.scored, *found.failed)
     lines = [json.dumps(outcome.model_dump(mode="json", exclude=MEASURED), sort_keys=True) for outcome in outcomes]
@@ -63,7 +63,7 @@ def outcomes_of(run: Path) -> set[str]:
 
 
 def full_record(**changes: object) -> RunRecord:
-    """The record of a finished run, every field set and no two of its numbers alike; keywords replace fields."""
+    """The record of a finished run, with all fields set to distinct numbers; keywords replace fields."""
     fields: dict[str, object] = {
         "task": "tallyqa",
         "data": "tallyqa",
@@ -93,20 +93,20 @@ class Loaded:
 
 
 def load(task: str, data: Path, split: Split = "test") -> Loaded:
-    """Everything that a split holds, in the order it would be asked."""
+    """Everything in a split, in the order it would be asked."""
     with SampleIndex(TASKS[task].scan(data, split)) as index:
         return Loaded(tuple(index.samples()), tuple(index.problems()))
 
 
 def resamples(columns: RunColumns, seed: int = 0) -> ClusterBootstrap:
-    """What a report's intervals of a run come from."""
+    """The resamples behind a report's intervals."""
     return ClusterBootstrap(columns.pictures.codes, seed)
 
 
 def columns(
     folder: Path, outcomes: Sequence[Scored | Failed], task: str = "tallyqa", load: Load | None = None
 ) -> RunColumns:
-    """The columns of these outcomes, by way of a file."""
+    """The columns of these outcomes, written to and read from a file."""
     with OutcomeWriter(folder / "outcomes.jsonl") as writer:
         for outcome in outcomes:
             writer.write(outcome)
@@ -126,7 +126,7 @@ def question(name: str, image: str, **fields: Any) -> Sample:
 
 
 def ids(index: SampleIndex) -> list[str]:
-    """The questions that are left, in the order they would be asked."""
+    """The remaining questions, in the order they would be asked."""
     return [sample.id for sample in index.samples()]
 
 
@@ -134,7 +134,7 @@ _NUMBERS = itertools.count()
 
 
 def answered(answer: str = "3", gold: Gold = "3", image: str = "a.png", **changes: object) -> Scored:
-    """An answer to a counting question of its own; keywords replace fields."""
+    """An answer to a distinct counting question; keywords replace fields."""
     fields: dict[str, object] = {
         "sample_id": f"s{next(_NUMBERS)}",
         "image": image,
@@ -152,7 +152,7 @@ def answered(answer: str = "3", gold: Gold = "3", image: str = "a.png", **change
 
 
 def record_of(task: str = "tallyqa", **changes: object) -> RunRecord:
-    """The record of a run that ended; keywords replace fields."""
+    """The record of a finished run; keywords replace fields."""
     fields: dict[str, object] = {
         "task": task,
         "data": "data",
@@ -173,7 +173,7 @@ def record_of(task: str = "tallyqa", **changes: object) -> RunRecord:
 
 
 def write_run(folder: Path, outcomes: Sequence[Scored | Failed], record: RunRecord) -> Path:
-    """A run folder that holds these outcomes."""
+    """A run folder with these outcomes."""
     folder.mkdir()
     (folder / "run.json").write_text(record.model_dump_json(), encoding="utf-8")
     with OutcomeWriter(folder / "outcomes.jsonl") as writer:
@@ -183,7 +183,7 @@ def write_run(folder: Path, outcomes: Sequence[Scored | Failed], record: RunReco
 
 
 def failed(kind: str = "http status", sample_id: str = "f", **failure: object) -> Failed:
-    """A question without an answer; keywords say why."""
+    """A question without an answer; keywords give the reason."""
     asked = answered(sample_id=sample_id).model_dump(exclude={"outcome"})
     return Failed.model_validate({**asked, "failure": {"kind": kind, "message": "m", **failure}})
 
@@ -195,5 +195,5 @@ def table_rows(page: str) -> list[list[str]]:
 
 
 def text_of(part: str) -> str:
-    """The text of a piece of a page, its spaces evened out."""
+    """The text of part of a page, with normalised spaces."""
     return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", part)).split())

@@ -1,4 +1,4 @@
-"""A real service on a loopback port that answers 3 to everything, after a while."""
+"""A real service on a loopback port that answers 3 to everything, after a delay."""
 
 import http.server
 import json
@@ -21,7 +21,7 @@ ANSWER = {
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    """Answers every question; ``status`` and ``delay_s`` can be changed, ``asked`` holds the bodies."""
+    """Answers every question; ``status`` and ``delay_s`` can be changed, ``asked`` records the bodies."""
 
     status = 200
     delay_s = 0.02
@@ -44,17 +44,17 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(payload)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
+        """No logging."""
 
 
 class Server(http.server.ThreadingHTTPServer):
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a client that is killed hangs up."""
+        """No logging: a killed client disconnects."""
 
 
 @contextmanager
 def serving() -> Iterator[str]:
-    """The service's address, while the block runs."""
+    """Run the service while the block runs; yields its URL."""
     server = Server(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()

@@ -1,4 +1,4 @@
-"""The command line as a user meets it: exit codes, messages, and what Ctrl-C and a kill leave behind."""
+"""The command line: exit codes, messages, and the state after Ctrl-C and a kill."""
 
 import signal
 import subprocess
@@ -185,7 +185,7 @@ def test_ctrl_c_is_exit_code_130_and_says_how_to_resume(tmp_path: Path, monkeypa
 
 
 def start(data: Path, url: str, out: Path) -> subprocess.Popen[str]:
-    """A run in a process of its own, some outcomes in."""
+    """A run in a separate process, with some outcomes written."""
     command = [sys.executable, "-m", "clients.replay", *run_arguments(data, url, out, "--concurrency", "1")]
     process = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     outcomes, deadline = out / "outcomes.jsonl", time.monotonic() + 60

@@ -32,7 +32,7 @@ def relative_error(actual: torch.Tensor, expected: torch.Tensor) -> float:
 
 
 class Attention(nn.Module):
-    """As much of an attention layer as is asked for."""
+    """A minimal attention layer."""
 
     def __init__(self, *, causal: bool) -> None:
         super().__init__()

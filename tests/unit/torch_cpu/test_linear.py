@@ -1,4 +1,4 @@
-"""Packed linear layers against the layers that they were."""
+"""Packed linear layers against the original layers."""
 
 import subprocess
 import sys
@@ -16,7 +16,7 @@ needs_packing = pytest.mark.skipif(not can_pack(), reason="this processor multip
 
 
 class Quantized(nn.Linear):
-    """Stands for a layer whose weight is not what it computes with."""
+    """Stands in for a layer whose weight is not what it computes with."""
 
 
 def model(dtype: torch.dtype = torch.bfloat16) -> nn.Sequential:
@@ -50,7 +50,7 @@ def test_what_is_packed_is_what_gains() -> None:
 
 @needs_packing
 def test_nothing_of_the_weights_file_stays_mapped(tmp_path: Path) -> None:
-    """It would count as the service's memory, beside the packed weights. In a process that has loaded nothing else."""
+    """It would add to the service's memory, besides the packed weights. Runs in a fresh process."""
     folder = MODELS / "tiny-qwen2-vl"
     Qwen2VLForConditionalGeneration.from_pretrained(folder, dtype=torch.bfloat16).save_pretrained(tmp_path)
     code = (

@@ -1,4 +1,4 @@
-"""The bounds of a question on ``/v1/answer``, and what a client may rely on in what comes back."""
+"""The bounds of a question on ``/v1/answer``, and what clients can rely on in the response."""
 
 import base64
 from typing import Any

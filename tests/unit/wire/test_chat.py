@@ -1,4 +1,4 @@
-"""The fields of OpenAI's request: what is taken, up to which bound, and what is refused by name."""
+"""The fields of OpenAI's request: what is accepted, up to which bound, and what is rejected by name."""
 
 import base64
 from typing import Any, TypeVar
@@ -28,7 +28,7 @@ def read(model: type[Chat], /, **fields: Any) -> Chat:
 
 
 def refusal(model: type[ChatRequest], /, **fields: Any) -> tuple[str, str]:
-    """Where and what the first thing is that is wrong."""
+    """Location and type of the first validation error."""
     with pytest.raises(ValidationError) as caught:
         read(model, **fields)
     first = caught.value.errors()[0]

@@ -1,4 +1,4 @@
-"""A folder is there whole or not at all, and its manifest names every file of it."""
+"""A folder is written completely or not at all, and its manifest lists every file."""
 
 import os
 import stat

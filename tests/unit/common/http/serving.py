@@ -1,4 +1,4 @@
-"""The routes of a service with a worker of our own behind them: no process, no port, no model."""
+"""The routes of a service with a fake worker behind them: no process, no port, no model."""
 
 import asyncio
 import base64
@@ -25,7 +25,7 @@ CARD = ModelCard(id="some/model", variant="int8", revision="r7", manifest_sha256
 
 
 class Settings(ServerSettings):
-    """Read from nothing that a machine may hold."""
+    """Independent of the machine's environment."""
 
     model_config = SettingsConfigDict(env_prefix="TALLYGLASS_TESTS_")
 
@@ -33,7 +33,7 @@ class Settings(ServerSettings):
 
 
 def answer(text: str = "three apples", **changes: Any) -> WorkerAnswer:
-    """An answer of which no two figures are alike, and no two times fall into one bucket."""
+    """An answer in which all numbers differ, and each time falls into a different bucket."""
     given = WorkerAnswer(
         text=text,
         finish_reason="length",
@@ -47,7 +47,7 @@ def answer(text: str = "three apples", **changes: Any) -> WorkerAnswer:
 
 
 def response(**changes: Any) -> AnswerResponse:
-    """That answer as it leaves the service, after a time of its own."""
+    """That answer as the service sends it, after a fixed time."""
     given = answer()
     whole = AnswerResponse(
         id="the-request",
@@ -64,7 +64,7 @@ def response(**changes: Any) -> AnswerResponse:
 
 @dataclass
 class Worker:
-    """LitServe's queue and what is behind it: keeps each job, and answers it with what ``replies`` gives."""
+    """A fake of LitServe's queue and worker: stores each job, and answers it with the result of ``replies``."""
 
     replies: Callable[[], list[Reply]] = lambda: [answer()]
     status: str = LitAPIStatus.OK
@@ -74,11 +74,11 @@ class Worker:
     request_queue: Any = None
 
     def __post_init__(self) -> None:
-        """It is its own queue."""
+        """Acts as its own queue."""
         self.request_queue = self
 
     def put(self, entry: tuple[int, str, float, Job[WireRequest]]) -> None:
-        """Take a job, and answer it at once."""
+        """Accept a job, and answer it at once."""
         sender, job_id, _, job = entry
         assert sender == self.response_queue_id
         self.jobs.append(job)
@@ -109,12 +109,12 @@ class Desk:
 
     @classmethod
     def of_matcha(cls, **settings: Any) -> "Desk":
-        """With MatCha's wire."""
+        """With MatCha's wire format."""
         return cls(RequestTypes(MatchaRequest, MatchaChat), **settings)
 
     @classmethod
     def of_qwen_vl(cls, **settings: Any) -> "Desk":
-        """With Qwen2-VL's wire."""
+        """With Qwen2-VL's wire format."""
         return cls(RequestTypes(QwenVLRequest, QwenVLChat), **settings)
 
     def send(self, method: str, path: str, **request: Any) -> httpx.Response:
@@ -122,15 +122,15 @@ class Desk:
         return send(self.app, method, path, **request)
 
     def answer(self, **fields: Any) -> httpx.Response:
-        """One question as JSON."""
+        """A question as JSON."""
         return self.send("POST", "/v1/answer", json=fields)
 
     def chat(self, *messages: dict[str, Any], **fields: Any) -> httpx.Response:
-        """One conversation."""
+        """A conversation."""
         return self.send("POST", "/v1/chat/completions", json={"messages": list(messages), **fields})
 
     def counted(self, name: str, **labels: str) -> float:
-        """A figure of ``/metrics``; 0 where there is none yet."""
+        """A value in ``/metrics``; 0 if not present yet."""
         return reading(self.send("GET", "/metrics").text, name, **labels)
 
 
@@ -146,19 +146,19 @@ def send(app: FastAPI, method: str, path: str, **request: Any) -> httpx.Response
 
 
 def reading(exposition: str, name: str, **labels: str) -> float:
-    """One figure of Prometheus' text format; 0 where it is not there."""
+    """A value in Prometheus' text format; 0 if not present."""
     told = ",".join(f'{label}="{value}"' for label, value in labels.items())
     start = f"{name}{{{told}}} " if labels else f"{name} "
     return next((float(line.split()[-1]) for line in exposition.splitlines() if line.startswith(start)), 0.0)
 
 
 def b64(data: bytes) -> str:
-    """Bytes as JSON carries them."""
+    """Base64, as bytes are encoded in JSON."""
     return base64.b64encode(data).decode()
 
 
 def turn(*parts: str | bytes, role: str = "user") -> dict[str, Any]:
-    """One message: texts, and images as bytes."""
+    """A message of texts, and images as bytes."""
     content = [
         {"type": "text", "text": part}
         if isinstance(part, str)

@@ -1,4 +1,4 @@
-"""A body is read within its bound, whatever pieces it comes in, and an error names the field it is about."""
+"""A body is read within its limit, however it is chunked, and an error names the field it is about."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ MANY = 1 << 20
 
 
 class Arriving:
-    """A request whose body comes in the given pieces; counts those that were asked for."""
+    """A request whose body arrives in the given chunks; counts those that were read."""
 
     def __init__(self, pieces: list[bytes], content_type: str | None = JSON, **headers: str) -> None:
         self.taken = 0
@@ -46,7 +46,7 @@ def read(
 
 
 def form(*fields: tuple[str, str | bytes]) -> bytes:
-    """A multipart body; bytes are a file."""
+    """A multipart body; values of type bytes are files."""
     parts = b""
     for name, value in fields:
         file = b'; filename="a.png"' if isinstance(value, bytes) else b""
@@ -133,7 +133,7 @@ def test_an_image_in_a_form_may_be_text_in_base64() -> None:
 
 
 def test_a_file_too_large_for_memory_arrives_whole() -> None:
-    data = bytes(range(251)) * 4400  # more than the 1 MiB from which it is kept on disk
+    data = bytes(range(251)) * 4400  # more than the 1 MiB above which it is stored on disk
     body = form(("image", data), ("question", "How many?"))
     pieces = [body[at : at + 65_536] for at in range(0, len(body), 65_536)]
     asked = read(MatchaRequest, *pieces, content_type=FORM, max_bytes=len(body))

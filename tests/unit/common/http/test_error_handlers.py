@@ -1,4 +1,4 @@
-"""What no handler answers is answered in the envelope too."""
+"""Errors outside the handlers also use the envelope."""
 
 import asyncio
 

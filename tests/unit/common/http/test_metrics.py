@@ -1,4 +1,4 @@
-"""What one answer adds to the figures: names and seconds are what dashboards and alerts are made of."""
+"""What one answer adds to the metrics; dashboards and alerts depend on their names and units."""
 
 import re
 from typing import Any

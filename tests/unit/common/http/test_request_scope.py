@@ -1,4 +1,4 @@
-"""One request from its arrival to its end: how it is counted, timed and logged, whatever ends it."""
+"""One request from arrival to end: how it is counted, timed and logged, however it ends."""
 
 import asyncio
 import logging

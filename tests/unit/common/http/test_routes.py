@@ -1,4 +1,4 @@
-"""What a request does to the worker, to its answer and to the figures, with a worker of our own behind the routes."""
+"""The effect of a request on the worker, the response and the metrics, with a fake worker behind the routes."""
 
 import asyncio
 import json
@@ -315,7 +315,7 @@ def test_a_stream_that_breaks_off_ends_with_the_error_and_is_counted_by_it(desk:
 
 
 def leave(desk: Desk, path: str, body: dict[str, Any], after: int) -> None:
-    """Send a request and hang up once ``after`` messages of the answer have come."""
+    """Send a request and disconnect after ``after`` messages of the response."""
 
     async def go() -> None:
         left = asyncio.Event()

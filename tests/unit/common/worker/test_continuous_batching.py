@@ -1,4 +1,4 @@
-"""The worker's loop, with LitServe's queues at both of its ends replaced."""
+"""The worker's loop, with fakes for LitServe's queues at both ends."""
 
 import queue
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ def job(name: str) -> Job[WireRequest]:
 
 
 class Spelling:
-    """Sends a letter of a job's name per step; one with ``!`` fails when it comes up, one with ``?`` in a step."""
+    """Emits one letter of a job's name per step; ``!`` fails at the start, ``?`` fails in a step."""
 
     max_batch_size = 2
 
@@ -55,7 +55,7 @@ class Spelling:
 
 
 class Transport:
-    """Keeps what is sent."""
+    """Records what is sent."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Any, str]] = []
@@ -67,7 +67,7 @@ class Transport:
 
 
 class Requests(queue.Queue[Any]):
-    """Says stop where an idle loop would wait for ever."""
+    """Raises the stop where an idle loop would wait forever."""
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 as its base
         return (None, None, None, None) if block and self.empty() else super().get(block, timeout)

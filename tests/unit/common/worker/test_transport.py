@@ -1,4 +1,4 @@
-"""A job on its way to the worker and its replies back, over a queue of our own."""
+"""A job's way to the worker and its replies back, over a fake queue."""
 
 import asyncio
 import queue
@@ -23,7 +23,7 @@ def job(timeout_s: float = 5.0) -> Job[WireRequest]:
 
 
 class Queue:
-    """LitServe's part: replies come when ``deliver`` is told."""
+    """LitServe's side: replies arrive when ``deliver`` is called."""
 
     def __init__(self) -> None:
         self.request_queue: Any = queue.Queue()
@@ -31,7 +31,7 @@ class Queue:
         self.response_queue_id = 7
 
     async def asked(self) -> Any:  # noqa: ANN401 as LitServe
-        """What was put on the queue, once it was."""
+        """The first item put on the queue, once there is one."""
         return await asyncio.to_thread(self.request_queue.get, timeout=5)
 
     def deliver(self, data: object, status: str = LitAPIStatus.OK) -> None:

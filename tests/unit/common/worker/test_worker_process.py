@@ -1,4 +1,4 @@
-"""What a process of a service sets up for itself: its logs, its signals, and its end of LitServe's queue."""
+"""What a service's process sets up: logs, signals, and its end of LitServe's queue."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from tests.unit.common.http.serving import Settings, answer
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
-    """Puts back what a process has once: the loggers and the signals."""
+    """Restores process-wide state: loggers and signal handlers."""
     names = ["", "httpx", *logs.LIBRARIES]
     loggers = [logging.getLogger(name) for name in names]
     kept = [(each, each.level, list(each.handlers), each.propagate) for each in loggers]

@@ -1,4 +1,4 @@
-"""The line of one request, and the record of them all: every field from where it belongs, and back from the file."""
+"""The line of one request, and the record of a load test: every field is set correctly and can be read back."""
 
 import json
 from pathlib import Path
@@ -99,7 +99,7 @@ def test_a_folder_without_outcomes_is_said(tmp_path: Path) -> None:
 
 
 def test_a_replays_outcomes_are_none_of_a_load_tests(tmp_path: Path) -> None:
-    """They do not say when they were due."""
+    """They do not record when they were due."""
     path, outcomes = _written(tmp_path)
     path.write_text(outcomes[0].model_dump_json(exclude={"intended_at_s"}) + "\n")
     with pytest.raises(LoadTestError, match=r"is not an outcome.* Give the folder of a load test"):

@@ -1,4 +1,4 @@
-"""What a summary says is what the folder holds: worked by hand on small runs."""
+"""The summary of a folder: worked by hand on small runs."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def test_a_summary_tells_which_run_it_is_of(tmp_path: Path) -> None:
 
 
 def test_percentiles_are_interpolated_and_tell_of_how_many_values() -> None:
-    """The q-th percentile of 0 to 200 in steps of 2 is 2q; between two values it is a share of the way."""
+    """The q-th percentile of 0 to 200 in steps of 2 is 2q; between values it is interpolated."""
     spread = Spread.of([float(2 * i) for i in reversed(range(101))])
     assert spread == Spread(101, 100, 180, 190, 198, 200)
     assert Spread.of([10.0, 30.0]).p95_ms == pytest.approx(29)
@@ -48,7 +48,7 @@ def test_percentiles_are_interpolated_and_tell_of_how_many_values() -> None:
 
 
 def test_an_answer_is_good_by_when_it_was_due_not_by_when_it_was_sent(tmp_path: Path) -> None:
-    """Each was answered 60 ms after it was sent; one was sent 50 ms late, so its sender waited 110 ms."""
+    """Each was answered 60 ms after it was sent; one was sent 50 ms late, so its latency was 110 ms."""
     summary = summarize(folder_of(tmp_path / "run", [result(0, 61), result(1, 110, lag_ms=50), result(2, 62)]))
     assert summary.answered == 3
     assert summary.good == 2

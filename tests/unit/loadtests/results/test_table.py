@@ -1,4 +1,4 @@
-"""What stands where: the table's columns and rows, the warnings, and ``figures.json``."""
+"""The table's columns and rows, the warnings, and ``figures.json``."""
 
 import io
 from dataclasses import replace
@@ -129,7 +129,7 @@ def test_a_percentile_of_nothing_is_no_measurement() -> None:
 
 
 def test_what_a_load_test_writes_is_read_back(tmp_path: Path) -> None:
-    """It has no spread: a percentile is one number of one run."""
+    """It has no spread: a percentile is a single number of one run."""
     for how in ("first", "again"):
         write(measurements(FIRST, how), tmp_path)
     assert read(tmp_path / "figures.json") == measurements(FIRST, "again")

@@ -13,7 +13,7 @@ from loadtests.traffic.arrivals import poisson
 
 @pytest.mark.parametrize(("rate_per_s", "until_s"), [(50, 200), (4, 2500)])
 def test_arrivals_are_a_poisson_process(rate_per_s: float, until_s: float) -> None:
-    """Gaps are exponential of the asked mean, the first among them, and do not depend on the gap before."""
+    """Gaps are exponential with the requested mean, including the first, and independent of the previous gap."""
     times = np.array(list(poisson(rate_per_s, until_s, "a")))
     gaps = np.diff(times, prepend=0)
     assert kstest(gaps, "expon", args=(0, 1 / rate_per_s)).pvalue > 0.01
@@ -22,7 +22,7 @@ def test_arrivals_are_a_poisson_process(rate_per_s: float, until_s: float) -> No
 
 
 def test_as_many_come_in_a_second_as_a_poisson_count_varies() -> None:
-    """Its variance is its mean: arrivals at a fixed pace would have none, bunched ones more."""
+    """The variance equals the mean: arrivals at a fixed rate would have none, bursty ones more."""
     counts = np.histogram(list(poisson(20, 1000, "b")), bins=1000, range=(0, 1000))[0]
     dispersion = ((counts - counts.mean()) ** 2).sum() / counts.mean()
     assert chi2.ppf(0.001, 999) < dispersion < chi2.ppf(0.999, 999)
@@ -41,7 +41,7 @@ def test_arrivals_are_the_same_for_the_same_seed_only() -> None:
 @given(st.floats(0.5, 20), st.floats(0.1, 4), st.sampled_from("abc"))
 @settings(max_examples=30, deadline=None, derandomize=True)
 def test_a_longer_test_begins_with_the_arrivals_of_a_shorter_one(rate_per_s: float, until_s: float, seed: str) -> None:
-    """Times rise, and none reaches the end, which itself lies outside."""
+    """Times increase and are all below the end, which is exclusive."""
     longer = list(poisson(rate_per_s, 2 * until_s, seed))
     assert list(poisson(rate_per_s, until_s, seed)) == [due_s for due_s in longer if due_s < until_s]
     assert all(one < other for one, other in itertools.pairwise([0.0, *longer]))

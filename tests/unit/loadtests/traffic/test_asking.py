@@ -1,4 +1,4 @@
-"""One request over HTTP: a server that says word for word what a test gives it."""
+"""One request over HTTP, to a server that sends exactly what a test specifies."""
 
 import json
 import socket
@@ -32,7 +32,7 @@ class Server:
         threading.Thread(target=self._accept, daemon=True).start()
 
     def stop(self) -> None:
-        """Take no more connections."""
+        """Stop accepting connections."""
         self._socket.close()
 
     def _accept(self) -> None:
@@ -62,7 +62,7 @@ def _http(status: str, content: bytes, length: int | None = None) -> bytes:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[..., Server]]:
-    """Starts servers, which end with the test."""
+    """Starts servers that stop with the test."""
     servers: list[Server] = []
 
     def start(reply: bytes, pause_s: float = 0, per_byte_s: float = 0, together: int = 1) -> Server:
@@ -187,7 +187,7 @@ def test_an_answer_that_is_late_is_given_up(serve: Callable[..., Server]) -> Non
 
 
 def test_an_answer_that_trickles_in_is_given_up_too(serve: Callable[..., Server]) -> None:
-    """The wait is for the whole answer: no pause in it is longer than the wait may be."""
+    """The timeout is for the complete answer: no single pause exceeds it."""
     server = serve(_http("200 OK", ANSWER.model_dump_json().encode()), per_byte_s=0.02)
     reply = Asker(server.url, timeout_s=0.4).ask(an_ask())
     assert reply == Failure(kind=FailureKind.TIMEOUT, message="no answer within 0.4 s")
@@ -199,7 +199,7 @@ def test_requests_beyond_what_a_process_can_hold_are_not_sent_and_its_places_com
     monkeypatch.setattr(asking, "MAX_IN_FLIGHT", 2)
     server = serve(_http("500 Broken", b"{}"), pause_s=0.1)
     asker = Asker(server.url, timeout_s=5)
-    for _ in range(2):  # what failed gave its place back
+    for _ in range(2):  # failed requests free their slots
         asked = [gevent.spawn(asker.ask, an_ask()) for _ in range(4)]
         replies = [reply for greenlet in asked if isinstance(reply := greenlet.get(), Failure)]
         assert [reply.code for reply in replies] == [None, None, NOT_SENT, NOT_SENT]
@@ -210,5 +210,5 @@ def test_requests_beyond_what_a_process_can_hold_are_not_sent_and_its_places_com
 
 
 def test_a_process_holds_fewer_requests_than_it_has_files() -> None:
-    """Others are open beside its connections: the run folder, logs, Locust's own."""
+    """Besides its connections, others are open: the run folder, logs, Locust's."""
     assert 500 <= asking.MAX_IN_FLIGHT < 1024 - 64

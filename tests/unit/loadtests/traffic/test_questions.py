@@ -1,4 +1,4 @@
-"""What is asked: samples, images, bodies, digests and ids."""
+"""Requests: samples, images, bodies, digests and ids."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""Which runtime computes which variant, in which form, and on what: the runtimes stood in for."""
+"""Which runtime computes which variant, and on which device, with fake runtimes."""
 
 from collections.abc import Callable
 from pathlib import Path

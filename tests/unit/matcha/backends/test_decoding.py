@@ -1,4 +1,4 @@
-"""Decoding over graphs that know what they must be fed, and answer each image by its script."""
+"""Decoding over fake graphs that check their inputs and answer each image by a script."""
 
 import json
 from dataclasses import dataclass, field
@@ -39,7 +39,7 @@ def named(prefix: str, states: dict[str, NDArray[np.float32]]) -> Arrays:
 
 @dataclass
 class Toy:
-    """A runtime: an image's number stands in its first pixel, ``scripts`` has its tokens."""
+    """A fake runtime: an image's number is in its first pixel, ``scripts`` has its tokens."""
 
     scripts: dict[int, list[int]]
     limits: dict[int, int] = field(default_factory=dict)
@@ -74,7 +74,7 @@ class ToyGraph:
         (mask,) = inputs["attention_mask"]
         (patches,) = inputs["flattened_patches"]
         assert mask.dtype == np.int64
-        assert mask.tolist() == patches[:, 0].astype(bool).tolist()  # row ids: real patches, and nothing else
+        assert mask.tolist() == patches[:, 0].astype(bool).tolist()  # row ids: only real patches
         self.toy.shapes.append((len(mask), int(mask.sum())))
         self.toy.patches[int(patches[0, 2])] = int(mask.sum())
         return {"last_hidden_state": patches[None, :, 2:3]}
@@ -141,7 +141,7 @@ def test_each_answer_of_a_batch_ends_by_itself(folder: Path) -> None:
     toy = Toy({1: [3, EOS], 2: [4, 5, 6, 3, 2], 3: [EOS], 4: [2, 3, EOS]}, {2: 4})
     images = [image(1, 6), image(2, 2), image(3, 11), image(4, 4)]
     assert GraphModel(folder, toy).generate(images, [9, 4, 9, 3]) == [[3, EOS], [4, 5, 6, 3], [EOS], [2, 3, EOS]]
-    assert toy.ran[-3:] == [(NEXT, 4)] * 3  # together, and not once more than the longest answer needs
+    assert toy.ran[-3:] == [(NEXT, 4)] * 3  # all together, and no more steps than the longest answer needs
     assert toy.shapes == [(6, 6), (2, 2), (11, 11), (4, 4)]
 
 

@@ -1,4 +1,4 @@
-"""Attention in int8 beside PyTorch's in double precision, and the two encoders that it is put into."""
+"""int8 attention against PyTorch's in double precision, and the two encoders that use it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -34,7 +34,7 @@ def exact(query: Floats, key: Floats, value: Floats, heads: int, scale: float) -
 
 
 def error(query: Floats, key: Floats, value: Floats, heads: int, scale: float = 1.0) -> float:
-    """Of the kernel's result, relative to the exact one's spread about its mean."""
+    """Of the kernel's result, relative to the standard deviation of the exact one."""
     given = np.full_like(query, np.nan)
     Int8Attention(heads, threads=2)(query, key, value, given, scale)
     expected = exact(query, key, value, heads, scale)
@@ -71,10 +71,10 @@ class TestKernel:
     def test_a_flat_row_keeps_its_weights(self) -> None:
         """Each of 2048 normalized weights is an eighth of a step of 8 bits."""
         query, key, value = drawn(2048, 64)
-        assert error(query * 0.01, key, value, heads=1) < 0.2  # of what is left once most of the values cancel out
+        assert error(query * 0.01, key, value, heads=1) < 0.2  # of what remains after most of the values cancel out
 
     def test_a_long_tail_of_small_weights_keeps_its_sum(self) -> None:
-        """One weight is 1, two thousand are 1/700, a third of a step: rounded to the nearest they would vanish."""
+        """One weight is 1, two thousand are 1/700, a third of a step: rounding to nearest would lose them."""
         patches, width = 2001, 16
         query, key, value = (np.zeros((1, patches, width), dtype=np.float32) for _ in range(3))
         query[..., 0], key[:, 0, 0], value[:, 1:, 3] = 1, np.log(700), 1
@@ -151,14 +151,14 @@ def test_an_encoder_computes_the_same_with_it(
     for kernel in (KERNEL, Path("/nowhere")):
         monkeypatch.setattr(int8, "KERNEL", kernel)
         states.append(load(artifact(name), 1)._encoder(inputs)["last_hidden_state"])  # noqa: SLF001 nothing else shows it
-    assert used == [70] * 4  # once a layer, and not without the kernel
+    assert used == [70] * 4  # once per layer, and not without the kernel
     with_it, without = (each.ravel().astype(np.float64) for each in states)
     assert with_it @ without / np.linalg.norm(with_it) / np.linalg.norm(without) > 0.995
 
 
 class TestSplit:
     def test_the_pieces_are_the_encoder(self, artifact: Callable[[str], Path]) -> None:
-        """With exact attention between them they give what the whole gives, to rounding and its steps of int8."""
+        """With exact attention in between they match the whole, up to rounding and int8 steps."""
         folder = artifact("onnx-int8")
         rows = np.random.default_rng(0).normal(size=(1, 12, 770)).astype(np.float32)
         rows[0, :, :2] = 1

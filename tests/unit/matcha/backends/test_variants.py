@@ -1,4 +1,4 @@
-"""Every variant on the embedded model: it answers as fp32 does, and a batch never changes an answer."""
+"""Every variant on the embedded model: it answers as fp32 does, and batching never changes an answer."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_a_batch_never_changes_an_answer(engine: ChartQA, bundled_questions: Que
 
 @pytest.fixture
 def logits(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float64]]:
-    """Of each token decoded, whatever the runtime, as it is decoded."""
+    """Of each decoded token, in every runtime, while decoding."""
     decoded: list[NDArray[np.float64]] = []
 
     def noted(call: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,7 +89,7 @@ def logits(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float64]]:
 def test_a_batch_never_changes_a_probability(
     engine: ChartQA, variant: VariantName, bundled_questions: Questions, logits: list[NDArray[np.float64]]
 ) -> None:
-    """Texts can agree where numbers do not; the images differ so much that padding would show in any."""
+    """Texts can agree where logits do not; the images differ so much that padding errors would show."""
 
     def log_probabilities(asked: list[ChartQuestion]) -> tuple[list[ChartAnswer], NDArray[np.float64]]:
         logits.clear()
@@ -123,7 +123,7 @@ def test_its_probabilities_are_those_of_transformers(
     logits: list[NDArray[np.float64]],
     reference: Pix2StructForConditionalGeneration,
 ) -> None:
-    """Of an image padded among others and masked, as transformers has it, and of each token after those before it."""
+    """Of an image padded in a batch and masked, as in transformers, and of each token after the previous ones."""
     drawn = [question for question, _ in bundled_questions if question.max_patches != 90]
     for question in drawn[:4]:
         answers(engine, [question])
@@ -164,7 +164,7 @@ def test_it_answers_as_fp32_does(engine: ChartQA, artifact: Artifact, bundled_qu
 
 
 def test_rows_beyond_256_are_not_rounded_in_bf16(artifact: Artifact) -> None:
-    """bfloat16 has eight bits: as such a number, row 257 would be row 256."""
+    """bfloat16 has eight bits: in it, row 257 would become row 256."""
     backend = TorchBackend(artifact("bf16"), Hardware(threads=1), "bf16")
     rows = np.zeros((1, 770), dtype=np.float32)
     rows[0, 1] = 1

@@ -1,4 +1,4 @@
-"""What an artifact folder holds, whatever happens while it is made."""
+"""The contents of an artifact folder, whatever happens while it is built."""
 
 import json
 import shutil
@@ -190,4 +190,4 @@ class TestWholeOrNotAtAll:
         assert names(tmp_path) == ["charts", "plain"]
         free = needed
         made(plain, tmp_path / "not/yet/out", variant, calibration=charts)
-        assert set(asked) == {tmp_path}  # the folder that is there already
+        assert set(asked) == {tmp_path}  # the existing folder

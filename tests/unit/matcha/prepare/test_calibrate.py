@@ -1,4 +1,4 @@
-"""Images that activations are measured on."""
+"""Images for calibrating activations."""
 
 from pathlib import Path
 

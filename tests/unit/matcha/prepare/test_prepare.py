@@ -1,4 +1,4 @@
-"""``prepare`` and ``inspect`` as commands: what they take, what they refuse, and that nothing is left half-written."""
+"""The commands ``prepare`` and ``inspect``: what they accept and refuse, and that nothing is left half-written."""
 
 import json
 import shutil
@@ -58,7 +58,7 @@ def refusal(model: Path | str, out: Path, *options: str, variant: str = "fp32") 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """The embedded model as others publish theirs: no manifest, weights pickled, no tokenizer."""
+    """The embedded model as published by others: no manifest, pickled weights, no tokenizer."""
     folder = tmp_path / "plain"
     folder.mkdir()
     for name in ("config.json", "generation_config.json"):
@@ -143,7 +143,7 @@ def test_what_cannot_be_prepared_is_refused_in_a_sentence(
 
 
 def test_calibration_wants_images(tmp_path: Path) -> None:
-    """Said before the long part, and nothing is left."""
+    """Reported before the long part, leaving nothing behind."""
     empty, broken, out = tmp_path / "empty", tmp_path / "broken", tmp_path / "out"
     empty.mkdir()
     broken.mkdir()
@@ -184,7 +184,7 @@ def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monk
 
 
 def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
-    """A real full disk: a file system of two megabytes."""
+    """A real full disk: a two-megabyte file system."""
     small = tmp_path / "small"
     small.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=9m", "tmpfs", str(small)], check=False)
@@ -195,7 +195,7 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
         filler.write_bytes(bytes(3 << 20))
         checkpoint = find(str(MODEL), None)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(building, "_require_room", lambda *_: None)  # found full only while writing
+            patch.setattr(building, "_require_room", lambda *_: None)  # found to be full only while writing
             with pytest.raises(PrepareError, match="is full"):
                 build(checkpoint, "fp32", small / "out", Extras(), lambda _: None)
         assert only(small, "filler")
@@ -222,7 +222,7 @@ def test_an_interrupted_run_leaves_no_half_folder(number: signal.Signals, tmp_pa
         assert process.returncode == 130
         assert "nothing was left behind" in told
         assert only(tmp_path)
-    else:  # nothing could be cleaned; the next run does
+    else:  # nothing could be cleaned up; the next run does it
         assert prepare(MODEL, out).returncode == 0
         assert only(tmp_path, "out")
 

@@ -1,4 +1,4 @@
-"""Quantized and taken apart, a small encoder of two layers still computes what it computed."""
+"""A small encoder of two layers gives the same results after being quantized and split."""
 
 from pathlib import Path
 
@@ -70,7 +70,7 @@ def encoder(scale: float = 1.0) -> onnx.ModelProto:
 
 
 def product(rows: int, columns: int, name: str) -> onnx.ModelProto:
-    """One matrix product, which is what the decoder's graphs are made of."""
+    """One matrix product, the building block of the decoder's graphs."""
     shapes: dict[str, list[str | int | None]] = {"in": [1, "length", rows], "out": [1, "length", columns]}
     ends = [helper.make_tensor_value_info(end, TensorProto.FLOAT, shape) for end, shape in shapes.items()]
     node = helper.make_node("MatMul", ["in", "w"], ["out"], name=name)
@@ -213,7 +213,7 @@ class TestQuantize:
     def test_what_is_computed_once_multiplies_int8_by_int8_a_scale_per_column(
         self, name: str, products: int, folders: tuple[Path, Path]
     ) -> None:
-        """Read from the weights, not from results: where a processor lacks VNNI, sums of such products saturate."""
+        """Checked on the weights, not on results: on a processor without VNNI, sums of such products saturate."""
         found = operators(folders[1] / name)
         assert (found.count("MatMulInteger"), found.count("MatMul")) == (products, 0)
         exact, quantized = (

@@ -1,4 +1,4 @@
-"""When a folder counts as prepared already: only if it is just what would be made."""
+"""A folder counts as already prepared only if it is exactly what would be built."""
 
 import json
 import shutil
@@ -73,7 +73,7 @@ class TestReady:
         prepare(plain, tmp_path / "out", variant="bf16")
 
     def test_a_model_of_ours_that_was_made_anew_never_counts(self, tmp_path: Path) -> None:
-        """Trained again with the same seed, it is called the same."""
+        """Retrained with the same seed, it has the same name."""
         model = shutil.copytree(MODEL, tmp_path / "model")
         prepare(model, tmp_path / "out")
         prepare(model, tmp_path / "out")

@@ -1,4 +1,4 @@
-"""Where a model comes from: a folder, or the hub, which a stand-in answers for."""
+"""The source of a model: a folder, or a fake hub."""
 
 import hashlib
 import json
@@ -28,18 +28,18 @@ CONFIG = json.dumps({"model_type": "pix2struct"})
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """A model as others publish theirs, of two files of weights."""
+    """A model as published by others, with two files of weights."""
     folder = tmp_path / "plain"
     folder.mkdir()
     (folder / "config.json").write_text(CONFIG)
     (folder / "model-2.safetensors").write_bytes(b"second")
-    (folder / "model-1.safetensors").write_bytes(b"first" * 500_000)  # read in more than one piece
+    (folder / "model-1.safetensors").write_bytes(b"first" * 500_000)  # read in more than one chunk
     return folder
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[object, ...]]:
-    """What was asked of the hub; it has every repository at revision c0ffee, with a tokenizer."""
+    """Records requests to the hub; it has every repository at revision c0ffee, with a tokenizer."""
     asked: list[tuple[object, ...]] = []
 
     def download(repository: str, *, revision: str | None, allow_patterns: list[str]) -> str:
@@ -91,7 +91,7 @@ def test_what_is_neither_a_folder_nor_an_id_is_not_looked_for(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: list[tuple[object, ...]]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    if name in {"", "."}:  # the folder one is in, which holds no model
+    if name in {"", "."}:  # the current folder, which contains no model
         with pytest.raises(PrepareError, match=r"has no config\.json"):
             find(name, None).require_pix2struct()
     else:

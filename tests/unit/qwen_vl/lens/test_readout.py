@@ -1,4 +1,4 @@
-"""The lens against its definition written out, on models of random weights and other sizes."""
+"""The lens against its definition written out, on models of other sizes with random weights."""
 
 import math
 
@@ -26,7 +26,7 @@ def model(request: pytest.FixtureRequest) -> Qwen2ForCausalLM:
     )
     made = Qwen2ForCausalLM(config).eval()
     with torch.no_grad():
-        made.model.norm.weight.copy_(torch.rand(HIDDEN) + 0.5)  # of ones, a norm applied twice would not show
+        made.model.norm.weight.copy_(torch.rand(HIDDEN) + 0.5)  # with all ones, a norm applied twice would not show
         made.lm_head.weight.mul_(20)  # so that the distributions are not flat
     return made.to(request.param)
 
@@ -41,7 +41,7 @@ def test_every_layer_is_head_of_norm_of_its_state(model: Qwen2ForCausalLM) -> No
     assert rows.shape == (2 * (LAYERS + 1), HIDDEN)
     answers = torch.arange(len(rows)) * 11
     readings = list(LogitLens(norm, head, chunk_elements=5 * VOCABULARY).read(rows, answers, 5, track))
-    tolerance = 1e-4 if rows.dtype == torch.float32 else 2e-2  # products of other shapes round otherwise
+    tolerance = 1e-4 if rows.dtype == torch.float32 else 2e-2  # products of other shapes round differently
     for reading, logits, answer in zip(readings, torch.cat(plain), answers.tolist(), strict=True):
         probs = logits.float().softmax(-1)
         assert reading.probs == pytest.approx(probs.topk(5).values.tolist(), abs=tolerance)
@@ -66,9 +66,9 @@ def test_chunks_change_nothing(rows: int) -> None:
 
 
 def test_sums_are_exact_over_a_vocabulary_that_bfloat16_would_lose() -> None:
-    """100,000 equal tokens beside one that is likelier: in bfloat16 the sum stops growing at 256.
+    """100,000 equal tokens and one more likely: in bfloat16 the sum stops growing at 256.
 
-    How far a sum in float32 is off depends on how many lanes the processor sums in.
+    The error of a float32 sum depends on the number of SIMD lanes.
     """
     logits = torch.zeros(1, 100_001, dtype=torch.bfloat16)
     logits[0, 5] = 11.5

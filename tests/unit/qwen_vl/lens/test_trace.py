@@ -1,4 +1,4 @@
-"""What a lens trace collects, on states and a head that can be read by eye."""
+"""What a lens trace collects, with states and a head that can be checked by eye."""
 
 import pytest
 import torch
@@ -13,7 +13,7 @@ VOCABULARY = 6
 
 
 class Doubling(nn.Module):
-    """A norm that shows: applied to the last layer as well, its logits would be twice as large."""
+    """A visible norm: if applied to the last layer too, its logits would be twice as large."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return 2 * x

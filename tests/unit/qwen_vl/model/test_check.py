@@ -1,4 +1,4 @@
-"""A checkpoint whose lens is not the model's own is refused, and one that differs by rounding is not."""
+"""A checkpoint whose lens does not match the model's output is rejected; differences from rounding are not."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from services.qwen_vl.settings import Variant
 
 
 def tamper(engine: VisionQA, monkeypatch: pytest.MonkeyPatch, change: Any) -> None:  # noqa: ANN401
-    """Let a change see the logits and states of every prompt that is read."""
+    """Lets a function change the logits and states of every prompt that is read."""
     prefill = engine.network.prefill
 
     def changed(*arguments: Any) -> Any:  # noqa: ANN401

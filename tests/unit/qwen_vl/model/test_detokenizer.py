@@ -1,4 +1,4 @@
-"""An answer's text while it grows, and where it stops."""
+"""An answer's text as it grows, and where it stops."""
 
 import pytest
 from hypothesis import given, settings

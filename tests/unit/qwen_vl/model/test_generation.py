@@ -1,4 +1,4 @@
-"""One answer in the making, its logits given by hand: when it ends, what each step gives, and its scores."""
+"""One answer being generated from given logits: when it ends, what each step yields, and its scores."""
 
 import math
 from typing import Any

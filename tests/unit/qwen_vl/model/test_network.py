@@ -1,4 +1,4 @@
-"""What the network computes in another way than transformers does."""
+"""What the network computes differently from transformers."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ CONVERSATION = Question(
 
 
 def positions_by_the_rule(prompt: Prompt) -> list[list[int]]:
-    """Text counts on; an image's tokens have its start, and their row and column from there; then the largest + 1."""
+    """Text positions count up; an image's tokens have its start plus row and column; then the maximum + 1."""
     frames, rows, columns = [], [], []
     following, at, spans = 0, 0, {span.start: span for span in prompt.spans}
     while at < prompt.tokens:

@@ -1,4 +1,4 @@
-"""Pixels that an image is scaled to: the model's bounds, the server's and the request's."""
+"""The pixel count that images are scaled to: bounds of the model, the server and the request."""
 
 import json
 import shutil

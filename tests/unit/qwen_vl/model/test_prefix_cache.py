@@ -1,4 +1,4 @@
-"""The prefix cache: what it keeps, and that an answer from it is the answer without it."""
+"""The prefix cache: what it keeps, and that answers with and without it are equal."""
 
 import ctypes
 import mmap
@@ -22,7 +22,7 @@ def cached(make_engine: Callable[..., VisionQA]) -> VisionQA:
 
 
 def encodes(engine: VisionQA, monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """A list that grows with every image that goes through the vision tower."""
+    """A list that grows with every image that passes through the vision tower."""
     seen: list[object] = []
     encode = engine.network.encode
 
@@ -35,7 +35,7 @@ def encodes(engine: VisionQA, monkeypatch: pytest.MonkeyPatch) -> list[object]:
 
 
 def assert_alike(one: Answer, other: Answer) -> None:
-    """Equal to float32 rounding: the prefix alone and the prompt in one piece are other matrix products."""
+    """Equal up to float32 rounding: splitting the prompt changes the shapes of the matrix products."""
     assert one.token_ids == other.token_ids
     assert one.lens is not None
     assert other.lens is not None
@@ -105,7 +105,7 @@ def test_reading_image_tokens_needs_no_second_encoding(cached: VisionQA, monkeyp
 def test_a_new_image_may_drive_out_a_known_one_of_the_same_prompt(
     make_engine: Callable[..., VisionQA], engine: VisionQA
 ) -> None:
-    small = make_engine(cache_bytes=10_000)  # the features of one image, and no keys and values
+    small = make_engine(cache_bytes=10_000)  # the features of one image, without keys and values
     small.answer(asked(scene(1)))
     assert len(small.cache) == 1
     question = Question((Turn("user", (scene(2), scene(1), "How many?")),), 2, lens=LensOptions())

@@ -1,4 +1,4 @@
-"""Keys of the prefix cache: equal exactly when everything that the kept tensors depend on is."""
+"""Keys of the prefix cache: equal if and only if everything that the cached tensors depend on is equal."""
 
 import random
 from collections.abc import Callable
@@ -33,7 +33,7 @@ def prompt_of(
 
 
 def depends_on(prompts: PromptBuilder, prompt: Prompt, number: int) -> object:
-    """What the model sees up to the end of an image: the text and every image in it, as it is cut."""
+    """What the model sees up to the end of an image: the text, and every image in it with its grid."""
     span = prompt.spans[number]
     text = prompts.tokenizer.decode(prompt.input_ids[0, : span.end])
     return text, [(other.image.data, other.grid) for other in prompt.spans[: number + 1]]

@@ -1,4 +1,4 @@
-"""The prompt against transformers' own processor, which needs torchvision for videos and so is not used to serve."""
+"""The prompt against transformers' processor, which needs torchvision for videos and so is not used for serving."""
 
 import hashlib
 import re

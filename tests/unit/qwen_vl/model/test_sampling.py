@@ -1,4 +1,4 @@
-"""The picking of tokens against distributions worked out by hand."""
+"""Token sampling against distributions worked out by hand."""
 
 from collections import Counter
 
@@ -86,12 +86,12 @@ def test_the_nucleus_is_the_smallest_set_that_reaches_top_p(top_p: float, kept: 
 
 @pytest.mark.parametrize(("top_p", "size"), [(0.25, 1), (0.26, 2), (0.5, 2), (0.51, 3), (0.75, 3), (0.76, 4), (1.0, 4)])
 def test_a_set_that_reaches_top_p_exactly_is_enough(top_p: float, size: int) -> None:
-    equal = torch.zeros(4)  # a quarter each, which floats hold exactly
+    equal = torch.zeros(4)  # a quarter each, which is exact in floating point
     assert len(set(drawn(Sampling(temperature=1.0, top_p=top_p, seed=5), equal, times=200))) == size
 
 
 def test_the_nucleus_is_taken_after_the_temperature_and_drawn_from_in_proportion() -> None:
-    # at temperature 2 the two best have 0.4551 and 0.2759: together 0.7310
+    # at temperature 2 the top two have 0.4551 and 0.2759: together 0.7310
     counts = Counter(drawn(Sampling(temperature=2.0, top_p=0.7, seed=3)))
     assert set(counts) == {1, 3}
     assert counts[1] / DRAWS == pytest.approx(0.4551 / 0.7310, abs=0.03)

@@ -1,4 +1,4 @@
-"""Resampling by image, against scipy, closed forms, and resamples written out in full."""
+"""Resampling by image, against scipy, closed forms, and enumerated resamples."""
 
 from collections import Counter
 from typing import Any
@@ -67,7 +67,7 @@ def test_quantiles_of_resamples_agree_with_scipy_s() -> None:
 
 
 def test_a_resample_draws_as_many_images_as_there_are_with_all_their_questions() -> None:
-    """Of two images, one is drawn twice in every fourth resample, the other too, and both in half of them."""
+    """Of two images, a quarter of the resamples have only the first, a quarter only the second, and half both."""
     bootstrap = ClusterBootstrap(clusters([9, 4, 9, 9]), seed=0)
     totals = bootstrap.totals([np.array([1.0, 0.5, 2.0, 4.0]), np.ones(4)])
     found = Counter(map(tuple, totals.tolist()))
@@ -90,7 +90,7 @@ def test_the_seed_decides_the_resamples() -> None:
 @settings(max_examples=60, deadline=None, derandomize=True)
 def test_totals_and_quantiles_are_those_of_the_resample_written_out(rows: list[tuple[int, int]], seed: int) -> None:
     numbers, values = clusters([name for name, _ in rows]), np.array([value for _, value in rows], np.float64)
-    bootstrap = ClusterBootstrap(numbers, seed, resamples=63)  # more than one batch, and no whole number of them
+    bootstrap = ClusterBootstrap(numbers, seed, resamples=63)  # more than one batch, and not a whole number of them
     names = np.unique(numbers)
     masks = [(numbers == name).astype(np.float64) for name in names]
     drawn = bootstrap.totals(masks) / [mask.sum() for mask in masks]

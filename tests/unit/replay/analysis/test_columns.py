@@ -1,4 +1,4 @@
-"""A run's outcomes as columns: each value in its own column and its own row, whatever came twice or failed."""
+"""A run's outcomes as columns: each value in the right column and row, despite duplicates and failures."""
 
 from pathlib import Path
 

@@ -13,7 +13,7 @@ from tests.unit.replay.reading import answered, columns
 
 
 def answers(right: list[bool], latency_ms: float = 100.0, period: int = 7) -> list[Scored]:
-    """Answers to questions with gold 3, each about an image of its own."""
+    """Answers to questions with gold 3, each about a different image."""
     return [
         answered(
             "3" if hit else "4", image=f"{number}.png", sample_id=str(number), latency_ms=latency_ms + number % period
@@ -23,14 +23,14 @@ def answers(right: list[bool], latency_ms: float = 100.0, period: int = 7) -> li
 
 
 def runs_of(folder: Path, *outcomes: list[Scored], task: str = "tallyqa") -> list[Run]:
-    """Runs of these outcomes, named by the alphabet."""
+    """Runs with these outcomes, named alphabetically."""
     for name, _ in zip("ABCD", outcomes, strict=False):
         (folder / name).mkdir(parents=True)
     return [Run(name, columns(folder / name, own, task)) for name, own in zip("ABCD", outcomes, strict=False)]
 
 
 def compared(folder: Path, *outcomes: list[Scored], task: str = "tallyqa") -> tuple[Comparison, ...]:
-    """The comparisons of all runs with the first."""
+    """Compare all runs with the first."""
     first, *others = runs_of(folder, *outcomes, task=task)
     return compare(TASKS[task], first, others, seed=0)
 
@@ -106,7 +106,7 @@ PAIRS = {
 
 @pytest.fixture
 def pair(tmp_path: Path) -> Comparison:
-    """The runs of ``PAIRS``, each in an order of its own, and with questions that the other lacks."""
+    """The runs of ``PAIRS``, each in a different order, and with questions that the other lacks."""
 
     def outcomes(side: int, order: list[str]) -> list[Scored]:
         return [
@@ -129,7 +129,7 @@ def test_a_comparison_is_of_the_other_run_against_the_reference(pair: Comparison
     assert (pair.verdict.only_reference, pair.verdict.only_other) == (2, 3)
 
 
-# With two images, a quarter of the resamples hold one alone, another quarter the other: those bound the interval.
+# With two images, a quarter of the resamples have only the first, a quarter only the second: these bound the interval.
 @pytest.mark.parametrize(
     ("metric", "reference", "other", "low", "high"),
     [
@@ -158,7 +158,7 @@ def test_latencies_are_compared_quantile_by_quantile(pair: Comparison) -> None:
 
 
 def test_right_or_wrong_is_by_the_task_s_verdict_not_by_its_headline(tmp_path: Path) -> None:
-    """104 is near enough to 100 for the type's rule, and two thirds of a list are not right."""
+    """104 is close enough to 100 for its type's rule; two thirds of a list is not right."""
     numbers = {"answer_type": "numerical"}
     runs = [
         [
@@ -192,7 +192,7 @@ def test_without_a_count_in_both_answers_there_is_no_distance(tmp_path: Path) ->
 
 
 def test_runs_that_did_not_differ_may_still_differ(tmp_path: Path) -> None:
-    """Resampling 12 images of which none differs shows no more than that few of all images do."""
+    """Resampling 12 images that do not differ shows only that few of all images do."""
     right = [True] * 5 + [False] * 7
     (alone,) = compared(tmp_path / "one", answers(right), answers(right))
     (_, together) = compared(tmp_path / "two", answers(right), answers(right[::-1]), answers(right))

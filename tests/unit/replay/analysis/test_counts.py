@@ -1,4 +1,4 @@
-"""How far counts are off, against figures worked out by hand."""
+"""Counting errors, against numbers worked out by hand."""
 
 import tempfile
 from pathlib import Path
@@ -19,7 +19,7 @@ def figures(folder: Path, outcomes: list[Scored]) -> CountMeasurements:
 
 
 def test_the_root_mean_square_error_is_over_the_answers_that_spell_a_number(tmp_path: Path) -> None:
-    """Errors 2, 0, 1, 4; two answers spell none, and one question is not about a count."""
+    """Errors 2, 0, 1, 4; two answers are not numbers, and one question is not about a count."""
     outcomes = [
         *(answered(answer, gold) for answer, gold in (("5", "3"), ("3", "3"), ("四", "5"), ("9", "5"))),
         *(answered(answer, "7") for answer in ("many", "seven dogs")),
@@ -31,7 +31,7 @@ def test_the_root_mean_square_error_is_over_the_answers_that_spell_a_number(tmp_
 
 
 def test_its_interval_resamples_images(tmp_path: Path) -> None:
-    """Of two images, a quarter of the resamples hold one alone, another quarter the other."""
+    """Of two images, a quarter of the resamples have only the first, a quarter only the second."""
     near = [answered(answer, "3", image="near.png") for answer in ("4", "2", "5")]
     far = [answered(answer, "3", image="far.png") for answer in ("6", "3", "none at all")]
     found = figures(tmp_path, [near[0], *far, *near[1:]])
@@ -39,7 +39,7 @@ def test_its_interval_resamples_images(tmp_path: Path) -> None:
 
 
 def test_its_baseline_says_the_commonest_gold_count_every_time(tmp_path: Path) -> None:
-    """The commonest is 2, though none of its answers spells a number; 4 and 9 are off by 2 and 7."""
+    """The most common is 2, although none of its answers is a number; 4 and 9 are off by 2 and 7."""
     outcomes = [
         answered(answer, gold)
         for answer, gold in (("?", "2"), ("4", "4"), ("?", "2"), ("9", "9"), ("?", "2"), ("8", "9"))
@@ -93,6 +93,6 @@ def test_its_interval_is_as_wide_as_the_images_are_few_and_depends_on_the_seed(t
         return found.rmse_interval
 
     (low, high), (apart_low, apart_high) = interval(5), interval(1)
-    # five questions of an image err alike, so there are a fifth as many independent ones
+    # the five questions of an image err alike, so only a fifth as many are independent
     assert (high - low) / (apart_high - apart_low) == pytest.approx(np.sqrt(5), rel=0.15)
     assert interval(5) == (low, high) != interval(5, seed=1)

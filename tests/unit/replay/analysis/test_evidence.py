@@ -1,4 +1,4 @@
-"""The sentence about two runs: it says no more than its intervals and tests do."""
+"""The conclusion about two runs claims no more than its intervals and tests support."""
 
 from dataclasses import replace
 from typing import Any
@@ -30,7 +30,7 @@ def told(
     unpaired: int = 0,
     **changes: Any,
 ) -> str:
-    """The sentence about run B against run A; keywords change B's record."""
+    """The conclusion about run B against run A; keywords change B's record."""
     differences = (OTHER_METRIC, difference)
     found = Comparison("A", "B", 70, pictures, unpaired, 1, verdict, differences, (speed, P95))
     return sentence(found, HEADLINE, (record_of(), record_of(**changes)))

@@ -1,4 +1,4 @@
-"""How long answers took, against numbers worked out by hand."""
+"""Latency measurements, against numbers worked out by hand."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from tests.unit.replay.reading import answered, columns, resamples
 
 
 def timed(latency_ms: float, **changes: Any) -> Scored:
-    """An answer that took so long, with other times that go by it."""
+    """An answer with this latency, and other times derived from it."""
     timing = {"queue_ms": latency_ms / 10, "preprocess_ms": 1, "inference_ms": 5, "total_ms": latency_ms - 1}
     return answered(latency_ms=latency_ms, **{"timing": timing, **changes})
 
@@ -46,7 +46,7 @@ def test_throughput_counts_only_the_time_in_which_an_answer_was_awaited(tmp_path
 
 
 def test_a_load_test_s_latency_is_from_when_it_meant_to_send(tmp_path: Path) -> None:
-    """One request was sent 2 s late: its own 0.1 s is within the deadline, what its user waited is not."""
+    """One request was sent 2 s late: its own 0.1 s is within the deadline, its user's wait is not."""
     outcomes = [
         timed(100, sent_at_s=10.0, intended_at_s=10.0),
         timed(100, sent_at_s=13.0, intended_at_s=11.0),
@@ -94,7 +94,7 @@ def test_no_answers_have_no_latency(tmp_path: Path) -> None:
 
 
 def test_the_intervals_of_median_and_p95_resample_images(tmp_path: Path) -> None:
-    """Of two images, a quarter of the resamples hold one alone, another quarter the other."""
+    """Of two images, a quarter of the resamples have only the first, a quarter only the second."""
     slow, fast = [1000 + 10 * n for n in range(1, 12)], list(range(1, 22))
     outcomes = [timed(ms, image="a" if ms > 1000 else "b") for ms in sorted(slow + fast, key=lambda ms: ms % 7)]
     found = figures(tmp_path, outcomes)
@@ -137,7 +137,7 @@ def test_answers_that_took_several_attempts_are_counted(tmp_path: Path) -> None:
 
 
 def test_an_answer_at_the_deadline_is_within_it(tmp_path: Path) -> None:
-    """A replay has no moment of meaning to send: there the answer's own time counts."""
+    """A replay has no due times, so latency counts."""
     sent = [(10.0, 500.0), (10.5, 250.0), (10.75, 501.0)]
     found = figures(tmp_path, [timed(ms, sent_at_s=at) for at, ms in sent], deadline_ms=500)
     assert found.intended is None

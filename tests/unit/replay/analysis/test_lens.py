@@ -1,4 +1,4 @@
-"""Figures per layer, against numbers worked out by hand and definitions written out."""
+"""Measurements per layer, against numbers worked out by hand and definitions written out."""
 
 import itertools
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ Layers = list[tuple[str, ...]]
 
 
 def traced(gold: str, layers: Layers | None, entropies: Sequence[float] | None = None, **changes: Any) -> Scored:
-    """An answer whose layers' best tokens are given, and their entropies (if not, layer number i has i)."""
+    """An answer with these top tokens and entropies per layer (by default, layer i has entropy i)."""
     traces = [
         {
             "tokens": tokens,
@@ -61,7 +61,7 @@ def test_accuracy_per_layer_in_both_readings(tmp_path: Path) -> None:
 
 
 def test_a_chinese_token_counts_where_the_lens_study_s_code_never_counted_one(tmp_path: Path) -> None:
-    """Its mapping's keys were text, so it asked whether "3" is 3."""
+    """The study's mapping had text keys, so it compared "3" with 3."""
     found = figures(tmp_path, [traced("3", [("三",)])])
     assert (found.layers[0].accuracy_any, found.layers[0].accuracy_latin) == (1, 0)
 
@@ -87,7 +87,7 @@ def test_settling_is_what_its_definition_says_for_every_way_of_being_right(tmp_p
 
 
 def test_the_interval_of_a_layer_is_over_images(tmp_path: Path) -> None:
-    """Forty questions about two images are two draws, not forty."""
+    """Forty questions about two images are two independent draws, not forty."""
     traces = [traced("3", [("3" if image else "4",)], image=f"{image}.png") for image in range(2) for _ in range(20)]
     found = figures(tmp_path, traces)
     assert found.layers[0].accuracy_any_interval == (0, 1)
@@ -113,7 +113,7 @@ def test_traces_of_another_depth_are_left_out_and_counted(tmp_path: Path) -> Non
 
 
 def test_figures_are_over_the_traces_rows_wherever_they_stand(tmp_path: Path) -> None:
-    """What has no trace, another type or a later line stands between them; two images have unlike numbers of traces."""
+    """Outcomes without a trace, of other types or superseded are in between; one image has more traces."""
     outcomes = [
         answered("9", "9", image="b.png"),
         traced("5", [("4",)], [100], sample_id="again", image="b.png"),
@@ -135,7 +135,7 @@ def test_figures_are_over_the_traces_rows_wherever_they_stand(tmp_path: Path) ->
         (7, 1, (0,)),
     ]
     assert (layer.accuracy_latin, layer.accuracy_any, layer.entropy) == (2 / 5, 3 / 5, 2)
-    # of two images, a quarter of the resamples hold one alone, another quarter the other
+    # of two images, a quarter of the resamples have only the first, a quarter only the second
     assert layer.accuracy_latin_interval == pytest.approx((1 / 3, 1 / 2))
     assert layer.accuracy_any_interval == pytest.approx((1 / 2, 2 / 3))
 

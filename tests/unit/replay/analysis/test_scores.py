@@ -1,4 +1,4 @@
-"""The figures of one run: by group, beside their baseline, with intervals over images; worked out by hand."""
+"""Measurements of one run, worked out by hand: by group, with baselines, with intervals over images."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ def asked(number: int, answer: str, gold: str, image: str, kind: str, **changes:
     return answered(answer, gold, image, question=f"q{number}", labels={"kind": kind}, **changes)
 
 
-# Nine answers about two images, four and five of them; only one image has a question of yes or no.
+# Nine answers about two images, four and five of them; only one image has a binary question.
 CHARTS = [
     asked(1, "9", "7", "b.png", "retrieval", **NUMBER),
     asked(2, "tree", "tree", "a.png", "retrieval", **STRING),
@@ -49,7 +49,7 @@ def table(report: RunReport, key: str) -> Table:
     return found
 
 
-# With two images, a quarter of the resamples hold one alone, another quarter the other: those bound the interval.
+# With two images, a quarter of the resamples have only the first, a quarter only the second: these bound the interval.
 def test_the_overall_score_is_the_mean_over_questions(report: RunReport) -> None:
     assert report.overall is not None
     overall = report.overall
@@ -62,7 +62,7 @@ def test_in_the_macro_mean_every_type_weighs_alike(report: RunReport) -> None:
     assert report.macro is not None
     macro = report.macro
     assert (macro.group, macro.n, macro.pictures, macro.majority) == ("mean over 3 types", 9, 2, None)
-    # strings, numbers, yes or no; a resample of the first image alone has no question of yes or no
+    # strings, numbers, binary; a resample of only the first image has no binary question
     first, both, second = (2 / 3 + 1) / 2, (3 / 4 + 2 / 4 + 0) / 3, (1 + 1 / 3 + 0) / 3
     assert score(macro, "exact_match") == pytest.approx((both, min(both, second), first, (2 / 4 + 3 / 4 + 1) / 3))
     assert score(macro, "by_type_rule")[0] == pytest.approx((3 / 4 + 3 / 4 + 0) / 3)
@@ -83,7 +83,7 @@ def test_each_type_has_its_own_questions_images_and_baseline(report: RunReport) 
 
 
 def test_the_baseline_is_scored_by_each_question_s_own_type(tmp_path: Path) -> None:
-    """Said every time, 100 is near enough to the number 101, but is not the title 101."""
+    """Always answering 100 is close enough to the number 101, but is not equal to the title 101."""
     golds = (("100", NUMBER), ("101", STRING), ("100", NUMBER), ("101", NUMBER), ("100", NUMBER))
     outcomes = [asked(n, "?", gold, "a", "structure", **kind) for n, (gold, kind) in enumerate(golds)]
     found = compute("run", record_of("realcqa"), columns(tmp_path, outcomes, "realcqa"), seed=0)

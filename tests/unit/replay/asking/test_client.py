@@ -1,4 +1,4 @@
-"""One question over HTTP: what is sent, and which failure each accident becomes."""
+"""One question over HTTP: what is sent, and how each problem is reported."""
 
 import asyncio
 import base64
@@ -145,7 +145,7 @@ def test_the_time_limit_holds_for_the_whole_request() -> None:
 
 
 def test_no_part_of_a_request_is_cut_off_before_the_time_limit() -> None:
-    """The five seconds of httpx would end an answer that the options allow a minute."""
+    """The default timeout of httpx, five seconds, would cut off an answer that the options allow a minute."""
     seen: list[object] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -174,7 +174,7 @@ def test_a_moment_of_latency_is_a_thousandth_of_a_second_and_begins_with_the_sen
 
 
 def test_as_many_are_asked_at_once_as_there_are_workers() -> None:
-    """More than httpx's own hundred: to wait for a connection would count as latency."""
+    """More than httpx's default of a hundred: waiting for a connection would count as latency."""
     workers, body = 102, json.dumps(REPLY).encode()
 
     async def together() -> list[AnswerResponse | Failure]:

@@ -1,4 +1,4 @@
-"""Images on their way out, and the few that a run keeps for its report."""
+"""Encoding of images, and the few that a run keeps for its report."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ def encoded(size: tuple[int, int] = (24, 12), red: int = 9, mode: str = "RGB") -
 
 
 def kept(folder: Path, contents: dict[str, bytes], seed: int = 0) -> set[str]:
-    """The keys whose images a folder holds after its choice, in whatever order it chose them."""
+    """The keys of the images kept in the folder, regardless of order."""
     folder.mkdir(exist_ok=True)
     keep_images(list(contents), contents.__getitem__, folder, seed)
     names = {path.name for path in folder.iterdir()}
@@ -47,7 +47,7 @@ def test_the_blank_image_is_an_image_with_its_own_sum() -> None:
 
 
 def chosen(keys: list[str], folder: Path, seed: int) -> list[str]:
-    """The keys that are read, in the order in which they are."""
+    """The keys that are read, in reading order."""
     read: list[str] = []
 
     def no_image(key: str) -> bytes:

@@ -1,4 +1,4 @@
-"""How a run is going: lines now and then, counts, and a rate of this session alone."""
+"""Progress of a run: lines at intervals, counts, and the rate of this session only."""
 
 import io
 import re
@@ -15,7 +15,7 @@ Clock = Callable[[float], None]
 
 @pytest.fixture
 def at(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Sets the clock to so many seconds after the start, which is at 1000."""
+    """Sets the clock to this many seconds after the start, which is at 1000."""
     monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
     return lambda seconds: monkeypatch.setattr(time, "monotonic", lambda: 1000.0 + seconds)
 

@@ -1,4 +1,4 @@
-"""What is asked again, after which wait, and what it leaves in the outcome."""
+"""What is retried, after which wait, and what the outcome records."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta, timezone
@@ -18,7 +18,7 @@ BUSY = {"error": {"message": "queue full", "type": "server_error", "code": "queu
 
 
 def ask(*responses: httpx.Response | Exception, retries: int = 3) -> tuple[Attempts, int]:
-    """Ask a service that gives these in turn, the last one for ever; and how often it was asked."""
+    """Ask a service that returns these replies in turn, repeating the last; return the number of requests too."""
     left, asked = list(responses), 0
 
     def handler(_: httpx.Request) -> httpx.Response:
@@ -76,7 +76,7 @@ def test_the_last_failure_is_what_remains_when_the_attempts_are_used_up() -> Non
 
 
 class Clock:
-    """Time that passes only when somebody waits or is asked."""
+    """A clock that advances only by waiting and asking."""
 
     def __init__(self) -> None:
         self.now_s = 500.0
@@ -102,7 +102,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_latency_is_the_last_attempt_s_and_all_before_it_is_waiting(clock: Clock) -> None:
-    left = [(2.0, 7.0), (3.0, 11.0), (0.25, None)]  # how long each takes, and then asks to wait
+    left = [(2.0, 7.0), (3.0, 11.0), (0.25, None)]  # how long each request takes, and the wait it then asks for
 
     async def served() -> Failure:
         took_s, wait_s = left.pop(0)

@@ -1,4 +1,4 @@
-"""A whole run against a service that is a function: order, failures, what is left on disk."""
+"""A whole run against a fake service: order, failures, files on disk."""
 
 import asyncio
 import json
@@ -229,7 +229,7 @@ def test_fifty_connections_lost_in_a_row_end_the_run(
 ) -> None:
     trouble = [*range(4), *range(5, 5 + lost)]
     service.answers = {f"How many dogs {number}?": httpx.ConnectError("refused") for number in trouble}
-    service.answers["How many dogs 4?"] = httpx.Response(500)  # the row begins anew
+    service.answers["How many dogs 4?"] = httpx.Response(500)  # the count restarts
     with pytest.raises(ReplayError, match=r"^50 connections in a row failed") if gives_up else nullcontext():
         do_run("tallyqa", sixty)
     outcomes = read_outcomes(tmp_path / "run" / "outcomes.jsonl")

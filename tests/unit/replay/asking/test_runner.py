@@ -1,4 +1,4 @@
-"""What is asked in which order, how much of it at once, and what each outcome says."""
+"""The order and concurrency of questions, and the contents of each outcome."""
 
 import asyncio
 import time

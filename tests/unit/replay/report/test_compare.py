@@ -1,4 +1,4 @@
-"""What the compare command writes: each figure in its place, under the right run's name."""
+"""Output of the compare command: each number in its place, under the right run's name."""
 
 import json
 import math
@@ -38,7 +38,7 @@ OUTCOMES: dict[str, list[Scored | Failed]] = {
 
 @pytest.fixture(scope="module")
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the page over three runs lies; the last shares no question with the first."""
+    """The folder of the comparison of three runs; the last shares no question with the first."""
     folder = tmp_path_factory.mktemp("compare")
     server = {"id": "org/m", "revision": "r1", "manifest_sha256": "ab"}
     runs = [
@@ -61,7 +61,7 @@ def page(out: Path) -> str:
 
 
 def test_each_run_s_figures_stand_in_its_row(page: str) -> None:
-    """With two images, a quarter of the resamples hold one alone, another quarter the other."""
+    """With two images, a quarter of the resamples have only the first, a quarter only the second."""
     runs = {row[0]: row[1:] for row in table_rows(page) if len(row) == 9}
     assert runs["A"] == [
         "org/m vA",

@@ -1,4 +1,4 @@
-"""Which questions a report shows as cards, and what stands on them."""
+"""Which questions a report shows as cards, and what the cards show."""
 
 import base64
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the report's page says: each figure beside its label, in words and units for people."""
+"""The report's page: each number next to its label, in readable words and units."""
 
 import re
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ def page_of(report: RunReport, spotlight: Example | None = None, best: tuple[Exa
 
 
 def test_a_group_s_row_reads_n_score_baseline_interval_and_majority(tmp_path: Path) -> None:
-    """With two images, a quarter of the resamples hold one alone, another quarter the other."""
+    """With two images, a quarter of the resamples have only the first, a quarter only the second."""
     page = page_of(report_of(tmp_path, CHARTS))
     head, *rows = table_rows(page)
     assert head == [

@@ -1,4 +1,4 @@
-"""What is drawn, read off the axes: every series is what its legend says, every map has its rows and columns."""
+"""The figures, read off their axes: series match the legend, heat maps have the right rows and columns."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ from clients.replay.report import comparison_plots, run_plots
 from clients.replay.report.svg import SERIES, svg
 from tests.unit.replay.reading import answered, columns, record_of
 
-# three layers of four traces: no two figures are alike
+# three layers of four traces, with distinct numbers
 LENS = LensMeasurements(
     n=4,
     top_k=2,
@@ -39,7 +39,7 @@ LENS = LensMeasurements(
 
 @pytest.fixture
 def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Axes]:
-    """The axes of what is drawn, by its title."""
+    """The axes of each figure, by title."""
     found: dict[str, Axes] = {}
 
     def draw_only(name: str, title: str, draw: Callable[[Axes], None], size_inches: object = None) -> Markup:
@@ -58,7 +58,7 @@ def lines(axes: Axes) -> dict[str, list[float]]:
 
 
 def bands(axes: Axes) -> dict[str, list[tuple[float, float]]]:
-    """What is filled between curves, per x, by colour."""
+    """The areas filled between curves, per x, by colour."""
     found = {}
     for area in axes.collections:
         if isinstance(area, FillBetweenPolyCollection):
@@ -69,7 +69,7 @@ def bands(axes: Axes) -> dict[str, list[tuple[float, float]]]:
 
 
 def cells(axes: Axes) -> dict[tuple[float, float], float]:
-    """The strength of each cell that is not empty, by row and column."""
+    """The opacity of each non-empty cell, by row and column."""
     boxes = (patch for patch in axes.patches if isinstance(patch, Rectangle))
     strengths = {(box.get_y() + 0.5, box.get_x() + 0.5): (box.get_alpha() or 0) / 0.75 for box in boxes}
     return {place: strength for place, strength in strengths.items() if strength}
@@ -126,7 +126,7 @@ def test_entropy_is_drawn_between_its_quartiles(drawn: dict[str, Axes]) -> None:
 
 
 def test_the_confusion_has_gold_counts_in_rows_shaded_by_their_share(drawn: dict[str, Axes]) -> None:
-    """Gold 2 was answered 2, 2, 2 and 4; gold 1 was answered 17 and by no number."""
+    """Gold 2 was answered 2, 2, 2 and 4; gold 1 was answered 17 and not a number."""
     table = [[0] * 17 for _ in range(16)]
     table[2][2], table[2][4], table[1][16] = 3, 1, 2
     run_plots.confusion(CountMeasurements(6, 0, 1.0, (0.0, 2.0), 1.0, tuple(map(tuple, table))), 0)
@@ -154,7 +154,7 @@ def test_each_part_of_the_latency_has_its_own_curve(drawn: dict[str, Axes], tmp_
 
 
 def bars(axes: Axes) -> Iterator[tuple[str, Any, list[Any]]]:
-    """Each series of points with error bars: its label, its points, and the ends of its bars in x and y."""
+    """Each series of points with error bars: label, points, and ends of the bars in x and y."""
     for container in axes.containers:
         points, _, ends = container.lines  # type: ignore[attr-defined]
         yield str(container.get_label()), points, [np.asarray(entry.get_segments()) for entry in ends]

@@ -1,4 +1,4 @@
-"""The report of a synthetic run: its numbers equal those worked out by hand, and its page needs nobody."""
+"""The report of a synthetic run: its numbers equal those worked out by hand, and its page is self-contained."""
 
 import json
 import re
@@ -28,7 +28,7 @@ REFUSAL = httpx.Response(
 
 @pytest.fixture
 def chart_run(realcqa: Make, block: Make, service: "FakeService", do_run: Make, tmp_path: Path) -> Path:
-    """Six questions: three strings (two right), two numbers (one near, one failed), one list in another order."""
+    """Six questions: three strings (two right), two numbers (one close, one failed), one list in a different order."""
     string = {"answer_type": "String"}
     charts = {
         "PMC1_a": [
@@ -58,7 +58,7 @@ def chart_run(realcqa: Make, block: Make, service: "FakeService", do_run: Make, 
 def lens_run(
     tallyqa: Make, tally: Make, service: "FakeService", do_run: Make, lens_reply: Make, tmp_path: Path
 ) -> Path:
-    """Three counts with traces; two right, one of them in Han script."""
+    """Three counts with traces; two are right, one of them in Han script."""
     service.answers = {
         "How many dogs 1?": lens_reply(
             "3", [("the", 0.1), ("三", 0.1)], [("三", 0.4), ("3", 0.1)], [("3", 0.9), ("4", 0.1)]
@@ -94,7 +94,7 @@ def test_scores_by_group_beside_their_baseline(chart_run: Path, tmp_path: Path) 
         "exact_match": (0.4, 0.4),
         "relaxed_strict": (0.6, 0.4),
         "relaxed_pix2struct": (0.6, 0.4),
-        # "104" against "100" is one third off; "elm, oak" against "oak, elm" is too far for ANLS
+        # "104" differs from "100" by a third; "elm, oak" is too far from "oak, elm" for ANLS
         "anls": (round((1 + 0 + 2 / 3 + 1 + 0) / 5, 4), 0.4),
         "by_type_rule": (0.8, 0.4),
     }

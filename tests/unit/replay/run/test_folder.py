@@ -1,4 +1,4 @@
-"""The run folder: what is in each file, and that a file is there whole or not at all."""
+"""The run folder: the contents of each file, and that files are written atomically."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Shards put together: what is left is what one run over the whole selection leaves."""
+"""Merged shards equal a single run over the whole selection."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ LINES = ((b"a\n", b"bb\n", b"ccc\n"), (b"d\n",), ("drei 三\n".encode(), b"f\n")
 
 
 def shard(path: Path, index: int, content: bytes, count: int = 3, **changes: object) -> Path:
-    """The folder of a shard with these lines, and one image of its own beside one that all have."""
+    """The folder of a shard with these lines, one image of its own and one that all shards have."""
     folder = RunFolder(path)
     folder.create()
     hour = {"started": f"2026-01-01T1{index}:00:00Z", "ended": f"2026-01-01T1{index}:50:00Z"}

@@ -1,4 +1,4 @@
-"""The outcomes file: two types that stay apart, and a file that survives a kill."""
+"""The outcomes file: two types that cannot be confused, and a file that survives a kill."""
 
 import json
 from collections.abc import Callable

@@ -44,7 +44,7 @@ def command(data: Path, url: str, out: Path) -> list[str]:
 
 
 def kill_at_random(data: Path, url: str, out: Path, draw: random.Random) -> None:
-    """Start or go on, and kill it some time after its first new outcome, if it is not done by then."""
+    """Start or resume a run, and kill it some time after its first new outcome unless it is done by then."""
     outcomes = out / "outcomes.jsonl"
     before = outcomes.stat().st_size if outcomes.exists() else 0
     process = subprocess.Popen(command(data, url, out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -73,7 +73,7 @@ def test_a_run_killed_and_resumed_ten_times_has_the_same_outcomes(data: Path, ur
 
 @pytest.fixture
 def half(data: Path, do_run: Make, tmp_path: Path) -> Path:
-    """A run of which a kill left half, its last line cut short."""
+    """A run that was half done when killed, with its last line cut short."""
     do_run("tallyqa", data)
     outcomes = tmp_path / "run" / "outcomes.jsonl"
     lines = outcomes.read_bytes().splitlines(keepends=True)
@@ -179,7 +179,7 @@ def test_a_service_that_is_gone_stops_the_run(data: Path, do_run: Make, service:
     service.answers = {f"How many dogs {number}?": httpx.ConnectError("refused") for number in range(10, 120)}
     with pytest.raises(ReplayError, match="service is gone"):
         do_run("tallyqa", data, concurrency=1)
-    # an image number n is asked 0 + n, 40 + n, 80 + n: until number 9, its first answer ends what was in a row
+    # image n has the questions 0 + n, 40 + n, 80 + n: up to number 9, its first answer ends the series of failures
     failed = len(read_outcomes(tmp_path / "run" / "outcomes.jsonl").failed)
     assert failed == 10 * 2 + 50 - 2
     assert RunFolder(tmp_path / "run").read_record().status is RunStatus.INTERRUPTED

@@ -1,4 +1,4 @@
-"""What a kill leaves of a file of outcomes: its whole lines are kept, byte for byte, and nothing else."""
+"""What remains of an outcomes file after a kill: exactly its complete lines, byte for byte."""
 
 import json
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def kept(path: Path, content: bytes) -> bytes:
 
 @pytest.fixture
 def three(tmp_path: Path) -> bytes:
-    """Three outcomes, whose text takes one to four bytes a character."""
+    """Three outcomes with text of one to four bytes per character."""
     with OutcomeWriter(tmp_path / "three.jsonl") as writer:
         for name, text in (("a", "Äpfel"), ("b", "三\u2028个"), ("c", "🐕 x")):
             writer.write(failed(name, text))
@@ -53,7 +53,7 @@ def test_a_cut_at_any_byte_leaves_the_lines_before_it_and_they_read(three: bytes
     first, second = (place + 1 for place, byte in enumerate(three[:-1]) if byte == ord("\n"))
     for cut in range(first, second + 1):
         path.write_bytes(three[:cut])
-        complete = cut == second - 1  # all of the line but its newline: it reads, and yet is asked again
+        complete = cut == second - 1  # the whole line without its newline: it can be parsed, but is asked again
         found = read_outcomes(path)
         assert (len(found.failed), found.torn) == (1 + (complete or cut == second), first < cut < second - 1), cut
         cut_torn_line(path)

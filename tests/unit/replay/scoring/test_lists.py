@@ -1,4 +1,4 @@
-"""Lists in writing and their scores: where one is cut, and what order, duplicates and lengths cost."""
+"""Lists as text and their scores: where they are split, and the effect of order, duplicates and length."""
 
 import json
 import math
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from clients.replay.scoring.lists import ranked_exact, ranked_ndcg, split, unranked_f1
 
 TREES = ("oak", "elm", "fir")
-WORTH = 3 + 2 / math.log2(3) + 1 / 2  # of TREES in their order: worth 3, 2, 1; discounts 1, log2 3, log2 4
+WORTH = 3 + 2 / math.log2(3) + 1 / 2  # of TREES in order: gains 3, 2, 1; discounts 1, log2 3, log2 4
 TWELVE = tuple("abcdefghijkl")
 
 
@@ -89,7 +89,7 @@ def test_the_first_of_a_ranked_list_is_worth_most_and_a_repeated_item_counts_onc
 
 
 def test_an_item_twice_in_the_gold_list_has_its_first_place_s_worth() -> None:
-    gold = ("oak", "elm", "oak", "fir")  # worth 4, 3, and 1 for fir, whose ideal places are 1, 2 and 3
+    gold = ("oak", "elm", "oak", "fir")  # gains 4, 3, and 1 for fir, whose ideal ranks are 1, 2 and 3
     ideal = 4 + 3 / math.log2(3) + 1 / 2
     assert ranked_ndcg("oak, elm, fir", gold) == pytest.approx(1)
     assert ranked_ndcg("elm, oak", gold) == pytest.approx((3 + 4 / math.log2(3)) / ideal)
@@ -100,7 +100,7 @@ def test_the_tenth_place_counts_and_the_eleventh_does_not() -> None:
         return ", ".join((*TWELVE[: place - 1], TWELVE[place], TWELVE[place - 1], *TWELVE[place + 1 :]))
 
     assert ranked_ndcg(swapped(11), TWELVE) == pytest.approx(1)
-    # worth 12 down to 1: the tenth place should hold 3 and holds 2
+    # gains 12 down to 1: rank ten should have 3 and has 2
     ideal = sum((12 - place) / math.log2(place + 2) for place in range(10))
     assert ranked_ndcg(swapped(10), TWELVE) == pytest.approx(1 - (3 - 2) / math.log2(11) / ideal)
 

@@ -1,4 +1,4 @@
-"""Relaxed correctness by both rules: the bound, signs and years, how a number is written, and others' traps."""
+"""Relaxed correctness by both rules: tolerance, signs and years, number formats, and known quirks."""
 
 from fractions import Fraction
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from clients.replay.scoring.relaxed import relaxed_pix2struct, relaxed_strict
 
-# answer, gold, Pix2Struct's verdict, the strict one
+# answer, gold, verdict of Pix2Struct's rule, verdict of the strict rule
 CASES = [
     pytest.param("10.4", "10", 1, 1, id="within-five-percent"),
     pytest.param("10.6", "10", 0, 0, id="beyond-five-percent"),

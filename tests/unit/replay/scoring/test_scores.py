@@ -1,4 +1,4 @@
-"""Scores of text and of yes and no, the metrics by name, and the majority baseline."""
+"""Text and yes/no scores, the metrics by name, and the majority baseline."""
 
 import pytest
 from anls import anls_score

@@ -1,8 +1,8 @@
-"""The mistakes of others' evaluations, one test each, that no other module's tests name already.
+"""Mistakes in other evaluations, one test each, unless another module's tests cover them.
 
-The rest stands where it belongs: relaxed correctness and its numbers in ``test_relaxed``, drawing from the head of the
-file and dropping after the draw in ``test_selection``, Chinese tokens in ``test_lens_and_latency``, ``²`` and ``②`` in
-``test_counting``, missing charts and unknown types in ``test_tasks``.
+Others are covered in ``test_relaxed`` (relaxed correctness and its numbers), ``test_selection`` (drawing from the head
+of the file, dropping after the draw), ``test_lens`` (Chinese tokens), ``test_counting`` (``²`` and ``②``) and
+``test_datasets`` (missing charts, unknown types).
 """
 
 import base64
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Make = Callable[..., Any]
 
-# the cases of Pix2Struct's own test, and the means that it expects of them
+# the cases of Pix2Struct's own test, with the expected means
 PIX2STRUCT_CASES = [
     *(("abc", "abc"), ("abc", "Abc"), ("Abc", "abc"), ("100%", "96%")),
     *(("100%", "94%"), ("100%", "0.96"), ("100%", "0.94"), ("Don't", "Won't")),
@@ -42,7 +42,7 @@ def test_pix2struct_s_own_cases() -> None:
 
 
 def test_relaxed_correctness_is_its_definition_on_500_pairs_without_traps() -> None:
-    """Exact fractions say what five percent of the target is; zeros, and bounds hit to the last bit, are left out."""
+    """Exact fractions decide what five percent of the target is; zeros and exact ties are excluded."""
     draw, seen = random.Random(8), set()
     for _ in range(500):
         target = Fraction(draw.choice([1, -1]) * draw.randint(1, 180_000), 100)
@@ -71,7 +71,7 @@ GOLDS: list[tuple[AnswerType, Gold]] = [
 
 @pytest.mark.parametrize(("answer_type", "gold"), GOLDS)
 def test_the_answer_is_scored_not_the_gold_answer_against_itself(answer_type: AnswerType, gold: Gold) -> None:
-    """RealCQA's evaluator as committed puts the gold answer in the prediction's place: everything scores 1."""
+    """RealCQA's evaluator, as committed, uses the gold answer as the prediction: everything scores 1."""
     said = gold if isinstance(gold, str) else ", ".join(gold)
     assert TYPED.score(said, gold, answer_type) == 1
     assert TYPED.score("something else", gold, answer_type) == 0
@@ -81,7 +81,7 @@ def test_the_answer_is_scored_not_the_gold_answer_against_itself(answer_type: An
     ("answer", "gold", "score"), [("100", "-12.5", 0), ("-12.4", "-12.5", 1), ("0.0001", "0", 0), ("0.0", "0", 1)]
 )
 def test_a_negative_gold_number_can_be_missed_and_a_zero_hit(answer: str, gold: str, score: float) -> None:
-    """RealCQA divides by the gold number with its sign: a negative one is always right. The study: always wrong."""
+    """RealCQA divides by the signed gold number: a negative one is always right. The study: always wrong."""
     assert TYPED.score(answer, gold, AnswerType.NUMERICAL) == score
 
 
@@ -95,7 +95,7 @@ def test_repeating_a_right_item_cannot_pay() -> None:
 
 
 def test_the_first_item_of_a_ranked_list_counts_most() -> None:
-    """RealCQA takes the place in the list for the worth: the first item is worth 0."""
+    """RealCQA uses the position in the list as the gain: the first item has gain 0."""
     gold = ("oak", "elm", "fir")
     first, last = (TYPED.score(item, gold, AnswerType.RANKED_LIST) for item in ("oak", "fir"))
     assert first == pytest.approx(3 / (3 + 2 / math.log2(3) + 1 / 2))
@@ -147,7 +147,7 @@ def test_a_gold_count_may_be_a_number_or_text(tallyqa: Make, tally: Make, answer
 def test_outages_and_empty_answers_are_not_confused(
     tallyqa: Make, tally: Make, do_run: Make, service: "FakeService", tmp_path: Path
 ) -> None:
-    """An evaluation that turns an exception into an empty text hides outages among wrong answers."""
+    """An evaluation that turns exceptions into empty answers hides outages among wrong answers."""
     service.answers = {"How many dogs 1?": "", "How many dogs 2?": httpx.ReadError("lost"), "How many dogs 3?": "3"}
     do_run("tallyqa", tallyqa([tally(number) for number in range(1, 4)]))
     run = columns_of(tmp_path / "run")

@@ -1,4 +1,4 @@
-"""Loaders: the layouts as they lie on disk, and every way an entry can be unusable."""
+"""Dataset readers: the layouts on disk, and every way an entry can be unusable."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Draws and shards: seeds, chances, and that the parts make the whole."""
+"""Draws and shards: seeds, probabilities, and that the shards add up to the whole."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -20,13 +20,13 @@ DRAWS: dict[str, Draw] = {
     "pictures": lambda index, seed: index.draw_images(0.4, seed),
     "one-per-picture": lambda index, seed: index.draw_one_per_image(seed),
 }
-# questions of each of the images, at most four
+# number of questions of each image, at most four
 SIZES = st.lists(st.integers(1, 4), min_size=1, max_size=12)
 SEEDS = st.integers(0, 2**32)
 
 
 def pictures(sizes: list[int]) -> list[Sample]:
-    """So many questions about each image, met in turn: the first of every image, then the second of every one."""
+    """The given number of questions per image, interleaved: the first of every image, then the second of every one."""
     pairs = [(place, image) for image, size in enumerate(sizes) for place in range(size)]
     return [question(f"{image}-{place}", f"{image}.png") for place, image in sorted(pairs)]
 

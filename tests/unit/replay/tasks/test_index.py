@@ -1,4 +1,4 @@
-"""The questions of a split on disk: what is kept, in which order, what becomes a problem, and what is left behind."""
+"""The question index on disk: what is kept, in which order, what becomes a problem, and that it is cleaned up."""
 
 import tempfile
 from collections.abc import Iterator
@@ -70,7 +70,7 @@ def test_what_was_asked_already_is_left_out() -> None:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder that temporary files are made in."""
+    """The folder for temporary files."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 

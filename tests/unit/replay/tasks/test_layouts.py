@@ -20,7 +20,7 @@ Make = Callable[..., Any]
 
 @pytest.fixture
 def hub(tmp_path: Path, block: Make) -> Path:
-    """RealCQA as the hub cuts it: three folders of everything, and a chart's annotation where there is one."""
+    """RealCQA as split on the hub: three folders of each kind, and an annotation for some charts."""
     data = tmp_path / "RealCQA"
     for number, suffix in enumerate(("", "2", "3")):
         for kind in ("images", "jsons", "qa"):
@@ -59,7 +59,7 @@ def test_the_type_of_a_chart_is_labelled_if_annotated(hub: Path) -> None:
 
 @pytest.fixture
 def merged(realcqa: Make, block: Make) -> Path:
-    """The fine-tuning study's file: all charts in one object; one chart's entry is no list."""
+    """The fine-tuning study's file: all charts in one object; one chart's entry is not a list."""
     data = realcqa({f"PMC{number}_a": [] for number in range(3)}, test=["PMC1_a", "PMC9_z"])
     for folder in data.glob("qa*"):
         for path in folder.iterdir():

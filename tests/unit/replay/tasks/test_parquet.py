@@ -22,7 +22,7 @@ IMAGES = [png((9, 9, number)) for number in range(5)]
 
 @pytest.fixture
 def parquet(tmp_path: Path) -> Path:
-    """TallyQA from the hub: two files, rows of an image with its questions, row groups of two."""
+    """TallyQA from the hub: two files, one image with its questions per row, row groups of two."""
     data = tmp_path / "tallyqa-test"
     (data / "data").mkdir(parents=True)
     rows = [

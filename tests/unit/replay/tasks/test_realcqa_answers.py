@@ -1,4 +1,4 @@
-"""Gold answers of RealCQA's blocks: their types, and every way in which one is found written."""
+"""Gold answers of RealCQA's blocks: their types and all their formats."""
 
 import pytest
 from hypothesis import example, given, settings

@@ -1,4 +1,4 @@
-"""Which questions are asked: filters, draws, protocols, and what the record says of them."""
+"""Selection: filters, draws, protocols, and how the record describes them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -111,14 +111,14 @@ def test_the_sum_of_a_selection_tells_every_part_of_a_question(fields: dict[str,
 
 
 def test_the_limit_is_drawn_after_the_filters_so_it_is_reached(counts: Path) -> None:
-    """The lens study's code drew first and dropped the large answers afterwards: fewer were left than it said."""
+    """The lens study's code drew first and dropped the large answers afterwards: fewer were left than reported."""
     with selected(counts, max_answer=5, limit=30) as (_, samples):
         assert len(samples) == 30
         assert max(int(str(sample.gold)) for sample in samples) <= 5
 
 
 def test_a_draw_reaches_the_whole_split_not_its_head(counts: Path) -> None:
-    """The lens study's code put numbers below the filtered length in place of the filtered rows: it drew the head."""
+    """The lens study's code used indices below the filtered length instead of the filtered rows: it took the head."""
     samples, last = load("tallyqa", counts).samples, {f"{100 * image}" for image in range(30, 40)}
     drawn = Counter[str]()
     for seed in range(30):
@@ -190,7 +190,7 @@ def test_options_that_do_not_fit_are_wrong_usage(tmp_path: Path, task: str, opti
 
 @pytest.fixture
 def record_of(url: str, tmp_path: Path) -> Callable[..., RunRecord]:
-    """Runs a task on the command line with these options and reads what it left."""
+    """Runs a task on the command line with these options and returns its record."""
 
     def run(task: str, data: Path, *options: str) -> RunRecord:
         command = ["run", "--task", task, "--data", str(data), "--url", url, "--out", str(tmp_path / "run")]

@@ -18,7 +18,7 @@ Written = Callable[[Write, int], Path]
 
 @pytest.fixture(scope="module")
 def written(tmp_path_factory: pytest.TempPathFactory) -> Written:
-    """What a command writes for a seed, once for all tests."""
+    """Output of the command for a seed, generated once for all tests."""
 
     @cache
     def folder_of(write: Write, seed: int) -> Path:
@@ -44,7 +44,7 @@ def test_the_layout_is_realcqas(write: Write, charts: int, questions: int, writt
     for stem in stems:
         of_one = json.loads((folder / "qa" / f"{stem}.json").read_bytes())
         assert {block["PMC_ID"] for block in of_one} == {stem}
-        assert len({block["QID"] for block in of_one}) == len(of_one)  # a kind is asked once of a chart
+        assert len({block["QID"] for block in of_one}) == len(of_one)  # each kind is asked once per chart
     for block in blocks:
         assert set(block) == FIELDS
         kind = KINDS[list(KINDS)[int(block["QID"]) - 1]]

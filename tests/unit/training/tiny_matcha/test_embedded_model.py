@@ -1,4 +1,4 @@
-"""The committed model: whole, small, and as good as its card says."""
+"""The committed model: complete, small, and as good as its card says."""
 
 import json
 from pathlib import Path

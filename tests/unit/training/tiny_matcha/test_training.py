@@ -44,7 +44,7 @@ def test_progress_is_reported_as_asked_for() -> None:
     assert [(progress.step, progress.samples) for progress in history] == [(1, 8), (2, 16)]
     for progress in history:
         assert all(0 <= share <= 1 for share in progress.exact_match.values())
-        assert 2 < progress.answer_loss < 8  # nats; of some sixty tokens, little is known after two steps
+        assert 2 < progress.answer_loss < 8  # nats; for some sixty tokens, little is learned in two steps
         assert 2 < progress.teaching_loss < 8
         assert progress.answer_loss != progress.teaching_loss
 
