@@ -33,7 +33,7 @@ class Difference:
 
     @property
     def shown(self) -> bool:
-        """Whether the interval leaves no difference out."""
+        """Whether the interval excludes 0, which is no difference."""
         return self.low > 0 or self.high < 0
 
 
@@ -50,7 +50,7 @@ class Ratio:
 
     @property
     def shown(self) -> bool:
-        """Whether the interval leaves no difference out."""
+        """Whether the interval excludes 1, which is no difference."""
         return self.low > 1 or self.high < 1
 
 

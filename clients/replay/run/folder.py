@@ -76,7 +76,7 @@ class RunFolder:
             raise ReplayError(message) from error
 
     def write_problems(self, problems: Iterable[SkippedEntry]) -> tuple[tuple[SkippedEntry, ...], dict[str, int]]:
-        """Write ``problems.jsonl`` if there are any problems; return the first and the count of each kind.
+        """Write ``problems.jsonl`` if there are any problems; return the first few and the count of each kind.
 
         Raises:
             ReplayError: it cannot be written.
