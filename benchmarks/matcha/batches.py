@@ -3,9 +3,9 @@
 import time
 
 from benchmarks.matcha import service, speed
-from benchmarks.matcha.own import QUESTION
-from benchmarks.matcha.peer import TOKENS
 from benchmarks.matcha.speed import HOW, Place
+from benchmarks.matcha.subjects.own import QUESTION
+from benchmarks.matcha.subjects.peer import TOKENS
 from benchmarks.measurements import Measurement
 from services.matcha.engine import ChartQA
 from services.matcha.types import ChartAnswer, ChartQuestion

@@ -10,7 +10,7 @@ import onnxruntime as ort
 import torch
 from onnx import TensorProto, helper
 
-from benchmarks.matcha.peer import TOKENS
+from benchmarks.matcha.subjects.peer import TOKENS
 from benchmarks.measurements import Measurement
 
 HOW = "make bench-matcha"

@@ -11,8 +11,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from benchmarks.matcha.model import write_random_model
-from benchmarks.matcha.own import QUESTION
-from benchmarks.matcha.subject import Subject, own, peer
+from benchmarks.matcha.subjects.own import QUESTION
+from benchmarks.matcha.subjects.process import Subject, own, peer
 from benchmarks.measurements import Measurement
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import flatten_patches

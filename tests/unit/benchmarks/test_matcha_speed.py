@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.matcha.speed import OPTIMUM, STUDY, speed_measurements
-from benchmarks.matcha.subject import Subject
+from benchmarks.matcha.subjects.process import Subject
 from services.matcha.variants import VARIANTS
 
 

@@ -11,7 +11,7 @@ import pytest
 from clients.replay.errors import ReplayError
 from clients.replay.report import report_runs
 from clients.replay.run.folder import NAMED_PROBLEMS, RunFolder
-from clients.replay.tasks import realcqa
+from clients.replay.tasks.datasets import realcqa
 from tests.unit.replay.conftest import png
 from tests.unit.replay.reading import load
 

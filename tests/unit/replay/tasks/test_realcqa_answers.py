@@ -5,8 +5,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from clients.replay.scoring.gold import AnswerType, Gold
+from clients.replay.tasks.datasets.realcqa_answers import gold_of, type_of
 from clients.replay.tasks.entries import EntryError
-from clients.replay.tasks.realcqa_answers import gold_of, type_of
 from clients.replay.tasks.sample import SkipReason
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Self
 
-from benchmarks.matcha.peer import TOKENS
+from benchmarks.matcha.subjects.peer import TOKENS
 from services.common.cpu import HUGE_PAGES
 
 _SCRIPT = Path(__file__).with_name("peer.py")
@@ -76,7 +76,7 @@ class Subject:
 
 def own(variant: str, folder: Path, image: Path, threads: int, max_patches: int) -> Subject:
     """A subject for one of our variants."""
-    module = "benchmarks.matcha.own"
+    module = "benchmarks.matcha.subjects.own"
     return Subject(
         variant,
         [sys.executable, "-m", module, variant, str(folder), str(threads), str(max_patches)],

@@ -14,7 +14,7 @@ from clients.replay.errors import ReplayError
 from clients.replay.scoring.gold import AnswerType
 from clients.replay.scoring.han import holds_han
 from clients.replay.scoring.metrics import COUNT_ACCURACY, EXACT_MATCH
-from clients.replay.tasks import tallyqa_parquet as parquet
+from clients.replay.tasks.datasets import tallyqa_parquet as parquet
 from clients.replay.tasks.entries import EntryError, attempt, folder_images, require_folder, stream_list, text_field
 from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason, Split
 from clients.replay.tasks.task import Grouping, ImageSource, Task

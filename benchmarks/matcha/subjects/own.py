@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.matcha.peer import TOKENS
+from benchmarks.matcha.subjects.peer import TOKENS
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartQA
 from services.matcha.types import ChartAnswer, ChartQuestion

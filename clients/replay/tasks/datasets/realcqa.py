@@ -16,6 +16,7 @@ from typing import Final
 
 from clients.replay.errors import ReplayError
 from clients.replay.scoring.metrics import ANLS, EXACT_MATCH, RELAXED_PIX2STRUCT, RELAXED_STRICT, TYPED
+from clients.replay.tasks.datasets.realcqa_answers import gold_of, type_of
 from clients.replay.tasks.entries import (
     EntryError,
     attempt,
@@ -25,7 +26,6 @@ from clients.replay.tasks.entries import (
     stream_object,
     text_field,
 )
-from clients.replay.tasks.realcqa_answers import gold_of, type_of
 from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason, Split
 from clients.replay.tasks.task import ANSWER_TYPE, Grouping, Task
 

@@ -1,0 +1,1 @@
+"""Readers of the datasets, one for each task."""
