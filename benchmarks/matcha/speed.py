@@ -70,7 +70,7 @@ def optimum_folder(place: Place, max_patches: int) -> Path:
         cli = place.optimum.with_name("optimum-cli")
         options = ["--task", "image-to-text-with-past", "--no-post-process"]
         model = str(model_folder(place, max_patches))
-        subprocess.run([str(cli), "export", "onnx", "--model", model, *options, str(folder)], check=True)  # noqa: S603
+        subprocess.run([str(cli), "export", "onnx", "--model", model, *options, str(folder)], check=True)  # noqa: S603 our own command
 
     return place.folder(f"optimum-{max_patches}", export)
 

@@ -90,10 +90,10 @@ def kills(out: Path, times: int, questions: int) -> Iterator[Measurement]:
     with serving() as url:
         command = [sys.executable, "-m", "clients.replay", "run", "--task", "tallyqa", "--split", "train", "--resume"]
         command += ["--data", str(data), "--url", url, "--out"]
-        subprocess.run([*command, str(out / "undisturbed")], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+        subprocess.run([*command, str(out / "undisturbed")], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 our own command
         for _ in range(times):
             _kill_later([*command, str(out / "killed")], out / "killed" / "outcomes.jsonl", draw)
-        subprocess.run([*command, str(out / "killed")], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+        subprocess.run([*command, str(out / "killed")], check=True, stdout=subprocess.DEVNULL)  # noqa: S603 our own command
     killed, whole = _lines(out / "killed"), _lines(out / "undisturbed")
     surplus = len(killed) - len(set(killed))
     differing = len(set(killed) ^ set(whole)) + surplus

@@ -27,7 +27,7 @@ def read_settings(settings: type[Settings], arguments: list[str] | None = None) 
         return CliApp.run(settings, cli_args=arguments)
     except (ValidationError, SettingsError) as error:
         prefix = settings.model_config.get("env_prefix", "")
-        print(f"invalid settings (see --help; each can also be set as {prefix}NAME):", file=sys.stderr)  # noqa: T201
+        print(f"invalid settings (see --help; each can also be set as {prefix}NAME):", file=sys.stderr)  # noqa: T201 before logging is set up
         for line in _lines(error):
             print(f"  {line}", file=sys.stderr)  # noqa: T201 logging is not configured yet
         sys.exit(2)

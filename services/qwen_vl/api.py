@@ -37,8 +37,8 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     def setup(self, device: str) -> None:  # noqa: ARG002 LitServe passes a device, but the settings decide
         """Load the model and check its lens."""
         # These import torch, which only the worker needs.
-        from services.qwen_vl.engine import VisionQA  # noqa: PLC0415
-        from services.qwen_vl.translate import Translator  # noqa: PLC0415
+        from services.qwen_vl.engine import VisionQA  # noqa: PLC0415 torch takes seconds to import
+        from services.qwen_vl.translate import Translator  # noqa: PLC0415 torch takes seconds to import
 
         settings = self._settings
         prepare_worker(settings)

@@ -25,7 +25,7 @@ class PackedLinear(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(…, in) to (…, out)."""
-        product: torch.Tensor = _mkldnn._linear_pointwise(  # noqa: SLF001
+        product: torch.Tensor = _mkldnn._linear_pointwise(  # noqa: SLF001 PyTorch has no public name for it
             x, self.weight, self.bias, "none", [], ""
         )
         return product
@@ -33,7 +33,7 @@ class PackedLinear(nn.Module):
 
 def can_pack() -> bool:
     """Whether this CPU and PyTorch build support packed weights in bfloat16."""
-    return torch.backends.mkldnn.is_available() and bool(_mkldnn._is_mkldnn_bf16_supported())  # type: ignore[no-untyped-call]  # noqa: SLF001
+    return torch.backends.mkldnn.is_available() and bool(_mkldnn._is_mkldnn_bf16_supported())  # type: ignore[no-untyped-call]  # noqa: SLF001 PyTorch has no public name for it
 
 
 def pack_linears(model: nn.Module) -> None:

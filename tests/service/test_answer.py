@@ -152,7 +152,7 @@ def test_matcha_refuses_a_lens(matcha: Service, png: bytes) -> None:
 
 
 @pytest.mark.parametrize("patches", [-1, 0, 10**9, 2.5, "many"])
-def test_matcha_bounds_patches(matcha: Service, png: bytes, patches: Any) -> None:  # noqa: ANN401
+def test_matcha_bounds_patches(matcha: Service, png: bytes, patches: Any) -> None:
     envelope = problem(ask(matcha, image=b64(png), question="How many?", max_patches=patches), 422)
     assert envelope.error.param == "max_patches"
 
@@ -168,7 +168,7 @@ def test_matcha_cuts_as_many_patches_as_asked(matcha: Service, png: bytes) -> No
 @pytest.mark.parametrize(
     "lens", [{"top_k": 0}, {"top_k": 1000}, {"tokens": "some"}, {"layer": 3}, [], "yes", {"top_k": "five"}], ids=str
 )
-def test_qwen_vl_bounds_the_lens(qwen_vl: Service, png: bytes, lens: Any) -> None:  # noqa: ANN401
+def test_qwen_vl_bounds_the_lens(qwen_vl: Service, png: bytes, lens: Any) -> None:
     envelope = problem(ask(qwen_vl, image=b64(png), question="How many?", lens=lens), 422)
     assert str(envelope.error.param).startswith("lens")
 

@@ -24,7 +24,7 @@ def image_part(data: bytes) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(data).decode()}"}}
 
 
-def messages(png: bytes, text: str = QUESTION) -> Any:  # noqa: ANN401 openai's typed dictionaries
+def messages(png: bytes, text: str = QUESTION) -> Any:
     return [{"role": "user", "content": [image_part(png), {"type": "text", "text": text}]}]
 
 

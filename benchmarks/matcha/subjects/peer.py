@@ -23,7 +23,7 @@ def load(kind: str, folder: str, threads: int) -> Any:  # noqa: ANN401 a model o
 
         return Pix2StructForConditionalGeneration.from_pretrained(folder).eval()
     import onnxruntime  # noqa: PLC0415 one of two
-    from optimum.onnxruntime import ORTModelForPix2Struct  # noqa: PLC0415
+    from optimum.onnxruntime import ORTModelForPix2Struct  # noqa: PLC0415 torch takes seconds to import
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads

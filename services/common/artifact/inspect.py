@@ -26,7 +26,7 @@ class Inspect(BaseModel):
             verify(self.folder, manifest.architecture)
         except ManifestError as error:
             sys.exit(f"verification FAILED: {error}")
-        print(f"\nall {len(manifest.sha256)} files match {MANIFEST_NAME}")  # noqa: T201
+        print(f"\nall {len(manifest.sha256)} files match {MANIFEST_NAME}")  # noqa: T201 what the command prints
 
 
 def inspect(arguments: list[str]) -> None:

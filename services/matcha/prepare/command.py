@@ -92,7 +92,7 @@ def prepare(arguments: list[str]) -> None:
         CliApp.run(Prepare, cli_args=arguments)
     except ValidationError as error:
         lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
-        print("\n".join(["invalid options (see prepare --help):", *lines]), file=sys.stderr)  # noqa: T201
+        print("\n".join(["invalid options (see prepare --help):", *lines]), file=sys.stderr)  # noqa: T201 what the command prints
         sys.exit(2)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 
-def write_json(path: Path, value: Any) -> None:  # noqa: ANN401 whatever JSON holds
+def write_json(path: Path, value: Any) -> None:
     """Write a value as JSON."""
     write_whole(path, json.dumps(value, ensure_ascii=False, indent=1).encode() + b"\n")
 

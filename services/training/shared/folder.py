@@ -12,7 +12,7 @@ from services.common.artifact.writer import seal
 _TOOLS: Final = ("pillow", "tokenizers", "torch", "transformers")
 
 
-def save_pretrained(network: Any, tokenizer: Any, folder: Path, **generation: float) -> None:  # noqa: ANN401
+def save_pretrained(network: Any, tokenizer: Any, folder: Path, **generation: float) -> None:
     """Write weights, configurations and tokenizer; the model answers greedily unless asked otherwise.
 
     Args:

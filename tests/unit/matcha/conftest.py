@@ -41,7 +41,7 @@ def bundled_questions() -> list[tuple[ChartQuestion, str]]:
 def weights(monkeypatch: pytest.MonkeyPatch) -> "Weights":
     """Fake weights for every model that is prepared; no hub, and no system font."""
     from services.matcha.prepare import build  # noqa: PLC0415 it imports torch, which most tests here do not need
-    from tests.unit.matcha.making import Weights  # noqa: PLC0415
+    from tests.unit.matcha.making import Weights  # noqa: PLC0415 torch takes seconds to import
 
     stand_in = Weights()
     monkeypatch.setattr(build, "load_model", stand_in.load)

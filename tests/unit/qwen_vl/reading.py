@@ -8,7 +8,7 @@ from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.types import Question
 
 
-def plain_forward(model: Any, engine: VisionQA, question: Question, answer: list[int]) -> Any:  # noqa: ANN401
+def plain_forward(model: Any, engine: VisionQA, question: Question, answer: list[int]) -> Any:
     """What transformers computes for a prompt followed by the answer's tokens, in one pass."""
     prompt = engine.prompts.build(question)
     ids = torch.cat([prompt.input_ids, torch.tensor([answer], dtype=torch.long)], dim=1)
@@ -24,7 +24,7 @@ def plain_forward(model: Any, engine: VisionQA, question: Question, answer: list
     return prompt, output
 
 
-def plain_lens(model: Any, output: Any, position: int) -> list[torch.Tensor]:  # noqa: ANN401
+def plain_lens(model: Any, output: Any, position: int) -> list[torch.Tensor]:
     """The definition written out: the distribution of every layer at one position."""
     norm, head = model.model.language_model.norm, model.lm_head
     with torch.inference_mode():

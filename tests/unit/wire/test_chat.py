@@ -155,7 +155,7 @@ def test_stop_is_one_string_or_a_few() -> None:
 
 
 @pytest.mark.parametrize(("both", "expected"), [((3, None), 3), ((None, 5), 5), ((3, 5), 5), ((None, None), None)])
-def test_the_newer_of_openais_two_names_for_the_longest_answer_counts(both: Any, expected: int | None) -> None:  # noqa: ANN401
+def test_the_newer_of_openais_two_names_for_the_longest_answer_counts(both: Any, expected: int | None) -> None:
     assert read(QwenVLChat, max_tokens=both[0], max_completion_tokens=both[1]).max_answer_tokens == expected
 
 
@@ -170,7 +170,7 @@ def test_the_newer_of_openais_two_names_for_the_longest_answer_counts(both: Any,
         ({"stream": True, "stream_options": {"include_obfuscation": True}}, False, True, False),
     ],
 )
-def test_what_is_wanted_of_an_answer(fields: Any, *, scores: bool, pieces: bool, usage: bool) -> None:  # noqa: ANN401
+def test_what_is_wanted_of_an_answer(fields: Any, *, scores: bool, pieces: bool, usage: bool) -> None:
     asked = read(QwenVLChat, **fields)
     assert (asked.wants_scores, asked.wants_pieces, asked.wants_usage) == (scores, pieces, usage)
 

@@ -88,7 +88,7 @@ def pixels_of(image: Image.Image) -> np.ndarray[tuple[int, ...], np.dtype[np.uin
 class Collator:
     """Turns examples into batches of tokens."""
 
-    def __init__(self, tokenizer: Any) -> None:  # noqa: ANN401 transformers has no type hints that mypy reads
+    def __init__(self, tokenizer: Any) -> None:
         self._tokenizer = tokenizer
         self._turn_end: int = tokenizer.convert_tokens_to_ids(TURN_END)
         prompt = prompt_ids(tokenizer, "?", CELLS)

@@ -57,7 +57,7 @@ class NamingHeads(nn.Module):
         self.parts = _rare(nn.Linear(WIDTH, len(COLOURS) + len(SHAPES)), _PRIOR_LOGIT["parts"])
         self.patch = nn.Linear(WIDTH, 1 + LOOKS)
 
-    def loss(self, vision: Any, looks: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+    def loss(self, vision: Any, looks: torch.Tensor, patches: torch.Tensor) -> torch.Tensor:
         """Loss of the predictions.
 
         Args:

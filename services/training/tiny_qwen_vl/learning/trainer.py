@@ -93,12 +93,12 @@ class Trainer:
         examples = sample_examples(self._rng, phase.questions, phase.max_items(progress))
         return self._collate(list(itertools.islice(examples, phase.images)))
 
-    def _vision(self, batch: SceneBatch) -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
+    def _vision(self, batch: SceneBatch) -> Any:
         grid = torch.tensor([[1, GRID, GRID]] * len(batch.pixels))
         patches = patches_of(batch.pixels, self.model.image_processor)
         return self.model.network.get_image_features(patches, grid, return_dict=True)
 
-    def _answer_loss(self, vision: Any, batch: SceneBatch) -> torch.Tensor:  # noqa: ANN401
+    def _answer_loss(self, vision: Any, batch: SceneBatch) -> torch.Tensor:
         """Cross-entropy of the answers and of the end of turn after each."""
         mask = torch.zeros(batch.visible.shape).masked_fill(~batch.visible, _HIDDEN)
         output = self.model.network(

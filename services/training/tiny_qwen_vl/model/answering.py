@@ -104,7 +104,7 @@ def _generate(model: Model, prompts: Sequence[_Prompt]) -> list[Reply]:
     ]
 
 
-def lens_tops(network: Any, states: Sequence[torch.Tensor]) -> torch.Tensor:  # noqa: ANN401
+def lens_tops(network: Any, states: Sequence[torch.Tensor]) -> torch.Tensor:
     """Likeliest tokens of each layer, read out with the final norm and the output matrix: the logit lens.
 
     Args:

@@ -45,7 +45,7 @@ _VISION: Final = {
 }
 
 
-def build_network(tokenizer: Any) -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
+def build_network(tokenizer: Any) -> Any:
     """The model with initial weights from torch's global generator."""
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in _TOKEN_FIELDS.items()}
     text = _TEXT | {
@@ -81,7 +81,7 @@ def _initialize(model: nn.Module) -> None:
             nn.init.normal_(module.weight, std=WIDTH**-0.5)
 
 
-def build_image_processor() -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
+def build_image_processor() -> Any:
     """Qwen2-VL's image processor, without torchvision; it resizes every image to about the area of the training images.
 
     The bounds leave some room around that area: without it, rounding would make most squares one cell larger or
@@ -93,7 +93,7 @@ def build_image_processor() -> Any:  # noqa: ANN401 transformers has no type hin
     )
 
 
-def patches_of(pixels: torch.Tensor, processor: Any) -> torch.Tensor:  # noqa: ANN401
+def patches_of(pixels: torch.Tensor, processor: Any) -> torch.Tensor:
     """What the image processor returns for images of native size, computed in torch for a whole batch.
 
     Args:

@@ -5,7 +5,7 @@ from typing import Any
 from services.training.tiny_qwen_vl.model.tokenizer import IMAGE_PAD
 
 
-def prompt_ids(tokenizer: Any, question: str, image_tokens: int) -> list[int]:  # noqa: ANN401 transformers has no type hints that mypy reads
+def prompt_ids(tokenizer: Any, question: str, image_tokens: int) -> list[int]:
     """The chat prompt of a question about one image, with the image's placeholder repeated once per image token."""
     messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}]
     prompt: str = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)

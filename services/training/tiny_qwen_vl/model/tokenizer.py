@@ -46,7 +46,7 @@ _ALSO_WHOLE: Final = (SYSTEM, "system", "user", "assistant", "两")
 _HAN: Final = r"\p{Han}"
 
 
-def build_tokenizer() -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
+def build_tokenizer() -> Any:
     """A ``Qwen2Tokenizer`` whose merges are learnt from the questions; none joins two Han characters.
 
     Han characters are separated before the merges are learnt; otherwise a whole Chinese question would become one

@@ -55,7 +55,7 @@ def form(*fields: tuple[str, str | bytes]) -> bytes:
     return parts + b"--cut--\r\n"
 
 
-def refused(model: type[WireRequest], fields: Any) -> ServiceError:  # noqa: ANN401 any JSON
+def refused(model: type[WireRequest], fields: Any) -> ServiceError:
     with pytest.raises(ServiceError) as caught:
         read(model, json.dumps(fields).encode())
     return caught.value

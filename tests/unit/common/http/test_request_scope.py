@@ -124,7 +124,7 @@ def test_a_stream_lets_go_of_what_it_holds_once_it_ends_or_the_client_leaves(*, 
         await asyncio.sleep(0.01 if leaves else 60)
         return {"type": "http.disconnect"}
 
-    async def send(message: Any) -> None:  # noqa: ANN401 ASGI
+    async def send(message: Any) -> None:
         sent.append(message)
 
     async def go() -> None:

@@ -328,7 +328,7 @@ def leave(desk: Desk, path: str, body: dict[str, Any], after: int) -> None:
                 await left.wait()
             return message or {"type": "http.disconnect"}
 
-        async def send(message: Any) -> None:  # noqa: ANN401 ASGI
+        async def send(message: Any) -> None:
             come.append(message)
             if len(come) >= after:
                 left.set()

@@ -60,7 +60,7 @@ class Transport:
     def __init__(self) -> None:
         self.sent: list[tuple[str, Any, str]] = []
 
-    def send(self, item: Any, consumer_id: int) -> None:  # noqa: ANN401 as LitServe
+    def send(self, item: Any, consumer_id: int) -> None:
         job_id, (data, status, *_) = item
         assert consumer_id == len(job_id), "the HTTP process that asked, and no other"
         self.sent.append((job_id, data, status))
@@ -69,7 +69,7 @@ class Transport:
 class Requests(queue.Queue[Any]):
     """Raises the stop where an idle loop would wait forever."""
 
-    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: ANN401, FBT001, FBT002 as its base
+    def get(self, block: bool = True, timeout: float | None = None) -> Any:  # noqa: FBT001, FBT002 as its base
         return (None, None, None, None) if block and self.empty() else super().get(block, timeout)
 
 

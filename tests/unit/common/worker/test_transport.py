@@ -30,7 +30,7 @@ class Queue:
         self.response_buffer: dict[str, Any] = {}
         self.response_queue_id = 7
 
-    async def asked(self) -> Any:  # noqa: ANN401 as LitServe
+    async def asked(self) -> Any:
         """The first item put on the queue, once there is one."""
         return await asyncio.to_thread(self.request_queue.get, timeout=5)
 

@@ -71,7 +71,7 @@ def logits(monkeypatch: pytest.MonkeyPatch) -> list[NDArray[np.float64]]:
     decoded: list[NDArray[np.float64]] = []
 
     def noted(call: Callable[..., Any]) -> Callable[..., Any]:
-        def run(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 what each runtime takes and gives
+        def run(*arguments: Any, **options: Any) -> Any:
             outputs = call(*arguments, **options)
             if "logits" in outputs:
                 rows = outputs["logits"][:, -1]

@@ -179,9 +179,9 @@ class TestWholeOrNotAtAll:
         (plain / "model.safetensors").write_bytes(bytes(1000))
         asked = []
 
-        def usage(path: Path) -> Any:  # noqa: ANN401 a private named tuple
+        def usage(path: Path) -> Any:
             asked.append(path)
-            return shutil._ntuple_diskusage(10**9, 0, free)  # noqa: SLF001
+            return shutil._ntuple_diskusage(10**9, 0, free)  # noqa: SLF001 the standard library has no public name for it
 
         monkeypatch.setattr(shutil, "disk_usage", usage)
         free = needed - 1

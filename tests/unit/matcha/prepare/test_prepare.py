@@ -177,7 +177,7 @@ def test_an_artifact_is_not_prepared_again(artifact: Artifact, tmp_path: Path) -
 
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))  # type: ignore[attr-defined] # noqa: SLF001
+    monkeypatch.setattr(building.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))  # type: ignore[attr-defined] # noqa: SLF001 the standard library has no public name for it
     with pytest.raises(PrepareError, match="GB free"):
         build(find(str(MODEL), None), "fp32", tmp_path / "out", Extras(), lambda _: None)
     assert only(tmp_path)

@@ -12,11 +12,11 @@ from services.qwen_vl.model.check import LensMismatchError, check_lens
 from services.qwen_vl.settings import Variant
 
 
-def tamper(engine: VisionQA, monkeypatch: pytest.MonkeyPatch, change: Any) -> None:  # noqa: ANN401
+def tamper(engine: VisionQA, monkeypatch: pytest.MonkeyPatch, change: Any) -> None:
     """Lets a function change the logits and states of every prompt that is read."""
     prefill = engine.network.prefill
 
-    def changed(*arguments: Any) -> Any:  # noqa: ANN401
+    def changed(*arguments: Any) -> Any:
         row, logits, states = prefill(*arguments)
         return row, *change(logits, states)
 
@@ -52,7 +52,7 @@ def swapped(states: list[torch.Tensor], one: int, other: int) -> list[torch.Tens
 def test_every_part_of_the_lens_is_compared(
     engine: VisionQA,
     monkeypatch: pytest.MonkeyPatch,
-    change: Any,  # noqa: ANN401
+    change: Any,
     told: str,
 ) -> None:
     tamper(engine, monkeypatch, change)
@@ -81,7 +81,7 @@ def test_a_lens_without_the_final_norm_is_refused(engine: VisionQA) -> None:
 def test_a_difference_beyond_the_rounding_of_the_variant_is_refused(
     engine: VisionQA, monkeypatch: pytest.MonkeyPatch, variant: Variant, difference: float, *, passes: bool
 ) -> None:
-    def moved(logits: torch.Tensor, states: list[torch.Tensor]) -> Any:  # noqa: ANN401
+    def moved(logits: torch.Tensor, states: list[torch.Tensor]) -> Any:
         probs = logits.double().softmax(-1)
         best, worst = int(probs.argmax()), int(probs.argmin())
         probs[best] -= difference
