@@ -51,6 +51,8 @@ out_option   = $(if $(OUT),--out $(OUT))
 out_or_dated = $(or $(OUT),runs/$(shell date +%Y%m%d-%H%M%S)-$(1))
 # RUNS as folders.
 run_folders  = $(patsubst %/outcomes.jsonl,%,$(RUNS))
+# Which model a service serves, and how.
+served       = $(if $(MODEL),--model $(MODEL)) $(if $(VARIANT),--variant $(VARIANT))
 overrides    = $(foreach change,$(SET),--set $(change))
 
 .DEFAULT_GOAL := help
@@ -82,11 +84,11 @@ clean: ## Remove everything that was built (not runs/)
 ##@ Use
 .PHONY: serve-matcha serve-qwen-vl replay report compare
 
-serve-matcha: install ## Serve chart questions on 127.0.0.1:8000 (settings: MATCHA_..., see --help)
-	@$(BIN)/python -m services.matcha
+serve-matcha: install $(filter $(ARTIFACTS)/%,$(MODEL)) ## Serve chart questions on 127.0.0.1:8000 (MODEL=id|folder VARIANT=...; settings: MATCHA_..., see --help)
+	@$(BIN)/python -m services.matcha $(served)
 
-serve-qwen-vl: install ## Serve image questions with the lens on 127.0.0.1:8001 (settings: QWEN_VL_...)
-	@$(BIN)/python -m services.qwen_vl
+serve-qwen-vl: install ## Serve image questions with the lens on 127.0.0.1:8001 (MODEL=id|folder VARIANT=...; settings: QWEN_VL_...)
+	@$(BIN)/python -m services.qwen_vl $(served)
 
 replay: install ## Replay a dataset against a running service (TASK=realcqa|tallyqa DATA=... URL=... OUT=...)
 	@$(BIN)/python -m clients.replay run --task $(TASK) --data $(or $(DATA),clients/samples/$(TASK)) --url $(or $(URL),http://127.0.0.1:$(if $(filter tallyqa,$(TASK)),8001,8000)) --out $(call out_or_dated,$(TASK)) $(if $(filter tallyqa,$(TASK)),--lens)
@@ -146,8 +148,8 @@ torch-free-env: .venv-torch-free/installed ## Build .venv-torch-free, with only 
 $(ARTIFACTS)/%: models/tiny-matcha/manifest.json $(wildcard services/matcha/prepare/*.py) | install
 	@$(BIN)/python -m services.matcha prepare models/tiny-matcha --variant $* --out $@ --force $(if $(filter openvino-int8,$*),--calibration clients/samples/realcqa)
 
-load: install $(MODEL) ## Load-test a service (SERVICE=matcha|qwen_vl VARIANT=... PROFILE=smoke|steady|overload|capacity URL=... DATA=... SET="rate_per_s=20" OUT=...)
-	@$(BIN)/python -m loadtests run --service $(SERVICE) --profile $(or $(PROFILE),smoke) $(if $(VARIANT),--variant $(VARIANT)) $(if $(MODEL),--model-dir $(MODEL)) $(if $(URL),--url $(URL)) $(if $(DATA),--data $(DATA)) $(overrides) $(out_option)
+load: install $(filter $(ARTIFACTS)/%,$(MODEL)) ## Load-test a service (SERVICE=matcha|qwen_vl VARIANT=... PROFILE=smoke|steady|overload|capacity URL=... DATA=... SET="rate_per_s=20" OUT=...)
+	@$(BIN)/python -m loadtests run --service $(SERVICE) --profile $(or $(PROFILE),smoke) $(served) $(if $(URL),--url $(URL)) $(if $(DATA),--data $(DATA)) $(overrides) $(out_option)
 
 load-variants: install $(filter $(ARTIFACTS)/%,$(subst =, ,$(VARIANTS))) ## Load-test one variant after another with the same requests, into one table (VARIANTS="fp32 ..." PROFILE=steady SET=... OUT=...)
 	@$(BIN)/python -m loadtests variants $(VARIANTS) --service $(SERVICE) --profile $(or $(PROFILE),steady) $(overrides) $(out_option)

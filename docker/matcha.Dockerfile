@@ -64,7 +64,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     MATCHA_HOST=0.0.0.0 \
     MATCHA_PORT=8000 \
-    MATCHA_MODEL_DIR=/model
+    MATCHA_MODEL=/model
 WORKDIR /app
 COPY --from=app /app /app
 EXPOSE 8000

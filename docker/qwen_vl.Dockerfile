@@ -48,7 +48,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     QWEN_VL_HOST=0.0.0.0 \
     QWEN_VL_PORT=8001 \
-    QWEN_VL_MODEL_DIR=/model
+    QWEN_VL_MODEL=/model
 WORKDIR /app
 COPY --from=app /app /app
 EXPOSE 8001

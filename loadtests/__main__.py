@@ -56,7 +56,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     variant: Annotated[str | None, typer.Option(help="Variant to start; default: the service's.")] = None,
     url: Annotated[str | None, typer.Option(help="A running service, instead of starting one.")] = None,
     data: Annotated[Path | None, typer.Option(help="Dataset folder, in RealCQA's or TallyQA's layout.")] = None,
-    model_dir: Annotated[Path | None, typer.Option(help="Model folder of the started service.")] = None,
+    model: Annotated[Path | None, typer.Option(help="Model folder of the started service.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Compute threads of the started service.")] = 1,
     page: Annotated[bool, typer.Option("--page", help="Serve Locust's page on 127.0.0.1:8089 during the run.")] = False,
     change: SetOption = None,
@@ -64,7 +64,7 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     locust: LocustArguments = None,
 ) -> None:
     """Load one service, and write a run folder that `python -m clients.replay report` can also read."""
-    options = _service_options(variant, model_dir, threads)
+    options = _service_options(variant, model, threads)
     loaded = profiles.load(profile, change or ())
     out = out or _default_out(f"load-{service}-{loaded.name}")
     shown = (*(_PAGE if page else ("--headless",)), *(locust or ()))
@@ -124,10 +124,10 @@ def generator_command(
     _CONSOLE.print(f"scheduling lag: p50 {lag.p50_ms:.2f} ms, p99 {lag.p99_ms:.2f} ms, max {lag.max_ms:.1f} ms: {out}")
 
 
-def _service_options(variant: str | None, model_dir: Path | None, threads: int) -> tuple[str, ...]:
+def _service_options(variant: str | None, model: Path | None, threads: int) -> tuple[str, ...]:
     return (
         *(("--variant", variant) if variant else ()),
-        *(("--model-dir", str(model_dir)) if model_dir else ()),
+        *(("--model", str(model)) if model else ()),
         *("--threads", str(threads)),
     )
 

@@ -15,9 +15,9 @@ from scipy.stats import bootstrap
 
 from benchmarks.matcha import service
 from benchmarks.measurements import Measurement
+from services.common.artifact.source import find
 from services.common.settings import MODELS
-from services.matcha.prepare.build import Extras, build
-from services.matcha.prepare.source import find
+from services.matcha.prepare.build import WANTED, Extras, build
 from services.matcha.types import ChartAnswer, ChartQuestion
 from services.matcha.variants import VARIANTS, VariantName
 from services.training.tiny_matcha.data.held_out import Asked, held_out
@@ -73,7 +73,7 @@ def _artifact(scratch: Path, variant: VariantName) -> Path:
         for index, item in enumerate(held_out(seed=_CALIBRATION_SEED, per_kind=2)):
             item.image.save(charts / f"{index}.png")
     if not folder.exists():
-        build(find(str(MODELS / "tiny-matcha"), None), form, folder, Extras(calibration=charts), lambda _: None)
+        build(find(str(MODELS / "tiny-matcha"), None, WANTED), form, folder, Extras(calibration=charts), lambda _: None)
     return folder
 
 

@@ -54,7 +54,7 @@ def serving(folder: Path, variant: VariantName, threads: int, *options: str) -> 
     Raises:
         StartupError: it did not become ready.
     """
-    required = ["--model-dir", str(folder), "--variant", variant, "--threads", str(threads), "--log-level", "error"]
+    required = ["--model", str(folder), "--variant", variant, "--threads", str(threads), "--log-level", "error"]
     command = [sys.executable, "-m", "services.matcha"]
     started_s = time.monotonic()
     with (

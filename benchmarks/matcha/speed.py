@@ -14,10 +14,10 @@ from benchmarks.matcha.model import write_random_model
 from benchmarks.matcha.subjects.own import QUESTION
 from benchmarks.matcha.subjects.process import Subject, own, peer
 from benchmarks.measurements import Measurement
+from services.common.artifact.source import find
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import flatten_patches
-from services.matcha.prepare.build import Extras, build
-from services.matcha.prepare.source import find
+from services.matcha.prepare.build import WANTED, Extras, build
 from services.matcha.variants import VARIANTS, VariantName
 
 HOW = "make bench-matcha"
@@ -50,7 +50,7 @@ def model_folder(place: Place, max_patches: int) -> Path:
 
 def artifact_folder(place: Place, variant: str) -> Path:
     """The random model prepared as a variant."""
-    source = find(str(model_folder(place, 2048)), None)
+    source = find(str(model_folder(place, 2048)), None, WANTED)
     charts = chart(place).parent
     font = Path(mpl.get_data_path()) / "fonts/ttf/DejaVuSans.ttf"  # any font will do for a random model
     return place.folder(

@@ -44,7 +44,7 @@ class Contender:
 
 def ours(folder: Path) -> Contender:
     """Our service in bf16."""
-    options = ["--model-dir", str(folder), "--variant", "bf16", "--timeout-s", str(_ANSWER_S), "--log-level", "error"]
+    options = ["--model", str(folder), "--variant", "bf16", "--timeout-s", str(_ANSWER_S), "--log-level", "error"]
     return Contender("tallyglass", [sys.executable, "-m", "services.qwen_vl", *options], "/ready", "any")
 
 

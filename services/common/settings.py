@@ -12,10 +12,20 @@ MODELS = Path(__file__).parents[2] / "models"
 """The embedded models, served by default."""
 
 
+MODEL_HELP = (
+    "Model to serve: an artifact folder; or a model folder or a Hugging Face id (owner/name), which is prepared once, "
+    "into TALLYGLASS_HOME."
+)
+
+
 class ServerSettings(BaseSettings):
     """Where to listen, and limits on requests. Sizes are checked before anything is decoded."""
 
-    model_dir: Path = Field(description="Model folder, with its manifest.json.")
+    model: str
+    revision: str | None = Field(default=None, description="Branch, tag or commit of a model on the hub.")
+    allow_unverified: bool = Field(
+        default=False, description="Serve a model folder as it is, without a manifest; no checksums are verified."
+    )
     host: Literal["127.0.0.1", "0.0.0.0", "::"] = Field(  # noqa: S104 offered, not the default
         default="127.0.0.1", description="Address to listen on."
     )

@@ -1,5 +1,6 @@
-"""Startup checks: read the settings and verify the model folder, or exit with an explanation."""
+"""Before serving: read the settings, find and verify the model folder, or exit with an explanation."""
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import TypeVar
@@ -7,6 +8,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
 
+from services.common.artifact.cache import artifact_folder, is_hub_id
 from services.common.artifact.manifest import (
     MANIFEST_NAME,
     Architecture,
@@ -33,13 +35,34 @@ def read_settings(settings: type[Settings], arguments: list[str] | None = None) 
         sys.exit(2)
 
 
+def model_folder(settings: ServerSettings, service: str, form: str) -> Path:
+    """The folder to serve: the one named, or the model prepared from it, once; exits with 1 if that fails.
+
+    Args:
+        settings: name the model, its revision, and whether a folder without a manifest is served as it is.
+        service: the service's package, whose ``prepare`` runs in a process of its own, which gives its memory back.
+        form: the artifact's form, should the model have to be prepared.
+    """
+    named = Path(settings.model)
+    plain = (named / "config.json").is_file() and not (named / MANIFEST_NAME).is_file()
+    if not (is_hub_id(settings.model) and not named.is_dir()) and (not plain or settings.allow_unverified):
+        return named
+    folder = artifact_folder(settings.model, settings.revision, form)
+    if not (folder / MANIFEST_NAME).is_file():
+        options = ["--variant", form, "--out", str(folder)]
+        options += ["--revision", settings.revision] if settings.revision else []
+        command = [sys.executable, "-m", service, "prepare", settings.model, *options]
+        if subprocess.run(command, check=False).returncode:  # noqa: S603 this project's own command
+            sys.exit(f"cannot serve: {settings.model} was not prepared, for the reason above")
+    return folder
+
+
 def verified_card(
-    folder: Path, architecture: Architecture, variant: str | None = None, unverified: Manifest | None = None
+    folder: Path, architecture: Architecture, unverified: Manifest | None = None
 ) -> tuple[Manifest, ModelCard]:
     """Verify a model folder and return its manifest and the model card for clients; exits with 1 on failure.
 
-    The card names the variant being served, by default the folder's. ``unverified`` replaces the manifest of a folder
-    that has none but is allowed to be served.
+    ``unverified`` replaces the manifest of a folder that has none but is allowed to be served.
     """
     try:
         manifest = unverified or verify(folder, architecture)
@@ -47,7 +70,7 @@ def verified_card(
         sys.exit(f"cannot serve: {error}")
     card = ModelCard(
         id=manifest.source.id,
-        variant=variant or manifest.variant,
+        variant=manifest.variant,
         revision=manifest.source.revision,
         manifest_sha256="none" if unverified else file_sha256(folder / MANIFEST_NAME),
     )

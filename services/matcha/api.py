@@ -1,6 +1,7 @@
 """The MatCha worker: connects LitServe's hooks to the engine."""
 
 import time
+from pathlib import Path
 
 from litserve import LitAPI
 
@@ -19,11 +20,12 @@ from services.wire.errors import ServiceError
 class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     """Runs in the worker process; loads the weights only in ``setup``, so that the object is cheap to pickle."""
 
-    def __init__(self, settings: MatchaSettings, variant: VariantName, manifest: Manifest) -> None:
+    def __init__(self, settings: MatchaSettings, folder: Path, variant: VariantName, manifest: Manifest) -> None:
         super().__init__(
             spec=QueueSpec(), max_batch_size=settings.max_batch_size, batch_timeout=settings.batch_timeout_s
         )
         self._settings = settings
+        self._folder = folder
         self._variant = variant
         self._manifest = manifest
 
@@ -33,7 +35,7 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         prepare_worker(settings)
         hardware = Hardware(settings.threads, settings.device)
         limits = Limits(settings.max_patches_limit, manifest.max_patches or LIMITS.default_patches)
-        self._engine = ChartQA.load(settings.model_dir, manifest.header_font, self._variant, hardware, limits)
+        self._engine = ChartQA.load(self._folder, manifest.header_font, self._variant, hardware, limits)
         self._translator = Translator(settings.max_new_tokens)
 
     def predict(self, jobs: Job[Asked] | list[Job[Asked]]) -> Reply | list[Reply]:

@@ -1,21 +1,17 @@
 """Settings of the MatCha service: ``MATCHA_…`` in the environment, or ``--…`` on the command line."""
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+from services.common.artifact.variants import VariantError, served_variant
 from services.common.cpu import computes_in_bf16
-from services.common.settings import MODELS, ServerSettings
+from services.common.settings import MODEL_HELP, MODELS, ServerSettings
 from services.matcha.types import LIMITS
 from services.matcha.variants import VARIANTS, VariantName
 
 Device = Literal["cpu", "cuda"]
-
-
-class VariantError(Exception):
-    """The variant cannot be served from this folder or would be slow on this CPU; the message suggests alternatives."""
 
 
 class MatchaSettings(ServerSettings):
@@ -25,15 +21,12 @@ class MatchaSettings(ServerSettings):
         env_prefix="MATCHA_", cli_kebab_case=True, cli_implicit_flags=True, cli_prog_name="python -m services.matcha"
     )
 
-    model_dir: Path = Field(default=MODELS / "tiny-matcha", description="Model folder, with its manifest.json.")
+    model: str = Field(default=str(MODELS / "tiny-matcha"), description=MODEL_HELP)
     variant: VariantName | None = Field(
-        default=None, description="Variant to serve; defaults to the one the folder was prepared for."
+        default=None, description="Variant to serve; defaults to the one the model was prepared for, else fp32."
     )
     device: Device = Field(default="cpu", description="Device of the torch variants.")
     force_bf16: bool = Field(default=False, description="Serve bf16 even on a CPU without bfloat16, where it is slow.")
-    allow_unverified: bool = Field(
-        default=False, description="Serve a folder without a manifest, as from optimum-cli; no checksums are verified."
-    )
     max_patches_limit: int = Field(
         default=LIMITS.max_patches, ge=1, le=16384, description="Most patches that a request may use."
     )
@@ -54,14 +47,7 @@ def chosen_variant(settings: MatchaSettings, prepared_as: str) -> VariantName:
     Raises:
         VariantError: the variant cannot be served from this folder, or would be slow on this CPU.
     """
-    variant = settings.variant or (prepared_as if prepared_as in VARIANTS else None)
-    if variant is None or prepared_as not in VARIANTS[variant].forms:
-        problem = f"{variant} cannot use" if variant else "no variant can use"
-        message = f"the folder was prepared as {prepared_as}, which {problem}"
-        if variant:
-            wanted = " or ".join(sorted(VARIANTS[variant].forms))
-            message += f": prepare one as {wanted} (python -m services.matcha prepare --help)"
-        raise VariantError(message)
+    variant = served_variant(settings.variant, prepared_as, {row.name: row.forms for row in VARIANTS.values()})
     if variant == "bf16" and settings.device == "cpu" and not (settings.force_bf16 or computes_in_bf16()):
         message = (
             "this CPU has no bfloat16 instructions, so bf16 would be slower than fp32: "

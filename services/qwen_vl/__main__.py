@@ -1,15 +1,33 @@
-"""``python -m services.qwen_vl``: read the settings, verify the model folder, serve."""
+"""``python -m services.qwen_vl [serve | prepare | inspect]``: serve, create or inspect a model folder."""
 
+import sys
+
+from services.common import commands
 from services.common.artifact.manifest import QWEN2_VL
+from services.common.artifact.variants import VariantError, served_variant
 from services.common.http.routes import RequestTypes
 from services.common.server import serve
-from services.common.startup import read_settings, verified_card
+from services.common.startup import model_folder, read_settings, verified_card
 from services.qwen_vl.api import QwenVLAPI
-from services.qwen_vl.settings import QwenVLSettings
+from services.qwen_vl.plain_folder import unverified_manifest
+from services.qwen_vl.settings import FORMS, QwenVLSettings
 from services.wire.answer import QwenVLRequest
 from services.wire.chat import QwenVLChat
 
+
+def serve_qwen_vl(arguments: list[str]) -> None:
+    """Serve, or exit with an explanation."""
+    settings = read_settings(QwenVLSettings, arguments)
+    folder = model_folder(settings, "services.qwen_vl", settings.variant or "bf16")
+    unverified = unverified_manifest(folder) if settings.allow_unverified else None
+    manifest, card = verified_card(folder, QWEN2_VL, unverified)
+    try:
+        variant = served_variant(settings.variant, manifest.variant, FORMS)
+    except VariantError as error:
+        sys.exit(f"cannot serve: {folder}: {error}")
+    card = card.model_copy(update={"variant": variant})
+    serve(QwenVLAPI(settings, folder, variant), settings, card, RequestTypes(QwenVLRequest, QwenVLChat))
+
+
 if __name__ == "__main__":
-    settings = read_settings(QwenVLSettings)
-    _, card = verified_card(settings.model_dir, QWEN2_VL, settings.variant)
-    serve(QwenVLAPI(settings), settings, card, RequestTypes(QwenVLRequest, QwenVLChat))
+    commands.run("services.qwen_vl", "answer image questions", "qwen-vl", serve_qwen_vl, sys.argv[1:])

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litserve import LitAPI
@@ -10,7 +11,7 @@ from litserve import LitAPI
 from services.common.server import QueueSpec, prepare_worker
 from services.common.worker.continuous_batching import ContinuousBatchingLoop
 from services.common.worker.messages import End, Job, Reply
-from services.qwen_vl.settings import QwenVLSettings
+from services.qwen_vl.settings import QwenVLSettings, Variant
 from services.qwen_vl.types import Limits, Piece
 from services.wire.errors import DeadlineError, ServiceError
 
@@ -29,9 +30,11 @@ class _Active:
 class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     """Runs in the worker process; loads the weights only in ``setup``, so that the object is cheap to pickle."""
 
-    def __init__(self, settings: QwenVLSettings) -> None:
+    def __init__(self, settings: QwenVLSettings, folder: Path, variant: Variant) -> None:
         super().__init__(spec=QueueSpec(), loop=ContinuousBatchingLoop(), max_batch_size=settings.max_batch_size)
         self._settings = settings
+        self._folder = folder
+        self._variant = variant
         self._active: dict[str, _Active] = {}
 
     def setup(self, device: str) -> None:  # noqa: ARG002 LitServe passes a device, but the settings decide
@@ -45,7 +48,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         limits = Limits(
             settings.max_pixels, settings.max_prompt_tokens, settings.max_grid_readings, settings.cache_bytes
         )
-        self._engine = VisionQA.load(settings.model_dir, settings.variant, settings.device, settings.threads, limits)
+        self._engine = VisionQA.load(self._folder, self._variant, settings.device, settings.threads, limits)
         self._translator = Translator(self._engine.prompts, self._engine.num_layers, settings.max_new_tokens)
 
     def predict(self, job: "Job[Asked]") -> None:

@@ -1,16 +1,23 @@
 """Settings of the Qwen2-VL service: ``QWEN_VL_…`` in the environment, or ``--…`` on the command line."""
 
-from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from services.common.settings import MODELS, ServerSettings
+from services.common.settings import MODEL_HELP, MODELS, ServerSettings
 from services.qwen_vl.types import LIMITS
 
 Variant = Literal["fp32", "bf16", "int8", "nf4"]
 Device = Literal["cpu", "cuda"]
+
+FORMS: Final[dict[Variant, tuple[Variant, ...]]] = {
+    "fp32": ("fp32", "bf16"),
+    "bf16": ("bf16", "fp32"),
+    "int8": ("int8", "bf16", "fp32"),
+    "nf4": ("nf4", "bf16", "fp32"),
+}
+"""The artifact forms that each variant can be served from, its own first."""
 
 
 class QwenVLSettings(ServerSettings):
@@ -21,8 +28,10 @@ class QwenVLSettings(ServerSettings):
     )
 
     port: int = Field(default=8001, ge=1024, le=65535, description="Port to listen on.")
-    model_dir: Path = Field(default=MODELS / "tiny-qwen2-vl", description="Model folder, with its manifest.json.")
-    variant: Variant = Field(default="fp32", description="Numeric form to serve.")
+    model: str = Field(default=str(MODELS / "tiny-qwen2-vl"), description=MODEL_HELP)
+    variant: Variant | None = Field(
+        default=None, description="Numeric form to serve; defaults to the one the model was prepared in, else bf16."
+    )
     device: Device = Field(default="cpu", description="Device to compute on.")
     max_pixels: int = Field(
         default=LIMITS.max_pixels,

@@ -255,7 +255,7 @@ def test_the_prepared_model_is_where_the_service_looks_for_it(manifests: Manifes
         (prepare,) = job["spec"]["template"]["spec"]["containers"]
         written = next(argument.removeprefix("--out=") for argument in prepare["args"] if argument.startswith("--out="))
         variables = _variables(manifests, file, "matcha")
-        assert variables["MATCHA_MODEL_DIR"] == written
+        assert variables["MATCHA_MODEL"] == written
         (deployment,) = manifests.of(file, "Deployment", "matcha")
         mounts = {mount["name"]: mount["mountPath"] for mount in _pod(deployment)["containers"][0]["volumeMounts"]}
         assert Path(written).parent == Path(mounts["prepared"])

@@ -118,7 +118,7 @@ def test_a_service_listens_where_its_health_is_asked(
         stage = stages(path)[target]
         told = {key: value for key, value in stage.environment().items() if key.startswith(prefix)}
         assert told.pop(f"{prefix}_VARIANT", None) == ("openvino" if target == "openvino" else None)
-        assert told == {f"{prefix}_HOST": "0.0.0.0", f"{prefix}_PORT": port, f"{prefix}_MODEL_DIR": "/model"}  # noqa: S104 inside a container
+        assert told == {f"{prefix}_HOST": "0.0.0.0", f"{prefix}_PORT": port, f"{prefix}_MODEL": "/model"}  # noqa: S104 inside a container
         assert stage.last("EXPOSE") == port
         assert stage.last("STOPSIGNAL") == "SIGTERM"
         assert f'http://127.0.0.1:{{os.environ[\\"{prefix}_PORT\\"]}}/ready' in stage.last("HEALTHCHECK")

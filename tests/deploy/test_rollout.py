@@ -130,4 +130,4 @@ def test_pods_listen_on_all_of_their_own_addresses_and_serve_the_images_model_by
         assert config["data"][f"{prefix}_HOST"] == "0.0.0.0", file  # noqa: S104 a pod's own
         prepared = name == "matcha" and file in {"component-prepared-model", "prod-cpu", "prod-gpu"}
         embedded = "/embedded/onnx-fp32" if file == "component-matcha-onnx-fp32" else "/model"
-        assert config["data"][f"{prefix}_MODEL_DIR"] == ("/prepared/model" if prepared else embedded), file
+        assert config["data"][f"{prefix}_MODEL"] == ("/prepared/model" if prepared else embedded), file

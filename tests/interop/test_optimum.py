@@ -69,7 +69,7 @@ def test_optimums_export_gives_the_same_tokens(exported: Path, expected: list[li
 
 def test_optimums_export_serves_unchanged(exported: Path, tmp_path: Path) -> None:
     before = sums(exported)
-    options = ("--model-dir", str(exported), "--allow-unverified", "--threads", "1")
+    options = ("--model", str(exported), "--allow-unverified", "--threads", "1")
     with running("matcha", tmp_path / "log", *options) as service:
         image, question = asked()[0]
         with httpx.Client(base_url=service.url, trust_env=False, timeout=60) as client:

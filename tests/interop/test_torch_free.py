@@ -33,7 +33,7 @@ def test_neither_torch_nor_transformers_is_installed(torch_free_python: Path) ->
 def test_a_variant_serves(
     torch_free_python: Path, artifact: Callable[[str], Path], variant: str, kind: str, tmp_path: Path
 ) -> None:
-    options = ("--model-dir", str(artifact(kind)), "--variant", variant, "--threads", "1")
+    options = ("--model", str(artifact(kind)), "--variant", variant, "--threads", "1")
     with running("matcha", tmp_path / "log", *options, python=str(torch_free_python)) as service:
         files = {"image": CHART.read_bytes()}
         answer = httpx.post(f"{service.url}/v1/answer", files=files, data=QUESTION, trust_env=False, timeout=60)

@@ -197,7 +197,7 @@ def test_a_setting_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.mark.parametrize("name", ["matcha", "qwen_vl"])
 def test_a_missing_folder_is_named(name: str, tmp_path: Path) -> None:
-    ended = start(name, "--model-dir", str(tmp_path / "nowhere"))
+    ended = start(name, "--model", str(tmp_path / "nowhere"))
     assert ended.returncode == 1
     assert "nowhere is not a folder" in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -208,14 +208,14 @@ def test_half_a_folder_is_refused(name: str, tmp_path: Path) -> None:
     folder = shutil.copytree(FOLDERS[name], tmp_path / "half")
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
-    ended = start(name, "--model-dir", str(folder))
+    ended = start(name, "--model", str(folder))
     assert ended.returncode == 1
     assert "model.safetensors does not match" in ended.stderr
 
 
 @pytest.mark.parametrize(("name", "other"), [("matcha", "qwen_vl"), ("qwen_vl", "matcha")])
 def test_another_architecture_is_refused(name: str, other: str) -> None:
-    ended = start(name, "--model-dir", str(FOLDERS[other]))
+    ended = start(name, "--model", str(FOLDERS[other]))
     assert ended.returncode == 1
     assert "name another folder" in ended.stderr
 
@@ -227,6 +227,6 @@ def test_weights_that_do_not_load_end_the_service(tmp_path: Path) -> None:
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     sums = sums_of(folder, list(manifest.sha256))
     write_manifest(folder, manifest.model_copy(update={"sha256": sums}))
-    ended = start("matcha", "--model-dir", str(folder), "--port", str(free_port()))
+    ended = start("matcha", "--model", str(folder), "--port", str(free_port()))
     assert ended.returncode == 1
     assert "could not load the model" in ended.stderr

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic_settings import CliApp, CliPositionalArg, SettingsConfigDict
 
-from services.common.artifact.manifest import MANIFEST_NAME, Manifest, ManifestError, read_manifest, verify
+from services.common.artifact.manifest import MANIFEST_NAME, QWEN2_VL, Manifest, ManifestError, read_manifest, verify
 
 _MIB = 1 << 20
 
@@ -42,11 +42,19 @@ def _lines(folder: Path, manifest: Manifest) -> list[str]:
         "tokenizer from": f"{manifest.processor.id} @ {manifest.processor.revision}"
         if manifest.processor
         else "source",
-        "header font": manifest.header_font or "Pillow's default",
-        "max_patches": str(manifest.max_patches or "not set"),
+        **_architecture_facts(manifest),
         "made with": ", ".join(f"{name} {version}" for name, version in sorted(manifest.tools.items())),
     }
     sizes = {name: (folder / name).stat().st_size for name in manifest.sha256 if (folder / name).is_file()}
     files = [f"  {sum_[:12]}  {sizes.get(name, 0) / _MIB:9.2f} MiB  {name}" for name, sum_ in manifest.sha256.items()]
     total = f"  {sum(sizes.values()) / _MIB:23.2f} MiB  total"
     return [*(f"{name + ':':16}{value}" for name, value in facts.items()), "", *files, total]
+
+
+def _architecture_facts(manifest: Manifest) -> dict[str, str]:
+    if manifest.architecture == QWEN2_VL:
+        return {"chat template": manifest.chat_template or "not recorded"}
+    return {
+        "header font": manifest.header_font or "Pillow's default",
+        "max_patches": str(manifest.max_patches or "not set"),
+    }

@@ -1,7 +1,7 @@
 """The manifest of a model folder: its contents, their origin, and the checksum of every file.
 
 A service loads a folder only if its manifest matches, so that a partially copied or modified model is rejected with a
-clear error instead of answering nonsense. ``services.training`` and MatCha's ``prepare`` write manifests.
+clear error instead of answering nonsense. ``services.training`` and both services' ``prepare`` write manifests.
 """
 
 import hashlib
@@ -48,6 +48,9 @@ class Manifest(BaseModel):
         default=None, description="A font file in the folder; null means Pillow's default font."
     )
     max_patches: int | None = Field(default=None, ge=1, description="Default for requests; null if there is none.")
+    chat_template: FileName | None = Field(
+        default=None, description="The file that holds the chat template; null for models without chat."
+    )
     processor: Source | None = Field(default=None, description="Origin of the tokenizer files, if not the source.")
     inputs: str | None = Field(
         default=None, description="Checksum of the inputs that the source does not identify; null if unknown."
@@ -115,3 +118,9 @@ def verify(folder: Path, architecture: Architecture) -> Manifest:
             message = f"{path} does not match its checksum in the manifest: modified or partially copied, recreate it"
             raise ManifestError(message)
     return manifest
+
+
+def unverified(folder: Path, architecture: Architecture, variant: str) -> Manifest:
+    """A stand-in for the manifest that a folder lacks: no checksums, and the folder's name as its source."""
+    source = Source(id=folder.resolve().name, revision="unverified")
+    return Manifest(architecture=architecture, variant=variant, source=source, tools={}, sha256={})

@@ -36,10 +36,12 @@ def whole_folder(folder: Path) -> Iterator[Path]:
 def seal(folder: Path, manifest: Manifest) -> None:
     """Write the manifest with the checksums of all files in the folder, and make the files world-readable.
 
-    A container runs as a different user from the one who prepared the folder.
+    A container runs as a different user from the one who prepared the folder. Files that are readable already keep
+    their mode, which a hard link shares with the file it was made from.
     """
     files = [path for path in folder.iterdir() if path.is_file() and path.name != MANIFEST_NAME]
     for path in files:
-        path.chmod(_READABLE)
+        if path.stat().st_mode & _READABLE != _READABLE:
+            path.chmod(_READABLE)
     sums = sums_of(folder, [path.name for path in files])
     write_manifest(folder, manifest.model_copy(update={"sha256": sums}))

@@ -1,46 +1,31 @@
 """Build an artifact folder from a checkpoint: weights in the variant's form, tokenizer, header font, manifest."""
 
-import errno
 import hashlib
 import json
-import os
 import shutil
 import tempfile
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
-from safetensors import SafetensorError
-
-from services.common.artifact.manifest import (
-    MANIFEST_NAME,
-    PIX2STRUCT,
-    Manifest,
-    ManifestError,
-    Source,
-    file_sha256,
-    verify,
-)
-from services.common.artifact.writer import seal, whole_folder
+from services.common.artifact.build import staged, versions
+from services.common.artifact.command import Report
+from services.common.artifact.manifest import MANIFEST_NAME, PIX2STRUCT, Manifest, Source, file_sha256
+from services.common.artifact.source import PICKLED_WEIGHTS, Checkpoint, PrepareError
+from services.common.artifact.writer import seal
 from services.matcha.backends.torch_backend import FORMS, load_model
 from services.matcha.header import load_font
 from services.matcha.patches import Floats
 from services.matcha.prepare.calibrate import calibration_images, calibration_patches
 from services.matcha.prepare.export import WeightsFile, export, graphs
-from services.matcha.prepare.source import (
-    TOKENIZER_FILES,
-    Checkpoint,
-    PrepareError,
-    processor_files,
-    training_font,
-)
+from services.matcha.prepare.processor import TOKENIZER_FILES, processor_files, training_font
 from services.matcha.types import LIMITS
 from services.matcha.variants import VARIANTS
+
+WANTED: Final = ("*.json", "*.safetensors", PICKLED_WEIGHTS)
+"""Files of a repository to download; the pickled weights only if there are no others."""
 
 _CONFIGS: Final = ("config.json", "generation_config.json")
 _TOOLS: Final = (
@@ -56,12 +41,6 @@ _TOOLS: Final = (
 )
 _LIBERATION: Final = Path("/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf")
 
-_NO_SPACE: Final = os.strerror(errno.ENOSPC)
-"""The text for a full disk in the errors of both Python and safetensors."""
-_INPUTS: Final = "a different font, tokenizer, configuration or set of calibration images"
-
-Report = Callable[[str], None]
-
 
 @dataclass(frozen=True, slots=True)
 class Extras:
@@ -70,31 +49,6 @@ class Extras:
     processor: str = ""
     font: Path | None = None
     calibration: Path | None = None
-
-
-def already_prepared(out: Path, checkpoint: Checkpoint, variant: str, extras: Extras) -> bool:
-    """Whether the folder already contains this exact artifact, complete and made from the same inputs.
-
-    Raises:
-        PrepareError: the folder contains something else.
-    """
-    if not out.exists():
-        return False
-    if not out.is_dir() or not any(out.iterdir()):
-        return False
-    try:
-        manifest = verify(out, PIX2STRUCT)
-    except ManifestError as error:
-        message = f"{out} exists but is not an artifact of this model ({error}): name another folder, or pass --force"
-        raise PrepareError(message) from error
-    existing = f"{manifest.source.id} @ {manifest.source.revision} as {manifest.variant}"
-    if (manifest.variant, manifest.source) != (variant, checkpoint.source):
-        message = f"{out} contains {existing}: name another folder, or pass --force"
-        raise PrepareError(message)
-    if manifest.inputs not in {None, inputs_sum(checkpoint, variant, extras)}:
-        message = f"{out} contains {existing}, but made with {_INPUTS}: name another folder, or pass --force"
-        raise PrepareError(message)
-    return True
 
 
 def inputs_sum(checkpoint: Checkpoint, variant: str, extras: Extras) -> str:
@@ -118,41 +72,25 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
     Raises:
         PrepareError: not enough disk space, or files are missing.
     """
-    _require_room(checkpoint, variant, out)
     if VARIANTS[variant].calibrated:
         _require_calibration(variant, extras)
     inputs = inputs_sum(checkpoint, variant, extras)
-    try:
-        with whole_folder(out) as folder:
-            report("tokenizer and header font")
-            manifest = Manifest(
-                architecture=PIX2STRUCT,
-                variant=variant,
-                source=checkpoint.source,
-                processor=_copy_processor(checkpoint, extras.processor, folder),
-                header_font=_copy_font(checkpoint, extras.font, folder),
-                max_patches=_max_patches(checkpoint, folder),
-                inputs=inputs,
-                tools=_tools(),
-                sha256={},
-            )
-            _write_weights(checkpoint, manifest, folder, extras.calibration, report)
-            report("manifest")
-            seal(folder, manifest)
-    except (OSError, SafetensorError) as error:
-        if _NO_SPACE not in str(error):
-            raise
-        message = f"the disk of {out.parent} is full: free some space and try again; nothing was left behind"
-        raise PrepareError(message) from error
-
-
-def _tools() -> dict[str, str]:
-    """Versions of the packages that made the folder; those not installed are left out."""
-    found = {}
-    for name in _TOOLS:
-        with suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
+    with staged(out, int(checkpoint.weights_bytes * (VARIANTS[variant].room or 1))) as folder:
+        report("tokenizer and header font")
+        manifest = Manifest(
+            architecture=PIX2STRUCT,
+            variant=variant,
+            source=checkpoint.source,
+            processor=_copy_processor(checkpoint, extras.processor, folder),
+            header_font=_copy_font(checkpoint, extras.font, folder),
+            max_patches=_max_patches(checkpoint, folder),
+            inputs=inputs,
+            tools=versions(_TOOLS),
+            sha256={},
+        )
+        _write_weights(checkpoint, manifest, folder, extras.calibration, report)
+        report("manifest")
+        seal(folder, manifest)
 
 
 def steps(variant: str) -> int:
@@ -243,12 +181,3 @@ def _max_patches(checkpoint: Checkpoint, folder: Path) -> int | None:
         return None
     value: int | None = json.loads(path.read_text(encoding="utf-8")).get("max_patches")
     return value
-
-
-def _require_room(checkpoint: Checkpoint, variant: str, out: Path) -> None:
-    needed = int(checkpoint.weights_bytes * (VARIANTS[variant].room or 1))
-    existing = next(parent for parent in out.absolute().parents if parent.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        message = f"{needed / 1e9:.1f} GB needed in {existing}, only {free / 1e9:.1f} GB free: name another folder"
-        raise PrepareError(message)

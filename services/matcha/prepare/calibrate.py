@@ -6,9 +6,9 @@ from typing import Final
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from services.common.artifact.source import PrepareError
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
-from services.matcha.prepare.source import PrepareError
 
 MOST_IMAGES: Final = 24
 """Activation ranges converge after a few images; more only take longer."""

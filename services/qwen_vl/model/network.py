@@ -1,5 +1,6 @@
 """The network in one variant: encode an image, prefill a prompt, decode one step for a batch of answers."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,20 @@ class InPlaceQuickGELU(nn.Module):
 
 
 def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401 transformers has no type hints that mypy reads
-    """Load a model folder in a variant onto a device."""
+    """Load a model folder in a variant onto a device, with the layers that compute fastest there."""
+    model = read_weights(folder, variant, device)
+    model.model.visual.patch_embed = PatchProjection(model.model.visual.patch_embed.proj)
+    for block in model.model.visual.blocks:
+        if isinstance(block.mlp.act, QuickGELUActivation):
+            block.mlp.act = InPlaceQuickGELU()
+    if variant != "fp32" and device == "cpu" and can_pack():
+        model.model.visual.set_attn_implementation(BLOCKED)
+        pack_linears(model)
+    return model
+
+
+def read_weights(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401 as above
+    """Read a model folder in a variant as transformers has it; weights are quantized unless the folder's are."""
     logging.disable_progress_bar()
     quantization = {
         "int8": {"load_in_8bit": True, "llm_int8_skip_modules": _UNQUANTIZED},
@@ -64,8 +78,9 @@ def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401
             "llm_int8_skip_modules": _UNQUANTIZED,
         },
     }.get(variant)
-    options = {"quantization_config": BitsAndBytesConfig(**quantization)} if quantization else {}
-    model = Qwen2VLForConditionalGeneration.from_pretrained(
+    quantized = "quantization_config" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    options = {"quantization_config": BitsAndBytesConfig(**quantization)} if quantization and not quantized else {}
+    return Qwen2VLForConditionalGeneration.from_pretrained(
         folder,
         dtype=_DTYPES.get(variant, torch.bfloat16),
         attn_implementation="sdpa",
@@ -74,14 +89,6 @@ def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401
         device_map={"": device},
         **options,
     ).eval()
-    model.model.visual.patch_embed = PatchProjection(model.model.visual.patch_embed.proj)
-    for block in model.model.visual.blocks:
-        if isinstance(block.mlp.act, QuickGELUActivation):
-            block.mlp.act = InPlaceQuickGELU()
-    if variant != "fp32" and device == "cpu" and can_pack():
-        model.model.visual.set_attn_implementation(BLOCKED)
-        pack_linears(model)
-    return model
 
 
 class Network:

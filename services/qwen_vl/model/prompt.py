@@ -16,6 +16,7 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
 from services.common import images
+from services.qwen_vl.model.chat_template import chat_template
 from services.qwen_vl.types import ImageFile, ImageSpan, Question, Turn
 from services.wire.errors import InvalidRequestError
 
@@ -61,6 +62,8 @@ class PromptBuilder:
 
     def __init__(self, folder: Path, max_pixels: int) -> None:
         self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        if template := chat_template(folder):
+            self.tokenizer.chat_template = template.text
         self.processor = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
         self._limit = max_pixels
         self._image_id: int = self.tokenizer.convert_tokens_to_ids(IMAGE_PAD)

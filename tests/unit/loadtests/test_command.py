@@ -43,13 +43,13 @@ def test_a_run_is_planned_as_it_is_asked_for(plans: list[Plan], tmp_path: Path) 
     out = tmp_path / "out"
     _invoke(
         *("run", "--service", "qwen_vl", "--profile", "steady", "--variant", "int8", "--url", "http://there"),
-        *("--data", "some/data", "--model-dir", "some/model", "--threads", "3", "--set", "rate_per_s=20"),
+        *("--data", "some/data", "--model", "some/model", "--threads", "3", "--set", "rate_per_s=20"),
         *("--set", "lens=true", "--out", str(out), "--", "--processes", "2"),
     )
     (plan,) = plans
     assert (plan.service, plan.url, plan.data, plan.out) == ("qwen_vl", "http://there", Path("some/data"), out)
     assert (plan.profile.name, plan.profile.rate_per_s, plan.profile.lens) == ("steady", 20, True)
-    assert plan.service_options == ("--variant", "int8", "--model-dir", "some/model", "--threads", "3")
+    assert plan.service_options == ("--variant", "int8", "--model", "some/model", "--threads", "3")
     assert plan.locust_options == ("--headless", "--processes", "2")
     measurements = json.loads((out / "figures.json").read_text())
     assert measurements[0]["how"] == "make load SERVICE=qwen_vl PROFILE=steady"
@@ -70,7 +70,7 @@ def test_variants_are_loaded_in_turn_with_the_same_profile_each_in_its_column(
     assert [plan.service_options for plan in plans] == [
         ("--variant", "fp32", "--threads", "2"),
         ("--variant", "bf16", "--threads", "2"),
-        ("--variant", "onnx-int8", "--model-dir", "artifacts/a", "--threads", "2"),
+        ("--variant", "onnx-int8", "--model", "artifacts/a", "--threads", "2"),
         ("--variant", "int8", "--threads", "2"),
     ]
     assert [plan.out for plan in plans] == [tmp_path / name for name in ("fp32", "bf16", "onnx-int8", "int8")]

@@ -8,9 +8,9 @@ import matplotlib as mpl
 from pydantic_settings import CliApp
 
 from services.common.artifact.manifest import Manifest, verify
-from services.matcha.prepare.build import Extras, build
+from services.common.artifact.source import find
+from services.matcha.prepare.build import WANTED, Extras, build
 from services.matcha.prepare.command import Prepare
-from services.matcha.prepare.source import find
 
 MODEL = Path(__file__).parents[3] / "models/tiny-matcha"
 ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
@@ -54,7 +54,7 @@ class Weights:
 
 def made(model: Path, out: Path, variant: str = "fp32", **extras: Any) -> Manifest:
     """Build a folder, verify it, and return its manifest."""
-    build(find(str(model), None), variant, out, Extras(**extras), lambda _: None)
+    build(find(str(model), None, WANTED), variant, out, Extras(**extras), lambda _: None)
     return verify(out, ARCHITECTURE)
 
 

@@ -48,7 +48,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(api, "prepare_worker", lambda _: None)
 
 
-def service(max_patches: int | None = 700, **told: object) -> MatchaAPI:
+def service(max_patches: int | None = 700, folder: Path = Path("a-folder"), **told: object) -> MatchaAPI:
     manifest = Manifest(
         architecture="Pix2StructForConditionalGeneration",
         variant="onnx-int8",
@@ -58,7 +58,7 @@ def service(max_patches: int | None = 700, **told: object) -> MatchaAPI:
         tools={},
         sha256={},
     )
-    made = MatchaAPI(MatchaSettings(**told), "onnx-int8", manifest)  # type: ignore[arg-type]
+    made = MatchaAPI(MatchaSettings(**told), folder, "onnx-int8", manifest)  # type: ignore[arg-type]
     made.setup("cpu")
     return made
 
@@ -95,7 +95,7 @@ def asked(made: MatchaAPI, **fields: Any) -> ChartQuestion:
 
 @pytest.mark.parametrize(("models_own", "default"), [(700, 700), (None, 2048)])
 def test_the_engine_is_created_from_the_settings(tmp_path: Path, models_own: int | None, default: int) -> None:
-    made = service(models_own, model_dir=tmp_path, threads=3, device="cuda", max_patches_limit=900)
+    made = service(models_own, tmp_path, threads=3, device="cuda", max_patches_limit=900)
     limits = Limits(max_patches=900, default_patches=default)
     assert engine_of(made).made_of == (tmp_path, "header.ttf", "onnx-int8", Hardware(3, "cuda"), limits)
 
@@ -103,8 +103,8 @@ def test_the_engine_is_created_from_the_settings(tmp_path: Path, models_own: int
 def test_the_worker_is_prepared_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     prepared: list[MatchaSettings] = []
     monkeypatch.setattr(api, "prepare_worker", prepared.append)
-    service(threads=3, model_dir="a-folder")
-    assert prepared == [MatchaSettings(threads=3, model_dir=Path("a-folder"))]
+    service(threads=3, model="a-model")
+    assert prepared == [MatchaSettings(threads=3, model="a-model")]
 
 
 def test_jobs_come_through_the_queue_of_our_own_routes() -> None:

@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
-from services.matcha.settings import MatchaSettings, VariantError, chosen_variant
+from services.common.artifact.variants import VariantError
+from services.matcha.settings import MatchaSettings, chosen_variant
 from services.matcha.variants import VARIANTS, VariantName
 
 HELD = ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8", "openvino-int8"]
@@ -98,7 +100,7 @@ def test_each_number_has_its_bounds(name: str, bounds: tuple[float, float, float
 
 def test_what_nobody_asked_for_is_off() -> None:
     settings = MatchaSettings()
-    assert settings.model_dir.name == "tiny-matcha"
+    assert Path(settings.model).name == "tiny-matcha"
     assert (settings.variant, settings.device, settings.force_bf16, settings.allow_unverified) == (
         None,
         "cpu",

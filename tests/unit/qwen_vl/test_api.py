@@ -35,7 +35,7 @@ def api(monkeypatch: pytest.MonkeyPatch, engine: VisionQA) -> QwenVLAPI:
     monkeypatch.setattr("sys.argv", ["test"])
     monkeypatch.setattr("services.qwen_vl.api.prepare_worker", lambda _: None)
     monkeypatch.setattr("services.qwen_vl.engine.VisionQA.load", lambda *_: engine)
-    made = QwenVLAPI(QwenVLSettings(max_new_tokens=4))
+    made = QwenVLAPI(QwenVLSettings(max_new_tokens=4), Path("unused"), "fp32")
     made.setup("cpu")
     return made
 
@@ -59,8 +59,6 @@ def test_the_settings_reach_the_engine(monkeypatch: pytest.MonkeyPatch, engine: 
     monkeypatch.setattr("services.qwen_vl.api.prepare_worker", lambda settings: given.append(settings.port))
     monkeypatch.setattr("services.qwen_vl.engine.VisionQA.load", made)
     settings = QwenVLSettings(
-        model_dir=Path("a"),
-        variant="nf4",
         device="cuda",
         threads=3,
         port=8123,
@@ -71,7 +69,7 @@ def test_the_settings_reach_the_engine(monkeypatch: pytest.MonkeyPatch, engine: 
         max_new_tokens=1,
         max_batch_size=5,
     )
-    api = QwenVLAPI(settings)
+    api = QwenVLAPI(settings, Path("a"), "nf4")
     api.setup("cpu")
     assert given == [8123, Path("a"), "nf4", "cuda", 3, Limits(4000, 500, 60, 7)]
     assert api.max_batch_size == 5
@@ -139,7 +137,7 @@ def test_after_a_defect_no_job_is_left(api: QwenVLAPI) -> None:
 
 def test_a_job_whose_deadline_passed_in_the_queue_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", ["test"])
-    api = QwenVLAPI(QwenVLSettings())
+    api = QwenVLAPI(QwenVLSettings(), Path("unused"), "fp32")
     (reply,) = api.begin(job("late", QwenVLRequest(image=b"", question="?"), left_s=-1))
     assert isinstance(reply, DeadlineError)
     assert list(api.step()) == []

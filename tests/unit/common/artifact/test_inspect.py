@@ -1,5 +1,6 @@
 import hashlib
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -58,7 +59,7 @@ def test_a_folder_tells_what_it_is_and_that_it_is_whole(folder: Path, capsys: py
 
 def test_what_a_folder_does_not_name_has_its_default(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     bare = Manifest(
-        architecture="Qwen2VLForConditionalGeneration",
+        architecture="Pix2StructForConditionalGeneration",
         variant="nf4",
         source=Source(id="a", revision="b"),
         tools={},
@@ -72,6 +73,22 @@ def test_what_a_folder_does_not_name_has_its_default(folder: Path, capsys: pytes
         "Pillow's default",
         "not set",
     )
+
+
+@pytest.mark.parametrize(("file", "told_as"), [("chat_template.json", "chat_template.json"), (None, "not recorded")])
+def test_a_folder_for_chat_names_its_template_and_no_header(
+    file: str | None, told_as: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = Source(id="a", revision="b")
+    architecture: Final = "Qwen2VLForConditionalGeneration"
+    seal(
+        folder,
+        Manifest(architecture=architecture, variant="bf16", source=source, chat_template=file, tools={}, sha256={}),
+    )
+    inspect([str(folder)])
+    facts = told(capsys.readouterr().out.split("\n\n")[0])
+    assert facts["chat template"] == told_as
+    assert not {"header font", "max_patches"} & set(facts)
 
 
 @pytest.mark.parametrize("damage", ["missing", "altered"])

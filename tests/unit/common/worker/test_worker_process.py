@@ -6,7 +6,6 @@ import pickle
 import signal
 import warnings
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -91,7 +90,7 @@ def test_warnings_are_logged_and_requests_of_a_client_are_not(capsys: pytest.Cap
 
 
 def test_a_worker_leaves_ctrl_c_to_the_main_process_and_ends_in_order(capsys: pytest.CaptureFixture[str]) -> None:
-    prepare_worker(Settings(model_dir=Path("unused"), log_level="warning"))
+    prepare_worker(Settings(model="unused", log_level="warning"))
     assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     with pytest.raises(SystemExit) as ended:
         signal.raise_signal(signal.SIGTERM)

@@ -10,9 +10,9 @@ import pytest
 from safetensors import SafetensorError
 
 from services.common.artifact.manifest import Source, read_manifest, verify, write_manifest
+from services.common.artifact.source import PrepareError, find
 from services.matcha.prepare import build as building
-from services.matcha.prepare.build import Extras, build, steps
-from services.matcha.prepare.source import PrepareError, find
+from services.matcha.prepare.build import WANTED, Extras, build, steps
 from tests.unit.matcha.conftest import TOKENIZER
 from tests.unit.matcha.making import ARCHITECTURE, MODEL, MONO, SANS, Weights, made, names
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("weights")
 class TestManifest:
     def test_it_tells_source_variant_and_what_stood_in(self, plain: Path, tmp_path: Path) -> None:
         manifest = made(plain, tmp_path / "out", "bf16", font=MONO)
-        assert manifest.source == find(str(plain), None).source
+        assert manifest.source == find(str(plain), None, WANTED).source
         assert (manifest.variant, manifest.processor) == ("bf16", None)
         assert (manifest.header_font, manifest.max_patches) == ("DejaVuSansMono.ttf", 90)
         assert (tmp_path / "out/DejaVuSansMono.ttf").read_bytes() == MONO.read_bytes()
@@ -48,7 +48,7 @@ class TestManifest:
                 raise PackageNotFoundError
             return f"{name}-1"
 
-        monkeypatch.setattr(building, "version", version)
+        monkeypatch.setattr("services.common.artifact.build.version", version)
         tools = made(plain, tmp_path / "out").tools
         assert tools["onnx"] == "onnx-1"
         assert "nncf" not in tools
@@ -71,7 +71,7 @@ class TestManifest:
         manifest = made(tmp_path / "one", tmp_path / "two", "bf16")
         assert (manifest.max_patches, manifest.header_font) == (44, "DejaVuSansMono.ttf")
         assert made(tmp_path / "one", tmp_path / "three", "bf16", font=SANS).header_font == "DejaVuSans.ttf"
-        assert manifest.source == find(str(plain), None).source
+        assert manifest.source == find(str(plain), None, WANTED).source
 
 
 class TestFont:
@@ -135,7 +135,7 @@ class TestWeightsFiles:
         self, variant: str, plain: Path, charts: Path, tmp_path: Path
     ) -> None:
         told: list[str] = []
-        build(find(str(plain), None), variant, tmp_path / "out", Extras(calibration=charts), told.append)
+        build(find(str(plain), None, WANTED), variant, tmp_path / "out", Extras(calibration=charts), told.append)
         assert len(told) == len(set(told)) == steps(variant)
         assert (told[0], told[-1]) == ("tokenizer and header font", "manifest")
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from services.common.artifact.source import PrepareError
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import flatten_patches
 from services.matcha.prepare import calibrate
 from services.matcha.prepare.calibrate import calibration_images, calibration_patches
-from services.matcha.prepare.source import PrepareError
 from tests.unit.matcha.making import MONO
 
 

@@ -16,10 +16,10 @@ from pydantic_settings import CliApp
 from safetensors.torch import load_file
 
 from services.common.artifact.manifest import read_manifest, verify
+from services.common.artifact.source import PrepareError, find
 from services.matcha.prepare import build as building
-from services.matcha.prepare.build import Extras, build
+from services.matcha.prepare.build import WANTED, Extras, build
 from services.matcha.prepare.command import Prepare
-from services.matcha.prepare.source import PrepareError, find
 
 MODEL = Path(__file__).parents[4] / "models/tiny-matcha"
 ARCHITECTURE: Final = "Pix2StructForConditionalGeneration"
@@ -160,7 +160,13 @@ def test_calibration_wants_images(tmp_path: Path) -> None:
 def test_without_nncf_its_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(building, "find_spec", lambda _: None)
     with pytest.raises(PrepareError, match="install the extra matcha-prepare-openvino"):
-        build(find(str(MODEL), None), "openvino-int8", tmp_path / "out", Extras(calibration=tmp_path), lambda _: None)
+        build(
+            find(str(MODEL), None, WANTED),
+            "openvino-int8",
+            tmp_path / "out",
+            Extras(calibration=tmp_path),
+            lambda _: None,
+        )
     assert only(tmp_path)
 
 
@@ -177,9 +183,9 @@ def test_an_artifact_is_not_prepared_again(artifact: Artifact, tmp_path: Path) -
 
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(building.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))  # type: ignore[attr-defined] # noqa: SLF001 the standard library has no public name for it
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))  # noqa: SLF001 the standard library has no public name for it
     with pytest.raises(PrepareError, match="GB free"):
-        build(find(str(MODEL), None), "fp32", tmp_path / "out", Extras(), lambda _: None)
+        build(find(str(MODEL), None, WANTED), "fp32", tmp_path / "out", Extras(), lambda _: None)
     assert only(tmp_path)
 
 
@@ -193,9 +199,11 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
     try:
         filler = small / "filler"
         filler.write_bytes(bytes(3 << 20))
-        checkpoint = find(str(MODEL), None)
+        checkpoint = find(str(MODEL), None, WANTED)
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(building, "_require_room", lambda *_: None)  # found to be full only while writing
+            patch.setattr(
+                "services.common.artifact.build._require_room", lambda *_: None
+            )  # found to be full only while writing
             with pytest.raises(PrepareError, match="is full"):
                 build(checkpoint, "fp32", small / "out", Extras(), lambda _: None)
         assert only(small, "filler")

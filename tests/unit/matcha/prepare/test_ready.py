@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from services.common.artifact.manifest import ManifestError, Source, read_manifest, verify, write_manifest
+from services.common.artifact.source import find
 from services.common.artifact.writer import seal
 from services.matcha.prepare import build as building
-from services.matcha.prepare.source import find
+from services.matcha.prepare.build import WANTED
 from tests.unit.matcha.making import ARCHITECTURE, MODEL, MONO, SANS, Weights, made, names, prepare
 
 pytestmark = pytest.mark.usefixtures("weights")
@@ -162,6 +163,6 @@ class TestReady:
 def test_a_manifest_error_is_one_sentence(plain: Path, tmp_path: Path) -> None:
     (plain / "manifest.json").write_text("{}")
     with pytest.raises(ManifestError):
-        find(str(plain), None)
+        find(str(plain), None, WANTED)
     with pytest.raises(SystemExit, match=r"cannot prepare: .*is not a manifest this version can read"):
         prepare(plain, tmp_path / "out")

@@ -10,20 +10,23 @@ from typing import Any
 import httpx
 import pytest
 from huggingface_hub.errors import (
+    GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
 
-from services.common.artifact.manifest import Source, read_manifest
-from services.matcha.prepare import source
-from services.matcha.prepare.source import Checkpoint, PrepareError, find, processor_files, training_font
+from services.common.artifact import source
+from services.common.artifact.manifest import PIX2STRUCT, QWEN2_VL, Source, read_manifest
+from services.common.artifact.source import Checkpoint, PrepareError, find
 
 MODEL = Path(__file__).parents[4] / "models/tiny-matcha"
 ANSWER: Any = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid"))
 CONFIG = json.dumps({"model_type": "pix2struct"})
+WANTED = ("*.json", "*.safetensors", "pytorch_model.bin")
 
 
 @pytest.fixture
@@ -63,27 +66,27 @@ def raising(error: Exception) -> Callable[..., str]:
 def test_a_folder_is_named_by_itself_and_its_weights(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest = hashlib.sha256(b"first" * 500_000 + b"second").hexdigest()
     expected = Checkpoint(plain, Source(id="plain", revision=f"sha256:{digest[:16]}"), None)
-    assert find(str(plain), None) == expected
+    assert find(str(plain), None, WANTED) == expected
     monkeypatch.chdir(plain)
-    assert find(".", None).source == expected.source
+    assert find(".", None, WANTED).source == expected.source
 
 
 def test_other_weights_of_the_same_name_are_another_model(plain: Path) -> None:
-    before = find(str(plain), None).source
+    before = find(str(plain), None, WANTED).source
     (plain / "model-2.safetensors").write_bytes(b"Second")
-    assert find(str(plain), None).source != before
+    assert find(str(plain), None, WANTED).source != before
 
 
 def test_a_folder_of_ours_is_named_by_its_manifest(tmp_path: Path) -> None:
     shutil.copy(MODEL / "manifest.json", tmp_path)
-    assert find(str(tmp_path), None) == Checkpoint(
+    assert find(str(tmp_path), None, WANTED) == Checkpoint(
         tmp_path, Source(id="tallyglass/tiny-matcha", revision="seed-0"), read_manifest(MODEL)
     )
 
 
 def test_a_folder_has_no_revisions(plain: Path) -> None:
     with pytest.raises(PrepareError, match=r"no revision main: omit --revision"):
-        find(str(plain), "main")
+        find(str(plain), "main", WANTED)
 
 
 @pytest.mark.parametrize("name", ["./a", "/a", "/a/b", "~/a", "a", "a/b/c", "", "."])
@@ -93,10 +96,10 @@ def test_what_is_neither_a_folder_nor_an_id_is_not_looked_for(
     monkeypatch.chdir(tmp_path)
     if name in {"", "."}:  # the current folder, which contains no model
         with pytest.raises(PrepareError, match=r"has no config\.json"):
-            find(name, None).require_pix2struct()
+            find(name, None, WANTED).require(PIX2STRUCT)
     else:
         with pytest.raises(PrepareError, match="neither a folder nor a Hugging Face id"):
-            find(name, None)
+            find(name, None, WANTED)
     assert hub == []
 
 
@@ -104,10 +107,29 @@ def test_what_is_neither_a_folder_nor_an_id_is_not_looked_for(
 def test_a_model_of_the_hub_is_named_by_its_commit(
     revision: str | None, hub: list[tuple[object, ...]], tmp_path: Path
 ) -> None:
-    found = find("google/matcha-chartqa", revision)
+    found = find("google/matcha-chartqa", revision, WANTED)
     assert found.source == Source(id="google/matcha-chartqa", revision="c0ffee")
     assert (found.folder, found.manifest) == (tmp_path / "google/matcha-chartqa/c0ffee", None)
-    assert hub == [("google/matcha-chartqa", revision, ["*.json", "*.safetensors", "pytorch_model.bin"])]
+    assert hub == [
+        ("google/matcha-chartqa", revision, ["*.json", "*.safetensors"]),
+        ("google/matcha-chartqa", "c0ffee", ["pytorch_model.bin"]),  # since there is nothing safer
+    ]
+
+
+def test_pickled_weights_are_not_downloaded_beside_safe_ones(hub: list[tuple[object, ...]], tmp_path: Path) -> None:
+    folder = tmp_path / "google/matcha-base/c0ffee"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    find("google/matcha-base", None, WANTED)
+    assert [patterns for _, _, patterns in hub] == [["*.json", "*.safetensors"]]
+
+
+def test_a_snapshot_in_the_hubs_cache_is_named_by_its_repository_and_commit(tmp_path: Path) -> None:
+    snapshot = tmp_path / "models--google--matcha-base/snapshots/c0ffee"
+    snapshot.mkdir(parents=True)
+    assert find(str(snapshot), None, WANTED).source == Source(id="google/matcha-base", revision="c0ffee")
+    shutil.move(snapshot, tmp_path / "copy")
+    assert find(str(tmp_path / "copy"), None, WANTED).source.id == "copy"
 
 
 @pytest.mark.parametrize(
@@ -116,23 +138,35 @@ def test_a_model_of_the_hub_is_named_by_its_commit(
         (RevisionNotFoundError("x", response=ANSWER), "a/b has no revision v9: see its branches"),
         (RepositoryNotFoundError("x", response=ANSWER), "model a/b does not exist on the hub"),
         (HFValidationError("x"), "model a/b does not exist on the hub"),
-        (HfHubHTTPError("x", response=ANSWER), "a/b cannot be downloaded (HfHubHTTPError): download it elsewhere"),
-        (LocalEntryNotFoundError("x"), "a/b cannot be downloaded (LocalEntryNotFoundError)"),
-        (ConnectionResetError("x"), "a/b cannot be downloaded (ConnectionResetError)"),
+        (
+            HfHubHTTPError("x", response=ANSWER),
+            "a/b cannot be downloaded (HfHubHTTPError: x): run the same",
+        ),
+        (LocalEntryNotFoundError("x"), "a/b is not in the hub's cache and the hub cannot be reached"),
+        (OfflineModeIsEnabled("x"), "a/b is not in the hub's cache and the hub cannot be reached"),
+        (GatedRepoError("x", response=ANSWER), "a/b is gated: accept its terms on the hub"),
+        (ConnectionResetError("x"), "a/b cannot be downloaded (ConnectionResetError: x): run the same command again"),
     ],
     ids=lambda value: type(value).__name__,
 )
 def test_what_the_hub_says_is_told(error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source, "snapshot_download", raising(error))
     with pytest.raises(PrepareError) as refused:
-        find("a/b", "v9")
+        find("a/b", "v9", WANTED)
     assert str(refused.value).startswith(reason)
+
+
+@pytest.mark.parametrize("kind", ["qwen2_5_vl", "qwen3_vl", "llava", "pix2struct"])
+def test_other_architectures_are_refused_by_name(kind: str, plain: Path) -> None:
+    (plain / "config.json").write_text(json.dumps({"model_type": kind}))
+    with pytest.raises(PrepareError, match=f"plain is a {kind} model: name a qwen2_vl one, such as Qwen/Qwen2-VL-2B"):
+        find(str(plain), None, WANTED).require(QWEN2_VL)
 
 
 class TestWeights:
     def test_safetensors_come_before_pickles(self, plain: Path) -> None:
         (plain / "pytorch_model.bin").write_bytes(b"pickled")
-        found = find(str(plain), None)
+        found = find(str(plain), None, WANTED)
         assert [path.name for path in found.weights] == ["model-1.safetensors", "model-2.safetensors"]
         assert found.weights_bytes == 2_500_006
         for path in found.weights:
@@ -141,7 +175,7 @@ class TestWeights:
         assert found.weights_bytes == 7
 
     def test_a_pix2struct_with_weights_is_taken(self, plain: Path) -> None:
-        find(str(plain), None).require_pix2struct()
+        find(str(plain), None, WANTED).require(PIX2STRUCT)
 
     @pytest.mark.parametrize(
         ("spoil", "reason"),
@@ -149,46 +183,34 @@ class TestWeights:
             (lambda folder: (folder / "config.json").unlink(), "has no config.json"),
             (lambda folder: (folder / "config.json").write_text('{"model_type": "t5"}'), "plain is a t5 model"),
             (lambda folder: (folder / "config.json").write_text("{}"), "plain is a None model"),
+            (lambda folder: (folder / "config.json").write_text("{"), "config.json is not JSON"),
+            (
+                lambda folder: (folder / "config.json").write_text('{"model_type": "qwen2_vl"}'),
+                "name a pix2struct one, such as google/matcha-chartqa; python -m services.qwen_vl serves this one",
+            ),
+            (
+                lambda folder: (folder / "model.safetensors.index.json").write_text(
+                    '{"weight_map": {"a": "model-1.safetensors", "b": "model-3.safetensors"}}'
+                ),
+                "plain lacks model-3.safetensors, which model.safetensors.index.json lists",
+            ),
             (
                 lambda folder: [path.unlink() for path in folder.glob("*.safetensors")],
                 "plain contains neither *.safetensors nor pytorch_model.bin",
             ),
         ],
-        ids=["no config", "another model", "of no kind", "no weights"],
+        ids=[
+            "no config",
+            "another model",
+            "of no kind",
+            "not JSON",
+            "the other service's",
+            "a shard less",
+            "no weights",
+        ],
     )
     def test_other_folders_are_refused(self, spoil: Callable[[Path], object], reason: str, plain: Path) -> None:
         spoil(plain)
         with pytest.raises(PrepareError) as refused:
-            find(str(plain), None).require_pix2struct()
+            find(str(plain), None, WANTED).require(PIX2STRUCT)
         assert reason in str(refused.value)
-
-
-class TestProcessor:
-    def test_a_folders(self, plain: Path) -> None:
-        (plain / "tokenizer.json").touch()
-        assert processor_files(str(plain), None) == (plain, find(str(plain), None).source)
-
-    def test_the_hubs_without_the_weights(self, hub: list[tuple[object, ...]], tmp_path: Path) -> None:
-        given = processor_files("google/matcha-base", "v2")
-        assert given == (tmp_path / "google/matcha-base/c0ffee", Source(id="google/matcha-base", revision="c0ffee"))
-        names = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"]
-        assert hub == [("google/matcha-base", "v2", names)]
-
-    def test_one_without_a_tokenizer_is_refused(self, plain: Path) -> None:
-        with pytest.raises(PrepareError, match=r"plain has no tokenizer\.json either: name another model"):
-            processor_files(str(plain), None)
-
-
-class TestTrainingFont:
-    def test_is_fetched_from_the_hub(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(source, "hf_hub_download", lambda repository, name: f"/cache/{repository}/{name}")
-        assert training_font() == Path("/cache/ybelkada/fonts/Arial.TTF")
-
-    @pytest.mark.parametrize(
-        "error",
-        [HfHubHTTPError("x", response=ANSWER), LocalEntryNotFoundError("x"), OSError("no network")],
-        ids=lambda value: type(value).__name__,
-    )
-    def test_may_be_out_of_reach(self, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(source, "hf_hub_download", raising(error))
-        assert training_font() is None

@@ -7,7 +7,7 @@ import pytest
 
 from services.common.artifact.manifest import MANIFEST_NAME, Source
 from services.matcha.backends import onnx_names
-from services.matcha.optimum_folder import looks_exported, unverified_manifest
+from services.matcha.plain_folder import unverified_manifest
 
 EXPORTED = ["config.json", "decoder_model.onnx", "decoder_with_past_model.onnx", "encoder_model.onnx", "tokenizer.json"]
 
@@ -51,20 +51,22 @@ def test_pieces_of_an_encoder_sort_by_their_number(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_optimums_is_known_by_its_files(exported: Path) -> None:
-    assert looks_exported(exported)
+    manifest = unverified_manifest(exported)
+    assert manifest is not None
+    assert manifest.variant == "onnx-fp32"
 
 
 @pytest.mark.parametrize("name", EXPORTED)
 def test_a_folder_without_one_of_them_is_not(name: str, exported: Path) -> None:
     (exported / name).unlink()
-    assert not looks_exported(exported)
+    assert unverified_manifest(exported) is None
     (exported / name).mkdir()
-    assert not looks_exported(exported)
+    assert unverified_manifest(exported) is None
 
 
 def test_a_folder_with_a_manifest_is_held_to_it(exported: Path) -> None:
     (exported / MANIFEST_NAME).write_text("{}")
-    assert not looks_exported(exported)
+    assert unverified_manifest(exported) is None
 
 
 @pytest.mark.parametrize(("settings", "patches"), [(None, None), ({}, None), ({"max_patches": 777}, 777)])
@@ -75,7 +77,16 @@ def test_what_is_said_of_it_is_what_its_files_say(
         (exported / "preprocessor_config.json").write_text(json.dumps(settings))
     monkeypatch.chdir(exported)
     manifest = unverified_manifest(Path())  # a folder given as "." still has a name
+    assert manifest is not None
     assert manifest.architecture == "Pix2StructForConditionalGeneration"
     assert manifest.variant == "onnx-fp32"
     assert manifest.source == Source(id="my-matcha", revision="unverified")
     assert (manifest.max_patches, manifest.header_font, manifest.sha256) == (patches, None, {})
+
+
+def test_a_checkpoint_as_on_the_hub_is_served_in_torch(tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    manifest = unverified_manifest(tmp_path)
+    assert manifest is not None
+    assert manifest.variant == "fp32"

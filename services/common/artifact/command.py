@@ -1,0 +1,81 @@
+"""What the commands named ``prepare`` share: options, progress, and failures as sentences."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_settings import CliApp, CliPositionalArg, SettingsConfigDict
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from services.common.artifact.manifest import ManifestError
+from services.common.artifact.source import PrepareError
+
+INTERRUPTED = 130  # the shells' exit status after Ctrl-C
+
+Report = Callable[[str], None]
+"""Called with the name of each step as it starts."""
+
+
+class PrepareOptions(BaseModel):
+    """Options of every ``prepare``; each service adds its own and says how in ``prepare``."""
+
+    model_config = SettingsConfigDict(cli_kebab_case=True, cli_implicit_flags=True)
+
+    model: CliPositionalArg[str] = Field(
+        description="A folder (a model as on the hub, or an artifact), or a Hugging Face id (owner/name)."
+    )
+    out: Path = Field(description="Folder to create.")
+    revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
+    force: bool = Field(default=False, description="Replace the folder if it exists.")
+
+    def prepare(self, console: Console) -> None:
+        """Make the folder.
+
+        Raises:
+            PrepareError: it cannot be made.
+            ManifestError: the model is an artifact that does not match its manifest.
+        """
+        raise NotImplementedError
+
+    def cli_cmd(self) -> None:
+        """Prepare, with progress on standard error."""
+        try:
+            self.prepare(Console(stderr=True))
+        except (PrepareError, ManifestError) as error:
+            sys.exit(f"cannot prepare: {error}")
+        except KeyboardInterrupt:
+            print("stopped; nothing was left behind", file=sys.stderr)  # noqa: T201 where the progress is shown
+            sys.exit(INTERRUPTED)
+
+
+def run(command: type[PrepareOptions], arguments: list[str]) -> None:
+    """Run ``prepare`` on a command line's arguments; exits with 1 and an explanation on failure."""
+    try:
+        CliApp.run(command, cli_args=arguments)
+    except ValidationError as error:
+        lines = [f"  {'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+        print("\n".join(["invalid options (see prepare --help):", *lines]), file=sys.stderr)  # noqa: T201 what the command prints
+        sys.exit(2)
+
+
+@contextmanager
+def progress(console: Console, label: str, steps: int) -> Iterator[Report]:
+    """Yield a ``Report`` that shows steps as a progress bar, or as lines where there is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=steps)
+
+        def report(step: str) -> None:
+            bar.update(task, description=step, advance=1)
+            if not console.is_terminal:
+                say(console, f"{label}: {step}")
+
+        yield report
+
+
+def say(console: Console, line: str) -> None:
+    """Print a line as it is, unbroken and without colours."""
+    console.print(line, highlight=False, soft_wrap=True)

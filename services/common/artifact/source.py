@@ -1,0 +1,214 @@
+"""Find a model by name: an artifact, a folder in the hub's layout, a snapshot in the hub's cache, or a hub id."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from safetensors import safe_open
+
+from services.common.artifact.cache import is_hub_id
+from services.common.artifact.manifest import (
+    MANIFEST_NAME,
+    PIX2STRUCT,
+    QWEN2_VL,
+    Architecture,
+    Manifest,
+    Source,
+    read_manifest,
+)
+
+CONFIG: Final = "config.json"
+WEIGHTS_INDEX: Final = "model.safetensors.index.json"
+PICKLED_WEIGHTS: Final = "pytorch_model.bin"
+_PIECE_BYTES: Final = 1 << 20
+
+
+class _Family(NamedTuple):
+    """An architecture's ``model_type`` in ``config.json``, the service that serves it, and a model of it."""
+
+    model_type: str
+    service: str
+    example: str
+
+
+_FAMILIES: Final[dict[Architecture, _Family]] = {
+    PIX2STRUCT: _Family("pix2struct", "services.matcha", "google/matcha-chartqa"),
+    QWEN2_VL: _Family("qwen2_vl", "services.qwen_vl", "Qwen/Qwen2-VL-2B-Instruct"),
+}
+
+
+class PrepareError(Exception):
+    """The model cannot be prepared; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A model's folder and source; ``manifest`` is set if this project made the folder."""
+
+    folder: Path
+    source: Source
+    manifest: Manifest | None
+
+    @property
+    def weights(self) -> list[Path]:
+        """Weight files: safetensors if there are any, else the pickled file."""
+        return sorted(self.folder.glob("*.safetensors")) or sorted(self.folder.glob(PICKLED_WEIGHTS))
+
+    @property
+    def weights_bytes(self) -> int:
+        """Total size of the weight files."""
+        return sum(path.stat().st_size for path in self.weights)
+
+    @property
+    def dtypes(self) -> set[str]:
+        """Types of the tensors in the safetensors files, as these name them: ``F32``, ``BF16``, …"""
+        found = set()
+        for path in self.folder.glob("*.safetensors"):
+            with safe_open(path, framework="numpy") as file:
+                found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 it is no mapping
+        return found
+
+    def config(self) -> dict[str, Any]:
+        """Contents of ``config.json``.
+
+        Raises:
+            PrepareError: the file is missing or does not contain a JSON object.
+        """
+        path = self.folder / CONFIG
+        if not path.is_file():
+            message = f"{self.folder} has no {CONFIG}: name a model folder as saved by transformers"
+            raise PrepareError(message)
+        try:
+            config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            message = f"{path} is not JSON ({error}): download or save the model again"
+            raise PrepareError(message) from error
+        return config
+
+    def require(self, architecture: Architecture) -> None:
+        """Reject other architectures, and folders whose weights are missing or incomplete.
+
+        Raises:
+            PrepareError: the folder has no config, another architecture, no weights or not all of them.
+        """
+        kind, wanted = self.config().get("model_type"), _FAMILIES[architecture]
+        if kind != wanted.model_type:
+            served = {family.model_type: family for family in _FAMILIES.values()}
+            other = f"; python -m {served[kind].service} serves this one" if kind in served else ""
+            message = (
+                f"{self.source.id} is a {kind} model: name a {wanted.model_type} one, such as {wanted.example}{other}"
+            )
+            raise PrepareError(message)
+        if not self.weights:
+            message = f"{self.source.id} contains neither *.safetensors nor {PICKLED_WEIGHTS}: is it complete?"
+            raise PrepareError(message)
+        self._require_shards()
+
+    def _require_shards(self) -> None:
+        index = self.folder / WEIGHTS_INDEX
+        if not index.is_file():
+            return
+        shards = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+        missing = sorted(name for name in shards if not (self.folder / name).is_file())
+        if missing:
+            message = f"{self.folder} lacks {', '.join(missing)}, which {WEIGHTS_INDEX} lists: download the rest"
+            raise PrepareError(message)
+
+
+def find(model: str, revision: str | None, wanted: Sequence[str]) -> Checkpoint:
+    """Find a model by name: a folder if it exists, else a repository on the hub.
+
+    Args:
+        model: a folder, or a hub id (owner/name).
+        revision: a branch, tag or commit on the hub; None for its main branch.
+        wanted: patterns of the files to download.
+
+    Raises:
+        PrepareError: not found, or it cannot be downloaded.
+        ManifestError: the folder has a manifest that cannot be read.
+    """
+    folder = Path(model)
+    if folder.is_dir():
+        return _local(folder, revision)
+    if not is_hub_id(model):
+        message = f"{model} is neither a folder nor a Hugging Face id (owner/name)"
+        raise PrepareError(message)
+    return _downloaded(model, revision, wanted)
+
+
+def _local(folder: Path, revision: str | None) -> Checkpoint:
+    if revision:
+        message = f"{folder} is a folder and has no revision {revision}: omit --revision"
+        raise PrepareError(message)
+    if (folder / MANIFEST_NAME).is_file():
+        manifest = read_manifest(folder)
+        return Checkpoint(folder, manifest.source, manifest)
+    return Checkpoint(folder, _snapshot_source(folder.resolve()) or _weights_source(folder), None)
+
+
+def _snapshot_source(folder: Path) -> Source | None:
+    """Id and commit of a snapshot in the hub's cache, from its path ``models--owner--name/snapshots/commit``."""
+    kind, *parts = folder.parent.parent.name.split("--")
+    if folder.parent.name != "snapshots" or kind != "models":
+        return None
+    return Source(id="/".join(parts), revision=folder.name)
+
+
+def _weights_source(folder: Path) -> Source:
+    digest = hashlib.sha256()
+    for path in Checkpoint(folder, Source(id="", revision=""), None).weights:
+        with path.open("rb") as file:
+            while piece := file.read(_PIECE_BYTES):
+                digest.update(piece)
+    return Source(id=folder.resolve().name, revision=f"sha256:{digest.hexdigest()[:16]}")
+
+
+def _downloaded(model: str, revision: str | None, wanted: Sequence[str]) -> Checkpoint:
+    safe = [pattern for pattern in wanted if pattern != PICKLED_WEIGHTS]
+    folder = _snapshot(model, revision, safe)
+    if PICKLED_WEIGHTS in wanted and not any(folder.glob("*.safetensors")):  # many repositories hold the weights twice
+        folder = _snapshot(model, folder.name, [PICKLED_WEIGHTS])
+    return Checkpoint(folder, Source(id=model, revision=folder.name), None)
+
+
+def _snapshot(model: str, revision: str | None, patterns: list[str]) -> Path:
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
+    except RevisionNotFoundError as error:
+        message = f"{model} has no revision {revision}: see its branches and commits on the hub"
+        raise PrepareError(message) from error
+    except GatedRepoError as error:
+        message = f"{model} is gated: accept its terms on the hub, then log in (`hf auth login`) or set HF_TOKEN"
+        raise PrepareError(message) from error
+    except (RepositoryNotFoundError, HFValidationError) as error:
+        message = f"model {model} does not exist on the hub, or is private: log in (`hf auth login`) or set HF_TOKEN"
+        raise PrepareError(message) from error
+    except (OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
+        message = (
+            f"{model} is not in the hub's cache and the hub cannot be reached ({type(error).__name__}): "
+            "unset HF_HUB_OFFLINE and check network and proxy, or download it elsewhere and name its folder"
+        )
+        raise PrepareError(message) from error
+    except (HfHubHTTPError, OSError) as error:
+        message = (
+            f"{model} cannot be downloaded ({type(error).__name__}: {_first_line(error)}): "
+            "run the same command again to resume, or download it elsewhere and name its folder"
+        )
+        raise PrepareError(message) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or "no reason given").splitlines()[0]

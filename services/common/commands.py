@@ -1,0 +1,46 @@
+"""The commands of a service: ``python -m services.NAME [serve | prepare | inspect]``."""
+
+import sys
+from collections.abc import Callable
+from importlib import import_module
+
+from services.common.artifact.inspect import inspect
+
+_USAGE = """\
+python -m {service} [serve] [OPTIONS]     {what} over HTTP
+python -m {service} prepare [OPTIONS]     make an artifact folder for a model and a variant
+python -m {service} inspect FOLDER        print a folder's manifest and verify its checksums
+Each command has --help; the options of serve follow.
+"""
+
+
+def run(service: str, what: str, extra: str, serve: Callable[[list[str]], None], arguments: list[str]) -> None:
+    """Run the command named by the first argument, by default ``serve``.
+
+    Args:
+        service: the service's package, which has a ``prepare.command`` with a function ``prepare``.
+        what: what the service does, for the help text.
+        extra: the extra of this project that ``prepare`` needs.
+        serve: serves, given the options.
+        arguments: the command line.
+    """
+    usage = _USAGE.format(service=service, what=what)
+    command, rest = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0].isalpha() else ("serve", arguments)
+    if command == "prepare":
+        _prepare(service, extra, rest)
+    elif command == "inspect":
+        inspect(rest)
+    elif command == "serve":
+        if "--help" in rest or "-h" in rest:
+            print(usage)  # noqa: T201 part of --help
+        serve(rest)
+    else:
+        sys.exit(f"unknown command {command!r}; the commands are:\n{usage}")
+
+
+def _prepare(service: str, extra: str, arguments: list[str]) -> None:
+    try:
+        command = import_module(f"{service}.prepare.command")  # imports torch, which serving may not need
+    except ModuleNotFoundError as error:
+        sys.exit(f"cannot prepare: the package {error.name} is not installed: install the extra {extra}")
+    command.prepare(arguments)

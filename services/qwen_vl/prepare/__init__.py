@@ -1,0 +1,1 @@
+"""Makes artifact folders: a checkpoint as it is, or quantized, with its manifest."""

@@ -1,0 +1,56 @@
+"""``prepare``: make an artifact folder for a model and a variant, atomically."""
+
+import logging
+import warnings
+
+from pydantic import Field
+from rich.console import Console
+from transformers.utils import logging as transformers_logging
+
+from services.common.artifact import command
+from services.common.artifact.build import already_prepared
+from services.common.artifact.command import PrepareOptions, progress, say
+from services.common.artifact.manifest import QWEN2_VL, verify
+from services.common.artifact.source import PrepareError, find
+from services.qwen_vl.prepare.build import STEPS, WANTED, build, inputs_sum
+from services.qwen_vl.settings import FORMS, Variant
+
+
+class Prepare(PrepareOptions):
+    """Make an artifact folder from a Qwen2-VL model: weights in the variant's form, tokenizer, template, manifest.
+
+    The folder appears only once it is complete. Files that stay as they are are linked, not copied, where model and
+    folder share a file system.
+    """
+
+    variant: Variant = Field(default="bf16", description="Numeric form of the weights.")
+
+    def prepare(self, console: Console) -> None:
+        """See ``PrepareOptions``."""
+        checkpoint = find(self.model, self.revision, WANTED)
+        checkpoint.require(QWEN2_VL)
+        if checkpoint.manifest:
+            verify(checkpoint.folder, QWEN2_VL)  # never give modified weights the original's name
+            made_as = checkpoint.manifest.variant
+            if made_as == self.variant:
+                say(console, f"{self.model} is already an artifact in {made_as}: nothing to do, serve it as it is")
+                return
+            if made_as not in FORMS[self.variant]:
+                message = f"{self.model} is already prepared as {made_as}: prepare from the original weights"
+                raise PrepareError(message)
+        inputs = inputs_sum(checkpoint)
+        if not self.force and already_prepared(self.out, QWEN2_VL, checkpoint.source, self.variant, inputs):
+            say(console, f"{self.out} is already prepared: nothing to do")
+            return
+        with progress(console, self.variant, STEPS) as report:
+            build(checkpoint, self.variant, self.out, report)
+        say(console, f"written: {self.out}")
+
+
+def prepare(arguments: list[str]) -> None:
+    """Run ``prepare`` on a command line's arguments; exits with 1 and an explanation on failure."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns about a cast in every product
+    warnings.simplefilter("ignore")
+    transformers_logging.disable_progress_bar()
+    transformers_logging.set_verbosity_error()
+    command.run(Prepare, arguments)

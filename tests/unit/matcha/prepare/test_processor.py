@@ -1,0 +1,83 @@
+"""What a checkpoint may lack: another model's tokenizer, and the font of the header."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+from services.common.artifact import source
+from services.common.artifact.manifest import Source
+from services.common.artifact.source import PrepareError, find
+from services.matcha.prepare import processor
+from services.matcha.prepare.processor import TOKENIZER_FILES, processor_files, training_font
+
+ANSWER: Any = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid"))
+CONFIG = "{}"
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """A model as published by others, with two files of weights."""
+    folder = tmp_path / "plain"
+    folder.mkdir()
+    (folder / "config.json").write_text(CONFIG)
+    (folder / "model-2.safetensors").write_bytes(b"second")
+    (folder / "model-1.safetensors").write_bytes(b"first" * 500_000)  # read in more than one chunk
+    return folder
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[object, ...]]:
+    """Records requests to the hub; it has every repository at revision c0ffee, with a tokenizer."""
+    asked: list[tuple[object, ...]] = []
+
+    def download(repository: str, *, revision: str | None, allow_patterns: list[str]) -> str:
+        asked.append((repository, revision, allow_patterns))
+        folder = tmp_path / repository / "c0ffee"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tokenizer.json").touch()
+        return str(folder)
+
+    monkeypatch.setattr(source, "snapshot_download", download)
+    return asked
+
+
+def raising(error: Exception) -> Callable[..., str]:
+    def fail(*_: object, **__: object) -> str:
+        raise error
+
+    return fail
+
+
+class TestProcessor:
+    def test_a_folders(self, plain: Path) -> None:
+        (plain / "tokenizer.json").touch()
+        assert processor_files(str(plain), None) == (plain, find(str(plain), None, TOKENIZER_FILES).source)
+
+    def test_the_hubs_without_the_weights(self, hub: list[tuple[object, ...]], tmp_path: Path) -> None:
+        given = processor_files("google/matcha-base", "v2")
+        assert given == (tmp_path / "google/matcha-base/c0ffee", Source(id="google/matcha-base", revision="c0ffee"))
+        names = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"]
+        assert hub == [("google/matcha-base", "v2", names)]
+
+    def test_one_without_a_tokenizer_is_refused(self, plain: Path) -> None:
+        with pytest.raises(PrepareError, match=r"plain has no tokenizer\.json either: name another model"):
+            processor_files(str(plain), None)
+
+
+class TestTrainingFont:
+    def test_is_fetched_from_the_hub(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(processor, "hf_hub_download", lambda repository, name: f"/cache/{repository}/{name}")
+        assert training_font() == Path("/cache/ybelkada/fonts/Arial.TTF")
+
+    @pytest.mark.parametrize(
+        "error",
+        [HfHubHTTPError("x", response=ANSWER), LocalEntryNotFoundError("x"), OSError("no network")],
+        ids=lambda value: type(value).__name__,
+    )
+    def test_may_be_out_of_reach(self, error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(processor, "hf_hub_download", raising(error))
+        assert training_font() is None
