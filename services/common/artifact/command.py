@@ -10,6 +10,7 @@ from pydantic_settings import CliApp, CliPositionalArg, SettingsConfigDict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from services.common.artifact.cache import artifact_folder
 from services.common.artifact.manifest import ManifestError
 from services.common.artifact.source import PrepareError
 
@@ -27,9 +28,17 @@ class PrepareOptions(BaseModel):
     model: CliPositionalArg[str] = Field(
         description="A folder (a model as on the hub, or an artifact), or a Hugging Face id (owner/name)."
     )
-    out: Path = Field(description="Folder to create.")
+    variant: str
+    out: Path | None = Field(
+        default=None, description="Folder to create; by default the one under TALLYGLASS_HOME that serve looks in."
+    )
     revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
     force: bool = Field(default=False, description="Replace the folder if it exists.")
+
+    @property
+    def folder(self) -> Path:
+        """The folder to create."""
+        return self.out or artifact_folder(self.model, self.revision, self.variant)
 
     def prepare(self, console: Console) -> None:
         """Make the folder.

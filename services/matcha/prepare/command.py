@@ -5,6 +5,7 @@ import warnings
 from pathlib import Path
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
@@ -22,6 +23,8 @@ class Prepare(PrepareOptions):
 
     The folder appears only once it is complete. The variant openvino is served from onnx-fp32.
     """
+
+    model_config = SettingsConfigDict(cli_prog_name="python -m services.matcha prepare")
 
     variant: FormName = Field(description="Numeric form of the weights.")
     processor: str = Field(
@@ -49,12 +52,12 @@ class Prepare(PrepareOptions):
             verify(checkpoint.folder, PIX2STRUCT)  # never give modified weights the original's name
         extras = Extras(self.processor, self.font, self.calibration)
         inputs = inputs_sum(checkpoint, self.variant, extras)
-        if not self.force and already_prepared(self.out, PIX2STRUCT, checkpoint.source, self.variant, inputs):
-            say(console, f"{self.out} is already prepared: nothing to do")
+        if not self.force and already_prepared(self.folder, PIX2STRUCT, checkpoint.source, self.variant, inputs):
+            say(console, f"{self.folder} is already prepared: nothing to do")
             return
         with progress(console, self.variant, steps(self.variant)) as report:
-            build(checkpoint, self.variant, self.out, extras, report)
-        say(console, f"written: {self.out}")
+            build(checkpoint, self.variant, self.folder, extras, report)
+        say(console, f"written: {self.folder}")
 
 
 def prepare(arguments: list[str]) -> None:

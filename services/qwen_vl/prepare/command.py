@@ -4,6 +4,7 @@ import logging
 import warnings
 
 from pydantic import Field
+from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 from transformers.utils import logging as transformers_logging
 
@@ -23,6 +24,8 @@ class Prepare(PrepareOptions):
     folder share a file system.
     """
 
+    model_config = SettingsConfigDict(cli_prog_name="python -m services.qwen_vl prepare")
+
     variant: Variant = Field(default="bf16", description="Numeric form of the weights.")
 
     def prepare(self, console: Console) -> None:
@@ -39,12 +42,12 @@ class Prepare(PrepareOptions):
                 message = f"{self.model} is already prepared as {made_as}: prepare from the original weights"
                 raise PrepareError(message)
         inputs = inputs_sum(checkpoint)
-        if not self.force and already_prepared(self.out, QWEN2_VL, checkpoint.source, self.variant, inputs):
-            say(console, f"{self.out} is already prepared: nothing to do")
+        if not self.force and already_prepared(self.folder, QWEN2_VL, checkpoint.source, self.variant, inputs):
+            say(console, f"{self.folder} is already prepared: nothing to do")
             return
         with progress(console, self.variant, STEPS) as report:
-            build(checkpoint, self.variant, self.out, report)
-        say(console, f"written: {self.out}")
+            build(checkpoint, self.variant, self.folder, report)
+        say(console, f"written: {self.folder}")
 
 
 def prepare(arguments: list[str]) -> None:
