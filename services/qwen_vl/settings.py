@@ -24,7 +24,10 @@ class QwenVLSettings(ServerSettings):
     """Serve image question answering with Qwen2-VL, with lens traces on request."""
 
     model_config = SettingsConfigDict(
-        env_prefix="QWEN_VL_", cli_kebab_case=True, cli_prog_name="python -m services.qwen_vl"
+        env_prefix="QWEN_VL_",
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_prog_name="python -m services.qwen_vl",
     )
 
     port: int = Field(default=8001, ge=1024, le=65535, description="Port to listen on.")

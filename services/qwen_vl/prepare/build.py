@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,6 @@ from services.common.artifact.manifest import MANIFEST_NAME, QWEN2_VL, Manifest,
 from services.common.artifact.source import CONFIG, WEIGHTS_INDEX, Checkpoint, PrepareError
 from services.common.artifact.writer import seal
 from services.qwen_vl.model.chat_template import chat_template
-from services.qwen_vl.model.network import read_weights
 from services.qwen_vl.settings import Variant
 
 WANTED: Final = ("*.json", "*.safetensors", "*.jinja", "merges.txt")
@@ -73,7 +73,7 @@ def build(checkpoint: Checkpoint, variant: Variant, out: Path, report: Report) -
             _link(checkpoint.folder, folder, (*_WEIGHTS_CONFIGS, WEIGHTS_INDEX))
             _link(checkpoint.folder, folder, [path.name for path in checkpoint.weights])
         else:
-            read_weights(checkpoint.folder, variant, "cpu").save_pretrained(folder)
+            _convert(checkpoint.folder, variant, folder)
         report("manifest")
         manifest = Manifest(
             architecture=QWEN2_VL,
@@ -85,6 +85,16 @@ def build(checkpoint: Checkpoint, variant: Variant, out: Path, report: Report) -
             sha256={},
         )
         seal(folder, manifest)
+
+
+def _convert(source: Path, variant: Variant, folder: Path) -> None:
+    from transformers.utils.logging import set_verbosity_error  # noqa: PLC0415 torch, which linking does not need
+
+    from services.qwen_vl.model.network import read_weights  # noqa: PLC0415 as above
+
+    set_verbosity_error()
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns about a cast in every product
+    read_weights(source, variant, "cpu").save_pretrained(folder)
 
 
 def _link(source: Path, folder: Path, names: list[str] | tuple[str, ...]) -> None:

@@ -1,12 +1,10 @@
 """``prepare``: make an artifact folder for a model and a variant, atomically."""
 
-import logging
 import warnings
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 from rich.console import Console
-from transformers.utils import logging as transformers_logging
 
 from services.common.artifact import command
 from services.common.artifact.build import already_prepared
@@ -52,8 +50,5 @@ class Prepare(PrepareOptions):
 
 def prepare(arguments: list[str]) -> None:
     """Run ``prepare`` on a command line's arguments; exits with 1 and an explanation on failure."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns about a cast in every product
     warnings.simplefilter("ignore")
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
     command.run(Prepare, arguments)

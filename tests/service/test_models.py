@@ -1,0 +1,51 @@
+"""A model served by name: prepared once into the cache, then served from there."""
+
+import base64
+import shutil
+from pathlib import Path
+
+import httpx
+import pytest
+
+from clients.launcher import running
+
+TINY = Path(__file__).parents[2] / "models/tiny-qwen2-vl"
+
+
+@pytest.fixture
+def plain(tmp_path: Path) -> Path:
+    """The embedded model as on the hub, without a manifest."""
+    return shutil.copytree(TINY, tmp_path / "plain", ignore=shutil.ignore_patterns("manifest.json"))
+
+
+def test_a_model_folder_is_prepared_at_the_first_start_alone(
+    plain: Path, tmp_path: Path, png: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TALLYGLASS_HOME", str(tmp_path / "home"))
+    body = {"image": base64.b64encode(png).decode(), "question": "How many shapes are there?"}
+    answers, logs = [], []
+    for log in (tmp_path / "first", tmp_path / "second"):
+        with running("qwen_vl", log, "--model", str(plain), "--variant", "fp32", "--threads", "1") as service:
+            (card,) = httpx.get(f"{service.url}/v1/models").json()["data"]
+            answers.append(httpx.post(f"{service.url}/v1/answer", json=body, timeout=60).json()["answer"])
+        logs.append(log.read_text())
+        assert (card["id"], card["variant"]) == ("plain", "fp32")
+    assert answers[0] == answers[1] != ""
+    assert ["written: " in log for log in logs] == [True, False]
+    (weights,) = (tmp_path / "home").glob("plain-*/fp32/model.safetensors")
+    assert weights.samefile(plain / "model.safetensors")
+
+
+def test_a_model_folder_is_served_unverified_if_that_is_allowed(
+    plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TALLYGLASS_HOME", str(tmp_path / "home"))
+    with running("qwen_vl", tmp_path / "log", "--model", str(plain), "--allow-unverified") as service:
+        (card,) = httpx.get(f"{service.url}/v1/models").json()["data"]
+    assert (card["id"], card["revision"], card["variant"], card["manifest_sha256"]) == (
+        "plain",
+        "unverified",
+        "fp32",
+        "none",
+    )
+    assert not (tmp_path / "home").exists()
