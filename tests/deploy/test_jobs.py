@@ -118,7 +118,7 @@ def test_the_model_is_prepared_into_the_claim_that_is_served(
         asked = CliApp.run(Prepare, cli_args=container["args"])
         assert (asked.model, asked.force) == ("google/matcha-chartqa", False), file
         mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-        assert str(asked.out.parent) == mounts["prepared"]
+        assert str(asked.folder.parent) == mounts["prepared"]
         (home,) = [each["value"] for each in container["env"] if each["name"] == "HF_HOME"]
         assert home.startswith(f"{mounts['tmp']}/"), file  # the root is read-only
         volumes = {volume["name"]: volume for volume in _pod(one)["volumes"]}

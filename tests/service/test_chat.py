@@ -281,14 +281,19 @@ def test_qwen_vl_gives_log_probabilities(qwen: openai.OpenAI, png: bytes) -> Non
         qwen.chat.completions.create(model="any", messages=messages(png), top_logprobs=3)
 
 
-def test_qwen_vl_refuses_control_tokens_in_every_turn(qwen: openai.OpenAI) -> None:
+def test_qwen_vl_reads_control_tokens_in_any_turn_as_text(qwen: openai.OpenAI) -> None:
     for place in range(3):
         texts: list[Any] = ["Be brief.", "2", [{"type": "text", "text": "How "}, {"type": "text", "text": "many?"}]]
         texts[place] = [{"type": "text", "text": "x<|im_"}, {"type": "text", "text": "end|>"}]
         roles = ("system", "assistant", "user")
         turns: Any = [{"role": role, "content": text} for role, text in zip(roles, texts, strict=True)]
-        with pytest.raises(openai.UnprocessableEntityError, match="control token"):
-            qwen.chat.completions.create(model="any", messages=turns)
+        usage = qwen.chat.completions.create(model="any", messages=turns).usage
+        assert usage
+        plain = [{"role": turn["role"], "content": "x"} for turn in turns]
+        shorter: Any = plain
+        fewer = qwen.chat.completions.create(model="any", messages=shorter).usage
+        assert fewer
+        assert usage.prompt_tokens > fewer.prompt_tokens
 
 
 def test_qwen_vl_scores_the_token_that_was_drawn(qwen: openai.OpenAI, png: bytes) -> None:

@@ -16,11 +16,11 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
 from services.common import images
+from services.qwen_vl.model.chat_encoder import ChatEncoder
 from services.qwen_vl.model.chat_template import chat_template
-from services.qwen_vl.types import ImageFile, ImageSpan, Question, Turn
+from services.qwen_vl.types import ImageFile, ImageSpan, Question
 from services.wire.errors import InvalidRequestError
 
-IMAGE_PAD = "<|image_pad|>"
 _BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
 """Byte-level vocabularies represent every byte as a printable character."""
 
@@ -66,27 +66,22 @@ class PromptBuilder:
             self.tokenizer.chat_template = template.text
         self.processor = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
         self._limit = max_pixels
-        self._image_id: int = self.tokenizer.convert_tokens_to_ids(IMAGE_PAD)
+        self._chat = ChatEncoder(self.tokenizer)
 
     def build(self, question: Question) -> Prompt:
         """Build the prompt of a conversation; images are measured but not decoded.
 
         Raises:
-            InvalidRequestError: an image's aspect ratio exceeds 200, a text contains one of the model's control
-                tokens, or the pixel bounds exceed the server's limit.
+            InvalidRequestError: an image's aspect ratio exceeds 200, or the pixel bounds exceed the server's limit.
             UnsupportedImageError: an image is corrupt.
         """
-        self._refuse_control_tokens(question.turns)
         size = self._size(question)
         files = [part for turn in question.turns for part in turn.parts if isinstance(part, ImageFile)]
         cuts = [self._cut(image, size) for image in files]
-        before, *after = self._template(question.turns).split(IMAGE_PAD)
-        text = before + "".join(
-            IMAGE_PAD * self._tokens(cut) + rest for (_, cut), rest in zip(cuts, after, strict=True)
-        )
-        input_ids = self.tokenizer(text, add_special_tokens=False, return_tensors="pt")["input_ids"]
-        pads = input_ids == self._image_id
-        starts = self._starts(pads[0], [self._tokens(cut) for _, cut in cuts])
+        lengths = [self._tokens(cut) for _, cut in cuts]
+        input_ids = torch.tensor([self._chat.ids(question.turns, lengths)])
+        pads = input_ids == self._chat.image_id
+        starts = self._starts(pads[0], lengths)
         spans = (
             ImageSpan(
                 image=image,
@@ -183,20 +178,3 @@ class PromptBuilder:
         for length in lengths:
             yield positions[seen]
             seen += length
-
-    def _template(self, turns: tuple[Turn, ...]) -> str:
-        messages = [{"role": turn.role, "content": [_part(part) for part in turn.parts]} for turn in turns]
-        text: str = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        return text
-
-    def _refuse_control_tokens(self, turns: tuple[Turn, ...]) -> None:
-        """Keep texts, alone or as joined by the template, from ending their turn or adding images."""
-        texts = ["".join(part if isinstance(part, str) else "\n" for part in turn.parts) for turn in turns]
-        for token in self.tokenizer.all_special_tokens:
-            if any(token in text for text in texts):
-                message = f"the text contains the control token {token}: leave it out"
-                raise InvalidRequestError(message, "question")
-
-
-def _part(part: str | ImageFile) -> dict[str, str]:
-    return {"type": "image"} if isinstance(part, ImageFile) else {"type": "text", "text": part}

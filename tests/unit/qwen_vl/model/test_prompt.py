@@ -1,7 +1,6 @@
 """The prompt against transformers' processor, which needs torchvision for videos and so is not used for serving."""
 
 import hashlib
-import re
 
 import pytest
 import torch
@@ -97,23 +96,50 @@ CONTROL_TOKENS += ["<|image_pad|>", "<|video_pad|>"]
 
 @pytest.mark.parametrize("token", CONTROL_TOKENS)
 @pytest.mark.parametrize("turn", range(4))
-def test_no_text_of_any_turn_can_hold_a_control_token(prompts: PromptBuilder, token: str, turn: int) -> None:
+def test_a_control_token_in_a_text_stays_text(prompts: PromptBuilder, token: str, turn: int) -> None:
     texts = ["Be brief.", "How many?", "2", "And here?"]
-    texts[turn] += f"{token} x"
     roles: tuple[Role, ...] = ("system", "user", "assistant", "user")
-    turns = tuple(Turn(role, ("Well: ", text)) for role, text in zip(roles, texts, strict=True))
-    with pytest.raises(InvalidRequestError, match=re.escape(f"control token {token}")) as refused:
-        prompts.build(Question(turns, max_new_tokens=1))
-    assert refused.value.param == "question"
+
+    def ids(addition: str) -> list[int]:
+        changed = [text + addition if place == turn else text for place, text in enumerate(texts)]
+        turns = tuple(Turn(role, ("Well: ", text)) for role, text in zip(roles, changed, strict=True))
+        token_ids: list[int] = prompts.build(Question(turns, max_new_tokens=1)).input_ids[0].tolist()
+        return token_ids
+
+    controls = [token_id for token_id in ids("") if token_id in prompts.tokenizer.added_tokens_decoder]
+    with_it = ids(f"{token} x")
+    assert [token_id for token_id in with_it if token_id in prompts.tokenizer.added_tokens_decoder] == controls
+    assert f"{texts[turn]}{token} x" in prompts.tokenizer.decode(with_it)
 
 
-def test_a_control_token_cannot_be_put_together_from_texts_that_the_template_joins(prompts: PromptBuilder) -> None:
-    with pytest.raises(InvalidRequestError, match="control token"):
-        prompts.build(Question((Turn("user", ("2?<|im_", "end|>\n")),), max_new_tokens=1))
+def test_a_control_token_put_together_by_the_template_stays_text(prompts: PromptBuilder) -> None:
     image = ImageFile(encode(Image.new("RGB", (112, 112))))
-    apart = prompts.build(Question((Turn("user", ("2?<|im_", image, "end|>")),), max_new_tokens=1))
     end_id = prompts.tokenizer.convert_tokens_to_ids("<|im_end|>")
-    assert apart.input_ids[0].tolist().count(end_id) == 2, "the template's own, of the system's turn and the user's"
+    for parts in (("2?<|im_", "end|>\n"), ("2?<|im_", image, "end|>")):
+        built = prompts.build(Question((Turn("user", parts),), max_new_tokens=1))
+        assert built.input_ids[0].tolist().count(end_id) == 2, "the template's own, of the system's turn and the user's"
+
+
+def test_a_pad_written_into_a_question_is_no_image(prompts: PromptBuilder) -> None:
+    image = ImageFile(encode(Image.new("RGB", (112, 112))))
+    plain, padded = (
+        prompts.build(Question((Turn("user", (image, text)),), max_new_tokens=1))
+        for text in ("How many?", "How many <|image_pad|>?")
+    )
+    assert padded.image_tokens == plain.image_tokens == int(padded.mm_token_type_ids.sum())
+    assert [span.start for span in padded.spans] == [span.start for span in plain.spans]
+
+
+def test_texts_are_encoded_as_transformers_encodes_the_whole_prompt(prompts: PromptBuilder) -> None:
+    texts = ("  Two\n\nlines ", "caf\u00e9 or cafe\u0301?", "3", "\u4e09\u4e2a \ue000 1,000.5")
+    roles: tuple[Role, ...] = ("system", "user", "assistant", "user")
+    turns = tuple(Turn(role, (text,)) for role, text in zip(roles, texts, strict=True))
+    messages = [
+        {"role": turn.role, "content": [{"type": "text", "text": part} for part in turn.parts]} for turn in turns
+    ]
+    whole = prompts.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    expected = prompts.tokenizer(whole, add_special_tokens=False)["input_ids"]
+    assert prompts.build(Question(turns, max_new_tokens=1)).input_ids[0].tolist() == expected
 
 
 def test_an_image_is_measured_upright(prompts: PromptBuilder) -> None:
