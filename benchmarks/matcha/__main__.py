@@ -13,6 +13,7 @@ from benchmarks import measurements
 from benchmarks.matcha import attention, batches, parity, roofline, service, speed
 from benchmarks.matcha.speed import HOW, Place
 from benchmarks.measurements import Measurement
+from benchmarks.serving import serving
 from services.common.cpu import available_cores
 from services.common.settings import MODELS
 from services.matcha.types import ChartQuestion
@@ -76,7 +77,7 @@ def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -
     place = Place(work, Path(), threads)
     image, measured = speed.chart(place), list[Measurement]()
     for variant in VARIANTS:
-        with service.serving(speed.variant_folder(place, variant), variant, threads, "--force-bf16") as served:
+        with serving("matcha", speed.variant_folder(place, variant), variant, threads, "--force-bf16") as served:
             for _ in range(2):
                 service.post(served.http, image, "What is the title?", 2048, 8)
             name = f"{variant}: peak resident memory of the worker at 2048 patches"
@@ -89,7 +90,7 @@ def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -
             measured.append(Measurement.median(f"{variant}: time to ready", [served.ready_s], "s", HOW, at_most=bar))
     tiny = MODELS / "tiny-matcha"
     question = ChartQuestion(image.read_bytes(), "What type of chart is it?", 8, 90)
-    with service.serving(tiny, "fp32", 1) as served:
+    with serving("matcha", tiny, "fp32", 1) as served:
         added = service.added_ms(served, service.engine_like(tiny, "fp32", 1), image, question, pairs=200)
     measured.append(
         Measurement.median("what the service adds to the engine (embedded model)", added, "ms", HOW, at_most=10)

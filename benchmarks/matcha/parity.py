@@ -15,6 +15,7 @@ from scipy.stats import bootstrap
 
 from benchmarks.matcha import service
 from benchmarks.measurements import Measurement
+from benchmarks.serving import serving
 from services.common.artifact.source import find
 from services.common.settings import MODELS
 from services.matcha.prepare.build import WANTED, Extras, build
@@ -89,7 +90,10 @@ def _measure(variant: VariantName, folder: Path, asked: list[Asked], threads: in
             raise answer
         answers.append(answer.text)
     del engine
-    with tempfile.TemporaryDirectory() as scratch, service.serving(folder, variant, threads, "--force-bf16") as served:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        serving("matcha", folder, variant, threads, "--force-bf16") as served,
+    ):
         chart = Path(scratch) / "chart.png"
         asked[0].image.save(chart)
         service.post(served.http, chart, asked[0].question, _MAX_PATCHES, _MAX_TOKENS)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Benchmark Qwen2-VL at full size.", no_args_is_help=True)
 Folder = Annotated[Path, typer.Option(help="Folder of the full-size model; written if missing.")]
-PARTS = ("reuse", "methods", "request", "memory", "servers", "library")
+PARTS = ("reuse", "methods", "request", "memory", "artifacts", "servers", "library")
 
 
 @app.command()
@@ -31,6 +31,7 @@ def run(  # noqa: PLR0913, PLR0917 options of a command line
     nnsight_env: Annotated[Path | None, typer.Option(help="Environment with nnsight.")] = None,
 ) -> None:
     """Run benchmarks, print tables and write the measurements."""
+    from benchmarks.qwen_vl.artifacts import artifact_measurements  # noqa: PLC0415 torch
     from benchmarks.qwen_vl.library import library_measurements  # noqa: PLC0415 torch
     from benchmarks.qwen_vl.servers import server_measurements  # noqa: PLC0415 the same
     from benchmarks.qwen_vl.weights import write_model  # noqa: PLC0415 the same
@@ -45,6 +46,8 @@ def run(  # noqa: PLR0913, PLR0917 options of a command line
     engine_parts = [part for part in wanted if part in {"reuse", "methods", "request", "memory"}]
     if engine_parts:
         _measure_engine(model, engine_parts, pairs, patience_s, out)
+    if "artifacts" in wanted:
+        _report(list(artifact_measurements(model)), "artifacts", out)
     outside: dict[str, tuple[Path | None, Callable[[Path], Iterator[Measurement]]]] = {
         "servers": (serve_env, lambda env: server_measurements(model, env, 4, max(1, pairs // 4), patience_s)),
         "library": (nnsight_env, lambda env: library_measurements(model, env, pairs, patience_s)),

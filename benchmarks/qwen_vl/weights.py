@@ -21,6 +21,8 @@ TOKENIZER: Final = MODELS / "tiny-qwen2-vl"
 SOURCE: Final = Source(id="tallyglass/random-qwen2-vl-2b", revision="seed-0")
 _MIN_PIXELS: Final = 3136
 _MAX_PIXELS: Final = 1_003_520
+_SHARD: Final = "4GB"
+"""Two shards, as on the hub."""
 
 _TEXT: Final = {
     "hidden_size": 1536,
@@ -64,7 +66,7 @@ def write_model(folder: Path, seed: int = 0) -> None:
         do_sample=False, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id
     )
     with whole_folder(folder) as fresh:
-        model.save_pretrained(fresh)
+        model.save_pretrained(fresh, max_shard_size=_SHARD)
         tokenizer.save_pretrained(fresh)
         Qwen2VLImageProcessorPil(min_pixels=_MIN_PIXELS, max_pixels=_MAX_PIXELS).save_pretrained(fresh)
         seal_trained(fresh, QWEN2_VL, SOURCE)
