@@ -1,5 +1,6 @@
 """Before serving: read the settings, find and verify the model folder, or exit with an explanation."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,10 +26,13 @@ Settings = TypeVar("Settings", bound=ServerSettings)
 
 def read_settings(settings: type[Settings], arguments: list[str] | None = None) -> Settings:
     """Settings from the command line, then the environment; exits with 2 and one line per invalid value."""
+    prefix = settings.model_config.get("env_prefix", "")
+    if f"{prefix}MODEL_DIR" in os.environ:  # to ignore it would serve another model
+        print(f"{prefix}MODEL_DIR is now {prefix}MODEL: rename it", file=sys.stderr)  # noqa: T201 before logging is set up
+        sys.exit(2)
     try:
         return CliApp.run(settings, cli_args=arguments)
     except (ValidationError, SettingsError) as error:
-        prefix = settings.model_config.get("env_prefix", "")
         print(f"invalid settings (see --help; each can also be set as {prefix}NAME):", file=sys.stderr)  # noqa: T201 before logging is set up
         for line in _lines(error):
             print(f"  {line}", file=sys.stderr)  # noqa: T201 logging is not configured yet

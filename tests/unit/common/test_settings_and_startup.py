@@ -107,6 +107,16 @@ def test_the_command_line_goes_before_the_environment(monkeypatch: pytest.Monkey
     assert read_settings(Settings, []).port == 2001
 
 
+def test_the_old_name_of_the_model_is_refused_with_the_new_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TALLY_MODEL_DIR", "/model")
+    with pytest.raises(SystemExit) as ended:
+        read_settings(Settings, [])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "TALLY_MODEL_DIR is now TALLY_MODEL: rename it\n"
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "weights").write_bytes(b"weights")
