@@ -37,7 +37,7 @@ def artifact_measurements(model: Path) -> Iterator[Measurement]:
 
 
 def _served(out: Path, variant: str, weights_mb: float | None) -> Iterator[Measurement]:
-    with serving("qwen_vl", out, variant, available_cores()) as served:
+    with serving("qwen_vl", out, variant, available_cores(), "--timeout-s", "300") as served:
         _ask(served)
         peak_mb = served.service_peak_bytes() / _MB
         yield _one(f"{variant}: ready after", served.ready_s, "s", at_most=10 if weights_mb else None)

@@ -148,6 +148,8 @@ def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
     server.stop = _StopSignal()
     try:
         _log.info("loading", extra={"model": card.id, "variant": card.variant, "port": settings.port})
+        for warning in card.warnings:
+            _log.warning(warning)
         server.run(
             host=settings.host,
             port=settings.port,

@@ -9,6 +9,7 @@ from services.common.http.routes import RequestTypes
 from services.common.server import serve
 from services.common.startup import model_folder, read_settings, verified_card
 from services.matcha.api import MatchaAPI
+from services.matcha.header import font_warning
 from services.matcha.plain_folder import unverified_manifest
 from services.matcha.settings import MatchaSettings, chosen_variant
 from services.matcha.variants import VARIANTS
@@ -26,7 +27,8 @@ def serve_matcha(arguments: list[str]) -> None:
         variant = chosen_variant(settings, manifest.variant)
     except VariantError as error:
         sys.exit(f"cannot serve: {folder}: {error}")
-    card = card.model_copy(update={"variant": variant})
+    warnings = [warning] if (warning := font_warning(manifest)) else []
+    card = card.model_copy(update={"variant": variant, "warnings": warnings})
     serve(MatchaAPI(settings, folder, variant, manifest), settings, card, RequestTypes(MatchaRequest, MatchaChat))
 
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from services.common.artifact.manifest import Manifest
+
 FONT_SIZE = 36
 PADDING = 5
 LINE_CHARACTERS = 80
@@ -74,3 +76,14 @@ def render_header(chart: Image.Image, question: str, font: Font) -> Image.Image:
     canvas.paste(header.resize((width, header_height)), (0, 0))
     canvas.paste(chart.convert("RGB").resize((width, chart_height)), (0, header_height))
     return canvas
+
+
+def font_warning(manifest: Manifest) -> str | None:
+    """A sentence about the header's font if it is not the one the model was trained with."""
+    if not manifest.stand_in_font:
+        return None
+    return (
+        f"the header is drawn in {manifest.header_font or 'the default font of Pillow'}, not in the font the model was "
+        "trained with, which changes every question's pixels: prepare it again where the hub can be reached, or name "
+        "the font (Arial) with --font"
+    )

@@ -20,7 +20,8 @@ def unverified_manifest(folder: Path) -> Manifest | None:
         return None
     processor = folder / "preprocessor_config.json"
     settings = json.loads(processor.read_text(encoding="utf-8")) if processor.is_file() else {}
-    return unverified(folder, PIX2STRUCT, form).model_copy(update={"max_patches": settings.get("max_patches")})
+    known = {"max_patches": settings.get("max_patches"), "stand_in_font": True}
+    return unverified(folder, PIX2STRUCT, form).model_copy(update=known)
 
 
 def _form(folder: Path) -> str | None:

@@ -143,6 +143,8 @@ class ModelCard(WireResponse):
     variant: str
     revision: str
     manifest_sha256: str
+    warnings: list[str] = Field(default_factory=list)
+    """What is wrong with the model as it is served, in sentences."""
 
 
 class ModelList(WireResponse):

@@ -1,6 +1,7 @@
 """A model served by name: prepared once into the cache, then served from there."""
 
 import base64
+import json
 import shutil
 from pathlib import Path
 
@@ -49,3 +50,14 @@ def test_a_model_folder_is_served_unverified_if_that_is_allowed(
         "none",
     )
     assert not (tmp_path / "home").exists()
+
+
+def test_a_stand_in_for_the_headers_font_is_told_at_the_start_and_to_clients(tmp_path: Path) -> None:
+    model = TINY.with_name("tiny-matcha")
+    plain = shutil.copytree(model, tmp_path / "charts", ignore=shutil.ignore_patterns("manifest.json"))
+    with running("matcha", tmp_path / "log", "--model", str(plain), "--allow-unverified") as service:
+        (card,) = httpx.get(f"{service.url}/v1/models").json()["data"]
+    (warning,) = card["warnings"]
+    assert warning.startswith("the header is drawn in the default font of Pillow, not in the font the model was")
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
+    assert [line["message"] for line in lines if line["level"] == "WARNING"] == [warning]

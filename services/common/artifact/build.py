@@ -48,12 +48,12 @@ def staged(out: Path, needed_bytes: int) -> Iterator[Path]:
     Raises:
         PrepareError: the disk has less room than needed, or is full before the end.
     """
+    _require_room(out, needed_bytes)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         message = f"{out.parent} cannot be created ({error.strerror}): name another folder (--out, or TALLYGLASS_HOME)"
         raise PrepareError(message) from error
-    _require_room(out, needed_bytes)
     try:
         with whole_folder(out) as folder:
             yield folder

@@ -55,6 +55,6 @@ def _architecture_facts(manifest: Manifest) -> dict[str, str]:
     if manifest.architecture == QWEN2_VL:
         return {"chat template": manifest.chat_template or "not recorded"}
     return {
-        "header font": manifest.header_font or "Pillow's default",
+        "header font": (manifest.header_font or "Pillow's default") + (", a stand-in" * manifest.stand_in_font),
         "max_patches": str(manifest.max_patches or "not set"),
     }

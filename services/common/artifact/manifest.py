@@ -47,6 +47,9 @@ class Manifest(BaseModel):
     header_font: FileName | None = Field(
         default=None, description="A font file in the folder; null means Pillow's default font."
     )
+    stand_in_font: bool = Field(
+        default=False, description="Whether the header's font takes the place of the one the model was trained with."
+    )
     max_patches: int | None = Field(default=None, ge=1, description="Default for requests; null if there is none.")
     chat_template: FileName | None = Field(
         default=None, description="The file that holds the chat template; null for models without chat."

@@ -66,8 +66,10 @@ def inputs_sum(checkpoint: Checkpoint, variant: str, extras: Extras) -> str:
     return hashlib.sha256(json.dumps([sums, named]).encode()).hexdigest()
 
 
-def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, report: Report) -> None:
-    """Write the artifact folder; ``report`` is called at the start of each step (``steps`` counts them).
+def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, report: Report) -> Manifest:
+    """Write the artifact folder and return its manifest, without the checksums.
+
+    ``report`` is called at the start of each step (``steps`` counts them).
 
     Raises:
         PrepareError: not enough disk space, or files are missing.
@@ -77,12 +79,14 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
     inputs = inputs_sum(checkpoint, variant, extras)
     with staged(out, int(checkpoint.weights_bytes * (VARIANTS[variant].room or 1))) as folder:
         report("tokenizer and header font")
+        font, stand_in = _copy_font(checkpoint, extras.font, folder)
         manifest = Manifest(
             architecture=PIX2STRUCT,
             variant=variant,
             source=checkpoint.source,
             processor=_copy_processor(checkpoint, extras.processor, folder),
-            header_font=_copy_font(checkpoint, extras.font, folder),
+            header_font=font,
+            stand_in_font=stand_in,
             max_patches=_max_patches(checkpoint, folder),
             inputs=inputs,
             tools=versions(_TOOLS),
@@ -91,6 +95,7 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
         _write_weights(checkpoint, manifest, folder, extras.calibration, report)
         report("manifest")
         seal(folder, manifest)
+    return manifest
 
 
 def steps(variant: str) -> int:
@@ -154,23 +159,31 @@ def _copy_processor(checkpoint: Checkpoint, processor: str, folder: Path) -> Sou
     return source
 
 
-def _copy_font(checkpoint: Checkpoint, font: Path | None, folder: Path) -> str | None:
-    """Copy the header font: the one given, else the model's own, else Pix2Struct's training font, else Liberation."""
-    manifest = checkpoint.manifest
-    if not font and manifest:
-        font = checkpoint.folder / manifest.header_font if manifest.header_font else None
-        if not font:
-            return None
-    font = font or training_font() or (_LIBERATION if _LIBERATION.is_file() else None)
+def _copy_font(checkpoint: Checkpoint, given: Path | None, folder: Path) -> tuple[str | None, bool]:
+    """Copy the header font; return its name, None for Pillow's default, and whether it is a stand-in.
+
+    It is the one given, else the model's own, else Pix2Struct's training font, else Liberation Sans.
+    """
+    font, stand_in = _font(checkpoint, given)
     if not font:
-        return None
+        return None, stand_in
     try:
         load_font(font)
     except OSError as error:
         message = f"{font} is not a usable font ({error}): name a TrueType file with --font"
         raise PrepareError(message) from error
     shutil.copyfile(font, folder / font.name)
-    return font.name
+    return font.name, stand_in
+
+
+def _font(checkpoint: Checkpoint, given: Path | None) -> tuple[Path | None, bool]:
+    if given:
+        return given, False
+    if manifest := checkpoint.manifest:
+        return checkpoint.folder / manifest.header_font if manifest.header_font else None, manifest.stand_in_font
+    if font := training_font():
+        return font, False
+    return _LIBERATION if _LIBERATION.is_file() else None, True
 
 
 def _max_patches(checkpoint: Checkpoint, folder: Path) -> int | None:

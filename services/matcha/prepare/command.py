@@ -14,6 +14,7 @@ from services.common.artifact.build import already_prepared
 from services.common.artifact.command import PrepareOptions, progress, say
 from services.common.artifact.manifest import PIX2STRUCT, verify
 from services.common.artifact.source import PrepareError, find
+from services.matcha.header import font_warning
 from services.matcha.prepare.build import WANTED, Extras, build, inputs_sum, steps
 from services.matcha.variants import FormName
 
@@ -56,8 +57,10 @@ class Prepare(PrepareOptions):
             say(console, f"{self.folder} is already prepared: nothing to do")
             return
         with progress(console, self.variant, steps(self.variant)) as report:
-            build(checkpoint, self.variant, self.folder, extras, report)
+            manifest = build(checkpoint, self.variant, self.folder, extras, report)
         say(console, f"written: {self.folder}")
+        if warning := font_warning(manifest):
+            say(console, f"WARNING: {warning}")
 
 
 def prepare(arguments: list[str]) -> None:

@@ -133,6 +133,7 @@ def test_an_older_server_may_leave_out_what_came_later() -> None:
 
 def test_a_model_card_is_openais() -> None:
     card = ModelCard(id="m", variant="v", revision="r", manifest_sha256="s").model_dump()
+    assert card["warnings"] == []
     assert (card["object"], card["created"], card["owned_by"]) == ("model", 0, "tallyglass")
 
 

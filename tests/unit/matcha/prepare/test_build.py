@@ -14,7 +14,7 @@ from services.common.artifact.source import PrepareError, find
 from services.matcha.prepare import build as building
 from services.matcha.prepare.build import WANTED, Extras, build, steps
 from tests.unit.matcha.conftest import TOKENIZER
-from tests.unit.matcha.making import ARCHITECTURE, MODEL, MONO, SANS, Weights, made, names
+from tests.unit.matcha.making import ARCHITECTURE, MODEL, MONO, SANS, Weights, made, names, prepare
 
 pytestmark = pytest.mark.usefixtures("weights")
 
@@ -78,12 +78,27 @@ class TestFont:
     def test_that_of_training_then_liberation_then_pillows(
         self, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert made(plain, tmp_path / "none").header_font is None
+        def font(name: str, **extras: Any) -> tuple[str | None, bool]:
+            manifest = made(plain, tmp_path / name, **extras)
+            return manifest.header_font, manifest.stand_in_font
+
+        assert font("none") == (None, True)
         monkeypatch.setattr(building, "_LIBERATION", SANS)
-        assert made(plain, tmp_path / "stand-in").header_font == "DejaVuSans.ttf"
+        assert font("stand-in") == ("DejaVuSans.ttf", True)
         monkeypatch.setattr(building, "training_font", lambda: MONO)
-        assert made(plain, tmp_path / "training").header_font == "DejaVuSansMono.ttf"
-        assert made(plain, tmp_path / "named", font=SANS).header_font == "DejaVuSans.ttf"
+        assert font("training") == ("DejaVuSansMono.ttf", False)
+        assert font("named", font=SANS) == ("DejaVuSans.ttf", False)
+
+    def test_a_stand_in_stays_one_in_what_is_made_of_its_folder(self, plain: Path, tmp_path: Path) -> None:
+        made(plain, tmp_path / "one")
+        shutil.copy(MODEL / "config.json", tmp_path / "one")
+        assert made(tmp_path / "one", tmp_path / "two", "bf16").stand_in_font
+
+    def test_a_stand_in_is_warned_of(self, plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        prepare(plain, tmp_path / "out")
+        assert "WARNING: the header is drawn in the default font of Pillow, not in" in capsys.readouterr().err
+        prepare(plain, tmp_path / "other", "--font", str(SANS))
+        assert "WARNING" not in capsys.readouterr().err
 
     def test_a_model_drawn_with_pillows_font_keeps_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(building, "training_font", lambda: MONO)
