@@ -254,6 +254,7 @@ def test_the_model_is_the_one_that_answers(desk: Desk) -> None:
                 "variant": "int8",
                 "revision": "r7",
                 "manifest_sha256": "ab12",
+                "warnings": [],
             }
         ],
     }
