@@ -57,7 +57,8 @@ def _ask(served: Served) -> None:
 
 
 def _prepare(plain: Path, variant: str, out: Path) -> float:
-    command = [sys.executable, "-m", "services.qwen_vl", "prepare", str(plain), "--variant", variant, "--out", str(out)]
+    options = ["--variant", variant, "--out", str(out), "--force"]
+    command = [sys.executable, "-m", "services.qwen_vl", "prepare", str(plain), *options]
     began_s = time.monotonic()
     subprocess.run(command, check=True)  # noqa: S603 this project's own command
     return time.monotonic() - began_s
