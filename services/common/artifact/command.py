@@ -1,7 +1,7 @@
 """What the commands named ``prepare`` share: options, progress, and failures as sentences."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.common.artifact.cache import artifact_folder
-from services.common.artifact.manifest import ManifestError
-from services.common.artifact.source import PrepareError
+from services.common.artifact.manifest import Architecture, ManifestError, verify
+from services.common.artifact.source import Checkpoint, PrepareError
 
 INTERRUPTED = 130  # the shells' exit status after Ctrl-C
 
@@ -48,6 +48,32 @@ class PrepareOptions(BaseModel):
             ManifestError: the model is an artifact that does not match its manifest.
         """
         raise NotImplementedError
+
+    def is_done(
+        self, checkpoint: Checkpoint, architecture: Architecture, forms: Collection[str], console: Console
+    ) -> bool:
+        """Whether the model is an artifact in the variant already, and say so; any other is verified.
+
+        Args:
+            checkpoint: the model.
+            architecture: what it must be.
+            forms: the artifact forms that the variant can be made from.
+            console: where to say it.
+
+        Raises:
+            PrepareError: it is an artifact of a form that the variant cannot be made from.
+            ManifestError: it does not match its manifest, and must not pass for the original.
+        """
+        if not checkpoint.manifest:
+            return False
+        form = verify(checkpoint.folder, architecture).variant
+        if form == self.variant:
+            say(console, f"{self.model} is already an artifact in {form}: nothing to do, serve it as it is")
+            return True
+        if form not in forms:
+            message = f"{self.model} is already prepared as {form}: prepare from the original weights"
+            raise PrepareError(message)
+        return False
 
     def cli_cmd(self) -> None:
         """Prepare, with progress on standard error."""

@@ -12,7 +12,7 @@ from transformers.utils import logging as transformers_logging
 from services.common.artifact import command
 from services.common.artifact.build import already_prepared
 from services.common.artifact.command import PrepareOptions, progress, say
-from services.common.artifact.manifest import PIX2STRUCT, verify
+from services.common.artifact.manifest import PIX2STRUCT
 from services.common.artifact.source import PrepareError, find
 from services.matcha.header import font_warning
 from services.matcha.prepare.build import WANTED, Extras, build, inputs_sum, steps
@@ -44,13 +44,8 @@ class Prepare(PrepareOptions):
             raise PrepareError(message)
         checkpoint = find(self.model, self.revision, WANTED)
         checkpoint.require(PIX2STRUCT)
-        if checkpoint.manifest and checkpoint.manifest.variant != "fp32":
-            message = (
-                f"{self.model} is already prepared as {checkpoint.manifest.variant}: prepare from the fp32 weights"
-            )
-            raise PrepareError(message)
-        if checkpoint.manifest:
-            verify(checkpoint.folder, PIX2STRUCT)  # never give modified weights the original's name
+        if self.is_done(checkpoint, PIX2STRUCT, ("fp32",), console):
+            return
         extras = Extras(self.processor, self.font, self.calibration)
         inputs = inputs_sum(checkpoint, self.variant, extras)
         if not self.force and already_prepared(self.folder, PIX2STRUCT, checkpoint.source, self.variant, inputs):

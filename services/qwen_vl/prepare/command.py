@@ -9,8 +9,8 @@ from rich.console import Console
 from services.common.artifact import command
 from services.common.artifact.build import already_prepared
 from services.common.artifact.command import PrepareOptions, progress, say
-from services.common.artifact.manifest import QWEN2_VL, verify
-from services.common.artifact.source import PrepareError, find
+from services.common.artifact.manifest import QWEN2_VL
+from services.common.artifact.source import find
 from services.qwen_vl.prepare.build import STEPS, WANTED, build, inputs_sum
 from services.qwen_vl.settings import FORMS, Variant
 
@@ -30,15 +30,8 @@ class Prepare(PrepareOptions):
         """See ``PrepareOptions``."""
         checkpoint = find(self.model, self.revision, WANTED)
         checkpoint.require(QWEN2_VL)
-        if checkpoint.manifest:
-            verify(checkpoint.folder, QWEN2_VL)  # never give modified weights the original's name
-            made_as = checkpoint.manifest.variant
-            if made_as == self.variant:
-                say(console, f"{self.model} is already an artifact in {made_as}: nothing to do, serve it as it is")
-                return
-            if made_as not in FORMS[self.variant]:
-                message = f"{self.model} is already prepared as {made_as}: prepare from the original weights"
-                raise PrepareError(message)
+        if self.is_done(checkpoint, QWEN2_VL, FORMS[self.variant], console):
+            return
         inputs = inputs_sum(checkpoint)
         if not self.force and already_prepared(self.folder, QWEN2_VL, checkpoint.source, self.variant, inputs):
             say(console, f"{self.folder} is already prepared: nothing to do")
