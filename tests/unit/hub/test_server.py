@@ -6,7 +6,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -23,13 +22,17 @@ FILES = {
 PIECE = 10 * 1024 * 1024
 """The client writes this many bytes at a time, and goes on from the last that it wrote."""
 DOWNLOAD = """
-import json, sys
+import json, os, sys
 from huggingface_hub import snapshot_download
-try:
-    print(json.dumps({"folder": snapshot_download(sys.argv[1], revision=sys.argv[2], max_workers=2)}))
-except Exception as error:
-    print(json.dumps({"error": type(error).__name__, "message": str(error)}))
+for options in json.loads(sys.argv[1]):
+    os.environ["HF_TOKEN"] = options.pop("token", "")
+    try:
+        print(json.dumps({"folder": snapshot_download(**options)}))
+    except Exception as error:
+        print(json.dumps({"error": type(error).__name__, "message": str(error)}))
 """
+Reply = dict[str, str]
+"""A snapshot's ``folder``, or the ``error`` and its ``message``."""
 
 
 class Client:
@@ -44,12 +47,12 @@ class Client:
             "NO_PROXY": "*",
         }
 
-    def download(self, name: str = MODEL, revision: str = "main", **environment: str) -> dict[str, Any]:
-        """``snapshot_download``'s folder, or the error that it raised."""
-        command = [sys.executable, "-c", DOWNLOAD, name, revision]
+    def download(self, *wanted: dict[str, str], **environment: str) -> list[Reply]:
+        """Call ``snapshot_download`` with each of these options in one process; a ``token`` is put in ``HF_TOKEN``."""
+        options = json.dumps([{"repo_id": MODEL} | one for one in wanted or [{}]])
+        command = [sys.executable, "-c", DOWNLOAD, options]
         run = subprocess.run(command, env=self.environment | environment, capture_output=True, text=True, check=True)
-        reply: dict[str, Any] = json.loads(run.stdout)
-        return reply
+        return [json.loads(line) for line in run.stdout.splitlines()]
 
 
 @pytest.fixture
@@ -67,7 +70,7 @@ def client(hub: Hub, tmp_path: Path) -> Iterator[Client]:
         yield Client(endpoint, tmp_path / "home")
 
 
-def content(reply: dict[str, Any]) -> dict[str, bytes]:
+def content(reply: Reply) -> dict[str, bytes]:
     """The files of the folder that a download gave."""
     folder = Path(reply["folder"])
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
@@ -79,16 +82,16 @@ def asked(hub: Hub) -> list[str]:
 
 
 def test_a_repository_is_downloaded_whole_and_then_comes_from_the_cache(hub: Hub, client: Client) -> None:
-    first = client.download()
+    commit = hub.repositories[MODEL].commit
+    [first] = client.download()
     assert content(first) == FILES
-    assert Path(first["folder"]).name == hub.repositories[MODEL].commit
+    assert Path(first["folder"]).name == commit
     hub.requests.clear()
-    assert client.download() == first
+    assert client.download({}, {"revision": commit}) == [first, first]
     assert asked(hub) == [f"/api/models/{MODEL}/revision/main"]
     hub.requests.clear()
-    assert client.download(revision=hub.repositories[MODEL].commit) == first
-    assert client.download(HF_HUB_OFFLINE="1") == first
-    assert asked(hub) == []
+    assert client.download(HF_HUB_OFFLINE="1") == [first]
+    assert hub.requests == []
 
 
 def test_a_download_that_breaks_goes_on_where_it_broke(tmp_path: Path) -> None:
@@ -99,38 +102,54 @@ def test_a_download_that_breaks_goes_on_where_it_broke(tmp_path: Path) -> None:
     hub = Hub({MODEL: folder})
     hub.cuts["model.safetensors"] = PIECE + 100_000
     with serving(hub) as endpoint:
-        assert content(Client(endpoint, tmp_path / "home").download()) == {"model.safetensors": data}
+        [reply] = Client(endpoint, tmp_path / "home").download()
+    assert content(reply) == {"model.safetensors": data}
     ranges = [request.range for request in hub.requests if request.method == "GET" and "/stored/" in request.path]
     assert ranges == [None, f"bytes={PIECE}-"]
 
 
 def test_wrong_bytes_of_the_right_number_are_kept(hub: Hub, client: Client) -> None:
     hub.wrong["model.safetensors"] = bytes(len(FILES["model.safetensors"]))
-    assert content(client.download()) == FILES | hub.wrong  # the client compares sizes alone
+    [reply] = client.download()
+    assert content(reply) == FILES | hub.wrong  # the client compares sizes alone
 
 
 def test_wrong_bytes_of_another_number_are_refused(hub: Hub, client: Client) -> None:
     hub.wrong["model.safetensors"] = b"short"
-    assert "Consistency check failed" in client.download()["message"]
+    [reply] = client.download()
+    assert "Consistency check failed" in reply["message"]
 
 
 def test_a_gated_repository_wants_the_token_which_the_storage_never_sees(hub: Hub, client: Client) -> None:
     hub.gated.add(MODEL)
-    assert client.download()["error"] == "GatedRepoError"
-    assert client.download(HF_TOKEN=hub.token[::-1])["error"] == "GatedRepoError"
-    assert content(client.download(HF_TOKEN=hub.token)) == FILES
+    without, other, own = client.download({}, {"token": "other"}, {"token": hub.token})
+    assert [without["error"], other["error"]] == ["GatedRepoError", "GatedRepoError"]
+    assert content(own) == FILES
     assert {request.token for request in hub.requests if "/stored/" in request.path} == {None}
 
 
 def test_a_private_repository_is_missing_without_the_token(hub: Hub, client: Client) -> None:
     hub.private.add(MODEL)
-    assert client.download()["error"] == "RepositoryNotFoundError"
-    assert content(client.download(HF_TOKEN=hub.token)) == FILES
+    without, other, own = client.download({}, {"token": "other"}, {"token": hub.token})
+    assert [without["error"], other["error"]] == ["RepositoryNotFoundError", "RepositoryNotFoundError"]
+    assert content(own) == FILES
 
 
-def test_what_does_not_exist_is_named(client: Client, hub: Hub) -> None:
-    assert client.download("someone/else")["error"] == "RepositoryNotFoundError"
-    assert client.download("someone/else", HF_TOKEN=hub.token)["error"] == "RepositoryNotFoundError"
-    assert client.download(revision="v2")["error"] == "RevisionNotFoundError"
-    assert client.download(revision="0" * 40)["error"] == "RevisionNotFoundError"
-    assert client.download(HF_HUB_OFFLINE="1")["error"] == "LocalEntryNotFoundError"
+def test_what_does_not_exist_is_named(hub: Hub, client: Client) -> None:
+    missing = {"repo_id": "someone/else"}
+    replies = client.download(
+        missing, missing | {"token": hub.token}, {"revision": "v2"}, {"revision": "0" * 40}, {"revision": "main"}
+    )
+    assert [reply.get("error") for reply in replies] == [
+        "RepositoryNotFoundError",
+        "RepositoryNotFoundError",
+        "RevisionNotFoundError",
+        "RevisionNotFoundError",
+        None,
+    ]
+
+
+def test_without_a_cache_nothing_is_found_offline(hub: Hub, client: Client) -> None:
+    [reply] = client.download(HF_HUB_OFFLINE="1")
+    assert reply["error"] == "LocalEntryNotFoundError"
+    assert hub.requests == []
