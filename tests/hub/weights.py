@@ -9,6 +9,8 @@ import torch
 from safetensors.torch import save_file
 from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 
+from tests.hub.vocabulary import special_ids
+
 TEXT: Final = {
     "hidden_size": 64,
     "intermediate_size": 96,
@@ -22,7 +24,11 @@ TEXT: Final = {
 VISION: Final = {"depth": 2, "embed_dim": 32, "hidden_size": 64, "mlp_ratio": 2, "num_heads": 2}
 ROPE_THETA: Final = 1_000_000.0
 MROPE_SECTION: Final = [4, 6, 6]
+ENDS: Final = ("<|im_end|>", "<|endoftext|>")
+"""Tokens that an answer may end with."""
 
+_EAGERNESS: Final = 3.0
+"""By how much the logits of these spread further than others: among so many tokens they would never come first."""
 _GAIN: Final = 2.0
 """By how much a layer's output is larger than its input, so that an answer depends on more than the last token."""
 _SPREAD: Final = 0.2
@@ -37,7 +43,10 @@ def random_weights(*, tied: bool, seed: int) -> dict[str, torch.Tensor]:
     with torch.device("meta"):  # shapes are all that is wanted of it
         network: Any = Qwen2VLForConditionalGeneration(config)
     draw = torch.Generator().manual_seed(seed)
-    return {name: _drawn(name, shape.shape, draw).bfloat16() for name, shape in network.named_parameters()}
+    weights = {name: _drawn(name, shape.shape, draw).bfloat16() for name, shape in network.named_parameters()}
+    head = weights["model.language_model.embed_tokens.weight" if tied else "lm_head.weight"]
+    head[[special_ids()[token] for token in ENDS]] *= _EAGERNESS
+    return weights
 
 
 def before_4_52(weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
