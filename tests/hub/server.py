@@ -15,7 +15,7 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from tests.hub.repository import BRANCH, Entry, Repository
 
@@ -158,9 +158,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         headers |= {"X-Linked-Etag": f'"{entry.etag}"', "X-Linked-Size": str(len(entry.data))}
         # The other name of this machine is another origin, to which no token must be sent.
-        stored = (
-            f"http://localhost:{self.connection.getsockname()[1]}/stored/{repository.name}/{entry.etag}/{entry.path}"
-        )
+        origin = f"http://localhost:{self.connection.getsockname()[1]}"
+        stored = f"{origin}/stored/{repository.name}/{entry.etag}/{quote(entry.path)}"
         self._send(HTTPStatus.FOUND, b"", headers | {"Location": stored})
 
     def _content(self, entry: Entry, headers: dict[str, str]) -> None:
@@ -184,9 +183,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _tree(repository: Repository, under: str) -> list[dict[str, Any]]:
-    listed = [
-        entry.listed() for path, entry in repository.files.items() if path.startswith(f"{under}/" if under else "")
-    ]
+    start = f"{under}/" if under else ""
+    listed = [entry.listed() for path, entry in repository.files.items() if path.startswith(start)]
     if under and not listed:
         raise RefusedError(HTTPStatus.NOT_FOUND, "EntryNotFound", f"{under} does not exist")
     return listed

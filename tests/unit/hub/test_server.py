@@ -18,6 +18,7 @@ FILES = {
     "config.json": b'{"model_type": "none"}',
     "model.safetensors": bytes(range(256)) * 4096,
     "sub folder/notes.txt": b"written by hand\n",
+    "sub folder/adapter.safetensors": b"a large file's name",
 }
 PIECE = 10 * 1024 * 1024
 """The client writes this many bytes at a time, and goes on from the last that it wrote."""

@@ -25,22 +25,7 @@ pytestmark = pytest.mark.slow
 
 PROMPTS = 10
 TOKENS = 8
-WORDS = [
-    "How",
-    "many",
-    "bars",
-    "are",
-    "taller",
-    "than",
-    "图中",
-    "有几个",
-    "红色的",
-    "圆形？",
-    "12.5%",
-    "1,024",
-    "2024年",
-    "½",
-]
+WORDS = ["How", "many", "bars", "are", "taller", "than", "图中", "有几个", "红色的", "圆形？", "12.5%", "1,024", "½"]
 SYSTEM = "You are a helpful assistant."
 PAD = "<|image_pad|>"
 SMALL, LARGE = LAYOUTS[-2:]
