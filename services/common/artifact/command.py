@@ -52,7 +52,9 @@ class PrepareOptions(BaseModel):
     def is_done(
         self, checkpoint: Checkpoint, architecture: Architecture, forms: Collection[str], console: Console
     ) -> bool:
-        """Whether the model is an artifact in the variant already, and say so; any other is verified.
+        """Whether the model is an artifact in the variant already, and say so, unless a folder is named for it.
+
+        Any other artifact is verified.
 
         Args:
             checkpoint: the model.
@@ -67,7 +69,7 @@ class PrepareOptions(BaseModel):
         if not checkpoint.manifest:
             return False
         form = verify(checkpoint.folder, architecture).variant
-        if form == self.variant:
+        if form == self.variant and not self.out:
             say(console, f"{self.model} is already an artifact in {form}: nothing to do, serve it as it is")
             return True
         if form not in forms:

@@ -5,6 +5,7 @@ clear error instead of answering nonsense. ``services.training`` and both servic
 """
 
 import hashlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -121,6 +122,20 @@ def verify(folder: Path, architecture: Architecture) -> Manifest:
             message = f"{path} does not match its checksum in the manifest: modified or partially copied, recreate it"
             raise ManifestError(message)
     return manifest
+
+
+def require_tensors(folder: Path, missing: Collection[str]) -> None:
+    """Refuse weights that lack tensors of their model: transformers fills them with random numbers.
+
+    Raises:
+        ManifestError: there are any; the message names the first.
+    """
+    if missing:
+        message = (
+            f"the weights in {folder} lack {len(missing)} tensors of the model, such as {min(missing)}: "
+            "download or prepare it again"
+        )
+        raise ManifestError(message)
 
 
 def unverified(folder: Path, architecture: Architecture, variant: str) -> Manifest:

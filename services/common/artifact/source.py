@@ -27,6 +27,7 @@ from services.common.artifact.manifest import (
     Architecture,
     Manifest,
     Source,
+    file_sha256,
     read_manifest,
 )
 
@@ -34,6 +35,7 @@ CONFIG: Final = "config.json"
 WEIGHTS_INDEX: Final = "model.safetensors.index.json"
 PICKLED_WEIGHTS: Final = "pytorch_model.bin"
 _PIECE_BYTES: Final = 1 << 20
+_SHA256_DIGITS: Final = 64
 
 
 class _Family(NamedTuple):
@@ -181,6 +183,7 @@ def _downloaded(model: str, revision: str | None, wanted: Sequence[str]) -> Chec
     folder = _snapshot(model, revision, safe)
     if PICKLED_WEIGHTS in wanted and not any(folder.glob("*.safetensors")):  # many repositories hold the weights twice
         folder = _snapshot(model, folder.name, [PICKLED_WEIGHTS])
+    _verify_download(folder)
     return Checkpoint(folder, Source(id=model, revision=folder.name), None)
 
 
@@ -208,6 +211,22 @@ def _snapshot(model: str, revision: str | None, patterns: list[str]) -> Path:
             "run the same command again to resume, or download it elsewhere and name its folder"
         )
         raise PrepareError(message) from error
+
+
+def _verify_download(folder: Path) -> None:
+    """Compare large files with their SHA-256, which the hub's cache names them by; the client checks sizes alone.
+
+    A file that differs is removed, so that it is downloaded again.
+    """
+    for path in folder.iterdir():
+        blob = path.resolve()
+        if len(blob.name) == _SHA256_DIGITS and file_sha256(blob) != blob.name:
+            path.unlink()
+            blob.unlink()
+            message = (
+                f"{path.name} differs from its checksum on the hub: run the same command again to download it anew"
+            )
+            raise PrepareError(message)
 
 
 def _first_line(error: Exception) -> str:

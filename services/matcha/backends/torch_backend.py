@@ -12,6 +12,7 @@ from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils.logging import disable_progress_bar
 
+from services.common.artifact.manifest import require_tensors
 from services.matcha.backends import Hardware
 from services.matcha.patches import Floats
 from services.torch_cpu.attention import BLOCKED
@@ -82,16 +83,22 @@ def load(folder: Path, hardware: Hardware, variant: str) -> TorchBackend:
 
 
 def load_model(folder: Path, form: Form, device: str = "cpu", **options: Any) -> Pix2StructForConditionalGeneration:
-    """Load a checkpoint for inference in a form; ``options`` go to ``from_pretrained``."""
+    """Load a checkpoint for inference in a form; ``options`` go to ``from_pretrained``.
+
+    Raises:
+        ManifestError: the weights lack a tensor, which transformers would make up.
+    """
     if form == "int8":
         logging.getLogger("bitsandbytes").setLevel("ERROR")  # it warns about a cast in every product
         options["device_map"] = device
         if "quantization_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
             options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
-    loaded = Pix2StructForConditionalGeneration.from_pretrained(
+    loaded, found = Pix2StructForConditionalGeneration.from_pretrained(
         folder,
         dtype=_DTYPES[form],
         attn_implementation="sdpa",
+        output_loading_info=True,
         **{"use_safetensors": True, "local_files_only": True} | options,
-    ).eval()
-    return loaded if form == "int8" else loaded.to(device)
+    )
+    require_tensors(folder, found["missing_keys"])
+    return loaded.eval() if form == "int8" else loaded.eval().to(device)

@@ -12,6 +12,7 @@ from transformers import BitsAndBytesConfig, DynamicCache, Qwen2VLForConditional
 from transformers.activations import QuickGELUActivation
 from transformers.utils import logging
 
+from services.common.artifact.manifest import require_tensors
 from services.qwen_vl.lens.states import StateTap
 from services.qwen_vl.model.prompt import Prompt
 from services.qwen_vl.settings import Device, Variant
@@ -67,7 +68,11 @@ def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401
 
 
 def read_weights(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401 as above
-    """Read a model folder in a variant as transformers has it; weights are quantized unless the folder's are."""
+    """Read a model folder in a variant as transformers has it; weights are quantized unless the folder's are.
+
+    Raises:
+        ManifestError: the weights lack a tensor, which transformers would make up.
+    """
     logging.disable_progress_bar()
     quantization = {
         "int8": {"load_in_8bit": True, "llm_int8_skip_modules": _UNQUANTIZED},
@@ -80,15 +85,18 @@ def read_weights(folder: Path, variant: Variant, device: Device) -> Any:  # noqa
     }.get(variant)
     quantized = "quantization_config" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     options = {"quantization_config": BitsAndBytesConfig(**quantization)} if quantization and not quantized else {}
-    return Qwen2VLForConditionalGeneration.from_pretrained(
+    model, found = Qwen2VLForConditionalGeneration.from_pretrained(
         folder,
         dtype=_DTYPES.get(variant, torch.bfloat16),
         attn_implementation="sdpa",
         use_safetensors=True,
         local_files_only=True,
         device_map={"": device},
+        output_loading_info=True,
         **options,
-    ).eval()
+    )
+    require_tensors(folder, found["missing_keys"])
+    return model.eval()
 
 
 class Network:

@@ -156,7 +156,7 @@ class TestReady:
         made(plain, tmp_path / "bf16", "bf16")
         shutil.copy(MODEL / "config.json", tmp_path / "bf16")
         seal(tmp_path / "bf16", read_manifest(tmp_path / "bf16"))
-        with pytest.raises(SystemExit, match="prepared as bf16: prepare from the fp32 weights"):
+        with pytest.raises(SystemExit, match="prepared as bf16: prepare from the original weights"):
             prepare(tmp_path / "bf16", tmp_path / "out")
 
 

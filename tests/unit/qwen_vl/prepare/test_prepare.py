@@ -98,10 +98,15 @@ def test_the_same_again_is_nothing_to_do(plain: Path, tmp_path: Path, capsys: py
     assert (tmp_path / "out").stat().st_ino != made
 
 
-def test_an_artifact_in_the_form_asked_for_is_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    prepare(FOLDER, tmp_path / "out", "fp32")
+def test_an_artifact_in_the_form_asked_for_is_nothing_to_do(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TALLYGLASS_HOME", str(tmp_path / "home"))
+    CliApp.run(Prepare, cli_args=[str(FOLDER), "--variant", "fp32"])
     assert "is already an artifact in fp32: nothing to do" in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "home").exists()
+    prepare(FOLDER, tmp_path / "out", "fp32")  # a folder is named: it is made
+    assert verify(tmp_path / "out", ARCHITECTURE).source == read_manifest(FOLDER).source
 
 
 def _configured(folder: Path) -> None:
