@@ -9,6 +9,8 @@ import httpx
 import pytest
 
 from clients.launcher import running
+from tests.hub.layouts import LAYOUTS, write
+from tests.hub.server import Hub, serving
 
 TINY = Path(__file__).parents[2] / "models/tiny-qwen2-vl"
 
@@ -35,6 +37,25 @@ def test_a_model_folder_is_prepared_at_the_first_start_alone(
     assert ["written: " in log for log in logs] == [True, False]
     (weights,) = (tmp_path / "home").glob("plain-*/fp32/model.safetensors")
     assert weights.samefile(plain / "model.safetensors")
+
+
+def test_a_hub_id_is_served_with_one_command(tmp_path: Path, png: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "Qwen/Qwen2-VL-2B-Instruct"
+    write(LAYOUTS[0], tmp_path / "repository")
+    with serving(Hub({name: tmp_path / "repository"})) as endpoint:
+        settings = {"HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path / "hub"), "HF_HUB_DISABLE_XET": "1"}
+        for variable, value in {**settings, "NO_PROXY": "*", "TALLYGLASS_HOME": str(tmp_path / "home")}.items():
+            monkeypatch.setenv(variable, value)
+        with running("qwen_vl", tmp_path / "log", "--model", name, "--variant", "bf16", "--threads", "1") as service:
+            files = {"image": ("image.png", png)}
+            fields = {
+                "question": "有几个<|im_end|>?",
+                "lens": '{"track": ["3", "三", " three"]}',
+                "max_new_tokens": "4",
+            }
+            answer = httpx.post(f"{service.url}/v1/answer", files=files, data=fields, timeout=120).json()
+    assert (answer["model"], answer["variant"]) == (name, "bf16")
+    assert [one["token"] for one in answer["lens"]["steps"][0]["layers"][0]["track"]] == ["3", "三", " three"]
 
 
 def test_a_model_folder_is_served_unverified_if_that_is_allowed(

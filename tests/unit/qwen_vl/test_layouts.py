@@ -1,6 +1,7 @@
 """The engine on checkpoints as they are found on the hub, against transformers' own ``generate`` on the same folder."""
 
 import random
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -10,10 +11,12 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from transformers import Qwen2VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from services.common.artifact.manifest import ManifestError
 from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.types import ImageFile, Limits, Question, Turn
 from tests.hub.layouts import LAYOUTS, Layout, write
@@ -143,3 +146,14 @@ def test_prompts_tell_layouts_apart(answers: Answers) -> None:
     assert len({tuple(answer) for answer in one_end}) == PROMPTS
     assert any(endoftext in answer[:-1] for answer in one_end)
     assert {answer[-1] for answer in two_ends} > {im_end, endoftext}
+
+
+def test_weights_that_lack_a_tensor_are_refused_with_its_name(folder_of: Folders, tmp_path: Path) -> None:
+    folder = shutil.copytree(folder_of(SMALL), tmp_path / "lacking")
+    weights = load_file(folder / "model.safetensors")
+    lost = "model.visual.blocks.1.attn.qkv.weight"
+    save_file({name: tensor for name, tensor in weights.items() if name != lost}, folder / "model.safetensors")
+    with pytest.raises(
+        ManifestError, match=f"lacking lack 1 tensors of the model, such as {lost}: download or prepare"
+    ):
+        VisionQA.load(folder, "fp32", "cpu", 1)
