@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from clients.replay.analysis.bootstrap import exact_interval
-from clients.replay.analysis.scores import RunReport, ScoreRow, Table, compute
+from clients.replay.analysis.scores import RunReport, ScoreRow, Table, compute, load_run
+from clients.replay.errors import ReplayError
 from clients.replay.run.outcomes import Failed, Scored
-from tests.unit.replay.reading import answered, columns, record_of
+from tests.unit.replay.reading import answered, columns, record_of, write_run
 
 STRING, NUMBER, YES_NO = ({"answer_type": name} for name in ("string", "numerical", "binary"))
 
@@ -157,3 +158,15 @@ def test_a_run_without_an_answer_has_no_scores(tmp_path: Path) -> None:
     found = compute("run", record_of("realcqa"), columns(tmp_path, [LOST], "realcqa"), seed=0)
     assert (found.overall, found.macro, found.tables, found.latency) == (None, None, (), None)
     assert (found.answered, found.failed, found.unasked) == (0, 1, 8)
+
+
+def test_of_a_load_test_every_line_is_read_and_of_another_run_the_last_of_each_question(tmp_path: Path) -> None:
+    outcomes = [answered(sample_id="s"), answered(sample_id="s")]
+    runs = [write_run(tmp_path / str(load), outcomes, record_of(load=load)) for load in (None, {"deadline_ms": 100})]
+    assert [load_run(run)[1].n for run in runs] == [1, 2]
+
+
+def test_a_run_of_an_unknown_task_is_refused(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [], record_of("chartqa"))
+    with pytest.raises(ReplayError, match=rf"^{run} is a run of task 'chartqa', which this version does not know\.$"):
+        load_run(run)
