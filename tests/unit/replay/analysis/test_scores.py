@@ -119,10 +119,15 @@ def test_an_all_right_macro_mean_is_as_certain_as_the_type_with_the_fewest_image
 
 def test_counts_come_by_size_and_have_no_baseline_within_one_count(tmp_path: Path) -> None:
     pairs = [("10", "10"), ("3", "2"), ("2", "2"), ("10", "9"), ("2", "2")]
-    labels = [{"complexity": name, "script": "Latin"} for name in ("simple", "complex", "complex", "simple", "complex")]
+    kinds = (("simple", "vqa"), ("complex", "vqa"), ("complex", "amt"), ("simple", "amt"), ("complex", "amt"))
+    labels = [{"complexity": kind, "script": "Latin", "source": source} for kind, source in kinds]
     outcomes = [answered(*pair, labels=own) for pair, own in zip(pairs, labels, strict=True)]
     found = compute("run", record_of(), columns(tmp_path, outcomes), seed=0)
-    assert [entry.key for entry in found.tables] == ["gold", "complexity"], "all are of one script"
+    assert [(entry.key, entry.title, entry.detail) for entry in found.tables] == [
+        ("gold", "By count", False),
+        ("complexity", "Simple and complex", False),
+        ("source", "By source", True),
+    ], "all are of one script"
     by_count = table(found, "gold").rows
     assert [(row.group, row.n, row.majority) for row in by_count] == [("2", 3, None), ("9", 1, None), ("10", 1, None)]
     assert [score(row, "count_accuracy")[::3] for row in by_count] == [(2 / 3, None), (0, None), (1, None)]
