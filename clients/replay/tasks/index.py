@@ -81,7 +81,7 @@ class SampleIndex:
 
     def _add(self, sample: Sample) -> None:
         self._db.execute("INSERT OR IGNORE INTO images (key) VALUES (?)", (sample.image_key,))
-        fields = json.dumps({name: getattr(sample, name) for name in _FIELDS}, ensure_ascii=False)
+        fields = json.dumps({name: getattr(sample, name) for name in _FIELDS})
         added = self._db.execute(
             "INSERT OR IGNORE INTO samples (id, image, fields) SELECT ?, number, ? FROM images WHERE key = ?",
             (sample.id, fields, sample.image_key),
@@ -124,7 +124,7 @@ class SampleIndex:
 
     def draw_images(self, share: float, seed: int) -> None:
         """Keep the questions of a share of the images, drawn uniformly; the number of images is rounded."""
-        numbers = [row[0] for row in self._db.execute("SELECT DISTINCT image FROM samples ORDER BY image")]
+        numbers = self._images()
         chosen = set(random.Random(seed).sample(numbers, round(share * len(numbers))))  # noqa: S311 - as above
         self._keep([place for place, (image, _) in enumerate(self._places()) if image in chosen])
 
@@ -139,8 +139,7 @@ class SampleIndex:
 
     def keep_shard(self, index: int, count: int) -> None:
         """Keep every ``count``-th image, from the ``index``-th on, with all its questions."""
-        query = "SELECT DISTINCT image FROM samples ORDER BY image"
-        own = {image for rank, (image,) in enumerate(self._db.execute(query)) if rank % count == index}
+        own = set(self._images()[index::count])
         self._keep([place for place, (image, _) in enumerate(self._places()) if image in own])
 
     def drop(self, ids: Iterable[str]) -> None:
@@ -148,6 +147,9 @@ class SampleIndex:
         self._db.execute("BEGIN")
         self._db.executemany("DELETE FROM samples WHERE id = ?", ((name,) for name in ids))
         self._db.execute("COMMIT")
+
+    def _images(self) -> list[int]:
+        return [image for (image,) in self._db.execute("SELECT DISTINCT image FROM samples ORDER BY image")]
 
     def _places(self) -> Iterator[tuple[int, int]]:
         return iter(self._db.execute(f"SELECT image, place FROM samples {_IN_ORDER}"))  # noqa: S608 - our constant

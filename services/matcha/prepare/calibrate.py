@@ -46,7 +46,7 @@ def calibration_patches(folder: Path, header_font: Path | None, max_patches: int
     for index, path in enumerate(calibration_images(folder)):
         try:
             with Image.open(path) as image:
-                drawn = render_header(image.convert("RGB"), _QUESTIONS[index % len(_QUESTIONS)], font)
+                drawn = render_header(image, _QUESTIONS[index % len(_QUESTIONS)], font)
         except (UnidentifiedImageError, OSError) as error:
             message = f"{path} cannot be read as an image ({error}): remove it from {folder}"
             raise PrepareError(message) from error

@@ -48,7 +48,7 @@ def test_a_folder_without_any_is_named(tmp_path: Path) -> None:
 def test_each_is_asked_a_question_in_turn_drawn_as_it_will_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     questions = ("What is the title?", "Which is the highest of all?", "How many?")
     monkeypatch.setattr(calibrate, "_QUESTIONS", questions)
-    images = [Image.new("L", (90 + 10 * index, 60), 40 * index) for index in range(5)]
+    images = [Image.effect_noise((90 + 10 * index, 60), 80).convert("1") for index in range(5)]
     for index, image in enumerate(images):
         image.save(tmp_path / f"{index}.png")
     found = calibration_patches(tmp_path, MONO, 55)

@@ -123,12 +123,11 @@ def test_a_share_between_none_and_all_has_the_resampled_interval() -> None:
     assert share_interval(statistics, 0.4, 12) == interval(statistics)
 
 
-def test_sums_over_some_rows_come_from_the_same_resamples_as_sums_over_all() -> None:
-    clusters = np.array([4, 4, 9, 2, 9, 9, 2], np.int32)
-    values, rows = np.array([1.0, 10.0, 100.0, 1000.0]), np.array([1, 2, 3, 6])
-    everywhere = np.zeros(len(clusters))
-    everywhere[rows] = values
-    bootstrap = ClusterBootstrap(clusters, seed=5)
-    assert np.array_equal(bootstrap.totals([values], rows), bootstrap.totals([everywhere]))
-    assert bootstrap.clusters_of(rows) == 3
-    assert bootstrap.clusters_of(rows[[0, 1]]) == 2
+@pytest.mark.parametrize(("rows", "images"), [([1, 2, 3, 6], 3), ([1, 2], 2), ([0, 1, 3, 6], 2)])
+def test_sums_over_some_rows_come_from_the_same_resamples_as_sums_over_all(rows: list[int], images: int) -> None:
+    own, values = np.array(rows), np.array([1.0, 10.0, 100.0, 1000.0])[: len(rows)]
+    everywhere = np.zeros(7)
+    everywhere[own] = values
+    bootstrap = ClusterBootstrap(clusters([4, 4, 9, 2, 9, 9, 2]), seed=5)
+    assert np.array_equal(bootstrap.totals([values], own), bootstrap.totals([everywhere]))
+    assert bootstrap.clusters_of(own) == images

@@ -191,6 +191,16 @@ def test_without_a_count_in_both_answers_there_is_no_distance(tmp_path: Path) ->
     assert [entry.metric for entry in found.differences] == ["count_accuracy", "exact_match"]
 
 
+def test_a_resample_without_a_count_in_both_answers_is_passed_over(tmp_path: Path) -> None:
+    runs = [
+        [answered(first, image="near.png", sample_id="n"), answered(second, image="far.png", sample_id="f")]
+        for first, second in (("4", "3"), ("8", "many"))
+    ]
+    (found,) = compared(tmp_path, *runs)
+    rmse = found.differences[-1]
+    assert (rmse.metric, rmse.reference, rmse.other, rmse.low, rmse.high) == ("rmse", 1, 5, 4, 4)
+
+
 def test_runs_that_did_not_differ_may_still_differ(tmp_path: Path) -> None:
     """Resampling 12 images that do not differ shows only that few of all images do."""
     right = [True] * 5 + [False] * 7
@@ -204,10 +214,9 @@ def test_runs_that_did_not_differ_may_still_differ(tmp_path: Path) -> None:
 
 def test_the_seed_decides_the_intervals(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    first, *others = runs_of(tmp_path, *(answers(list(rng.random(60) < share)) for share in (0.7, 0.5)))
-    one, again, other = (compare(TASKS["tallyqa"], first, others, seed)[0].differences[0] for seed in (1, 1, 2))
-    assert one == again
-    assert (one.difference, one.low, one.high) != (other.difference, other.low, other.high)
+    first, *others = runs_of(tmp_path, *(answers(list(rng.random(60) < share), period=61) for share in (0.7, 0.5)))
+    one, again, other = (compare(TASKS["tallyqa"], first, others, seed) for seed in (1, 1, 2))
+    assert one == again != other
 
 
 def test_a_difference_is_shown_where_the_interval_leaves_none_out() -> None:

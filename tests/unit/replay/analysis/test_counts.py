@@ -81,6 +81,11 @@ def test_without_a_count_there_are_no_figures(tmp_path: Path, outcome: Scored) -
     assert measure_counts(run, resamples(run)) is None
 
 
+def test_a_resample_without_a_number_is_passed_over(tmp_path: Path) -> None:
+    outcomes = [answered("5", "3", image="near.png"), answered("many", "3", image="far.png")]
+    assert figures(tmp_path, outcomes).rmse_interval == (2, 2)
+
+
 def test_its_interval_is_as_wide_as_the_images_are_few_and_depends_on_the_seed(tmp_path: Path) -> None:
     errors = [place**2 % 7 for place in range(40) for _ in range(5)]
 

@@ -93,6 +93,12 @@ def test_the_interval_of_a_layer_is_over_images(tmp_path: Path) -> None:
     assert found.layers[0].accuracy_any_interval == (0, 1)
 
 
+def test_a_resample_without_a_trace_is_passed_over(tmp_path: Path) -> None:
+    traces = [traced("3", [(token,)], image="traced.png") for token in ("3", "4")]
+    found = figures(tmp_path, [*traces, traced("3", None, image="untraced.png")])
+    assert found.layers[0].accuracy_any_interval == (0.5, 0.5)
+
+
 def test_what_has_no_trace_or_is_no_count_is_left_out(tmp_path: Path) -> None:
     traces = [traced("3", None), traced("tree", [("tree",)], answer_type="string"), traced("3", [("3",)])]
     found = figures(tmp_path, traces)
@@ -143,7 +149,8 @@ def test_figures_are_over_the_traces_rows_wherever_they_stand(tmp_path: Path) ->
 def test_each_layer_has_its_own_interval_in_each_reading(tmp_path: Path) -> None:
     right: Layers = [("3",), ("3",), ("三",)]
     wrong: Layers = [("3",), ("4",), ("4",)]
-    found = figures(tmp_path, [traced("3", layers, image=f"{n}.png") for n, layers in enumerate([right, wrong, right])])
+    traces = [traced("3", layers, image=f"{n}.png") for n, layers in enumerate([right, wrong, right])]
+    found = figures(tmp_path, [*traces, answered(image="untraced.png")])
     never, always = share_interval(np.zeros(1), 0, 3), share_interval(np.ones(1), 1, 3)
     assert [layer.accuracy_latin_interval for layer in found.layers] == [always, (0, 1), never]
     assert [layer.accuracy_any_interval for layer in found.layers] == [always, (0, 1), (0, 1)]
@@ -161,7 +168,7 @@ def test_the_share_of_han_script_counts_each_trace_once_for_any_of_the_first_tok
         traced("3", [("三", "四", "a"), ("a", "b", "五")]),
         traced("3", [("a", "个", "个"), ("a", "b", "c")]),
         traced("3", [("a", "b", "c"), ("二", "b", "c")]),
-        traced("3", [("a", "b", "c"), ("五",)]),
+        traced("3", [("a",), ("五",)]),
     ]
     found = figures(tmp_path, traces)
     assert found.top_k == 3

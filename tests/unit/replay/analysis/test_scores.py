@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from clients.replay.analysis.bootstrap import exact_interval
-from clients.replay.analysis.scores import RunReport, ScoreRow, Table, compute
+from clients.replay.analysis.scores import RunReport, ScoreRow, Table, compute, load_run
+from clients.replay.errors import ReplayError
 from clients.replay.run.outcomes import Failed, Scored
-from tests.unit.replay.reading import answered, columns, record_of
+from tests.unit.replay.reading import answered, columns, record_of, write_run
 
 STRING, NUMBER, YES_NO = ({"answer_type": name} for name in ("string", "numerical", "binary"))
 
@@ -61,7 +62,8 @@ def test_the_overall_score_is_the_mean_over_questions(report: RunReport) -> None
 def test_in_the_macro_mean_every_type_weighs_alike(report: RunReport) -> None:
     assert report.macro is not None
     macro = report.macro
-    assert (macro.group, macro.n, macro.pictures, macro.majority) == ("mean over 3 types", 9, 2, None)
+    assert (macro.group, macro.question, macro.n, macro.pictures) == ("mean over 3 types", "", 9, 2)
+    assert macro.majority is None
     # strings, numbers, binary; a resample of only the first image has no binary question
     first, both, second = (2 / 3 + 1) / 2, (3 / 4 + 2 / 4 + 0) / 3, (1 + 1 / 3 + 0) / 3
     assert score(macro, "exact_match") == pytest.approx((both, min(both, second), first, (2 / 4 + 3 / 4 + 1) / 3))
@@ -117,10 +119,15 @@ def test_an_all_right_macro_mean_is_as_certain_as_the_type_with_the_fewest_image
 
 def test_counts_come_by_size_and_have_no_baseline_within_one_count(tmp_path: Path) -> None:
     pairs = [("10", "10"), ("3", "2"), ("2", "2"), ("10", "9"), ("2", "2")]
-    labels = [{"complexity": name, "script": "Latin"} for name in ("simple", "complex", "complex", "simple", "complex")]
+    kinds = (("simple", "vqa"), ("complex", "vqa"), ("complex", "amt"), ("simple", "amt"), ("complex", "amt"))
+    labels = [{"complexity": kind, "script": "Latin", "source": source} for kind, source in kinds]
     outcomes = [answered(*pair, labels=own) for pair, own in zip(pairs, labels, strict=True)]
     found = compute("run", record_of(), columns(tmp_path, outcomes), seed=0)
-    assert [entry.key for entry in found.tables] == ["gold", "complexity"], "all are of one script"
+    assert [(entry.key, entry.title, entry.detail) for entry in found.tables] == [
+        ("gold", "By count", False),
+        ("complexity", "Simple and complex", False),
+        ("source", "By source", True),
+    ], "all are of one script"
     by_count = table(found, "gold").rows
     assert [(row.group, row.n, row.majority) for row in by_count] == [("2", 3, None), ("9", 1, None), ("10", 1, None)]
     assert [score(row, "count_accuracy")[::3] for row in by_count] == [(2 / 3, None), (0, None), (1, None)]
@@ -157,3 +164,15 @@ def test_a_run_without_an_answer_has_no_scores(tmp_path: Path) -> None:
     found = compute("run", record_of("realcqa"), columns(tmp_path, [LOST], "realcqa"), seed=0)
     assert (found.overall, found.macro, found.tables, found.latency) == (None, None, (), None)
     assert (found.answered, found.failed, found.unasked) == (0, 1, 8)
+
+
+def test_of_a_load_test_every_line_is_read_and_of_another_run_the_last_of_each_question(tmp_path: Path) -> None:
+    outcomes = [answered(sample_id="s"), answered(sample_id="s")]
+    runs = [write_run(tmp_path / str(load), outcomes, record_of(load=load)) for load in (None, {"deadline_ms": 100})]
+    assert [load_run(run)[1].n for run in runs] == [1, 2]
+
+
+def test_a_run_of_an_unknown_task_is_refused(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run", [], record_of("chartqa"))
+    with pytest.raises(ReplayError, match=rf"^{run} is a run of task 'chartqa', which this version does not know\.$"):
+        load_run(run)

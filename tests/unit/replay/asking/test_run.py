@@ -13,13 +13,14 @@ import httpx
 import pytest
 from rich.console import Console
 
-from clients.replay.asking.client import AskOptions
+from clients.replay.asking.client import AnswerClient, AskOptions
 from clients.replay.asking.images import blank_image
+from clients.replay.asking.retries import Attempts
 from clients.replay.asking.runner import RunConfig, run
 from clients.replay.errors import ReplayError
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.machine import Machine, client_versions
-from clients.replay.run.record import RunStatus, now
+from clients.replay.run.record import RunStatus, Warmup, now
 from clients.replay.tasks import TASKS
 from clients.replay.tasks.criteria import Criteria
 from clients.replay.tasks.index import SampleIndex
@@ -67,6 +68,19 @@ def test_run_json_says_what_it_takes_to_repeat_the_run(
     assert 0.02 <= record.wall_s <= (now() - record.started).total_seconds()
     assert 0.02 <= summary.wall_s <= record.wall_s
     assert str(tmp_path) not in (tmp_path / "run" / "run.json").read_text()
+
+
+def test_the_warm_up_s_time_is_kept_to_the_thousandth(
+    pictures: Path, do_run: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask = AnswerClient.ask
+
+    async def timed(*args: Any) -> Attempts:
+        return replace(await ask(*args), latency_ms=12.34567)
+
+    monkeypatch.setattr(AnswerClient, "ask", timed)
+    do_run("tallyqa", pictures)
+    assert RunFolder(tmp_path / "run").read_record().warm_up == Warmup(question="How many?", latency_ms=12.346)
 
 
 def test_the_selection_s_sum_depends_on_the_questions_alone(pictures: Path, do_run: Make, tmp_path: Path) -> None:
@@ -206,11 +220,11 @@ def test_skipped_entries_are_reported(
     (pictures / "test.json").write_text(json.dumps(entries))
     config = tally_config(pictures, tmp_path, concurrency=2)
     criteria = Criteria(split="test", max_answer=1)
-    asyncio.run(run(replace(config, criteria=criteria), Console(), service.transport()))
-    told = capsys.readouterr().out
+    asyncio.run(run(replace(config, criteria=criteria), Console(force_terminal=True, width=120), service.transport()))
+    told = capsys.readouterr().out.splitlines()
     assert "skipped: 2 with missing image (listed in problems.jsonl)" in told
-    assert "skipped: 1 with duplicate id" in told
-    assert "filtered out: 6 that do not match" in told
+    assert "skipped: 1 with duplicate id (listed in problems.jsonl)" in told
+    assert "filtered out: 6 that do not match the selection" in told
     lines = (tmp_path / "run" / "problems.jsonl").read_text().splitlines()
     assert len(lines) == 3
 
@@ -236,6 +250,14 @@ def test_fifty_connections_lost_in_a_row_end_the_run(
     assert len(outcomes.ids) == (55 if gives_up else 60)
     status = RunFolder(tmp_path / "run").read_record().status
     assert status is (RunStatus.INTERRUPTED if gives_up else RunStatus.FINISHED)
+
+
+def test_forty_nine_connections_lost_from_the_start_do_not_end_it(
+    sixty: Path, service: "FakeService", do_run: Make
+) -> None:
+    service.answers = {f"How many dogs {number}?": httpx.ConnectError("refused") for number in range(49)}
+    summary = do_run("tallyqa", sixty)
+    assert (summary.answered, summary.failed) == (11, 49)
 
 
 def test_a_bar_on_a_terminal(

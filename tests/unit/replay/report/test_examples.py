@@ -39,7 +39,7 @@ def test_the_worst_is_the_count_furthest_off_and_an_answer_without_a_number_come
     keep(tmp_path, *"abcde")
     outcomes = [
         shown("many", "2", "a", "no number"),
-        shown("4", "3", "b", "off by one"),
+        shown("14", "15", "b", "off by one"),
         shown("2", "9", "c", "off by seven"),
         shown("3", "3", "d", "right"),
         shown("6", "2", "e", "off by four"),
@@ -48,6 +48,11 @@ def test_the_worst_is_the_count_furthest_off_and_an_answer_without_a_number_come
     assert questions(found.worst()) == ["off by seven", "off by four", "off by one"]
     assert questions(found.best()) == ["right"]
     assert [card.right for card in (*found.worst(), *found.best())] == [False, False, False, True]
+
+
+def test_a_right_answer_is_not_among_the_worst_however_few_are_wrong(tmp_path: Path) -> None:
+    outcomes = [answered("3", "3", "a", question="right"), answered("4", "3", "b", question="wrong")]
+    assert questions(examples(tmp_path, outcomes).worst()) == ["wrong"]
 
 
 def test_the_lowest_score_is_worst_and_only_a_full_one_best(tmp_path: Path) -> None:
@@ -120,7 +125,9 @@ def test_the_spotlight_is_on_the_right_answer_whose_layers_changed_their_mind_mo
         shown("3", "3", "d", "changed there and back", lens=lens("x", "3", "3", "3")),
         shown("3", "3", "e", "changed most, image lost", lens=lens("x", "y", "x", "3")),
     ]
-    card = examples(tmp_path, outcomes).spotlight()
+    run = columns(tmp_path, outcomes)
+    card, *others = (Examples(TASKS["tallyqa"], run, RunFolder(tmp_path), seed).spotlight() for seed in range(9))
+    assert all(other == card for other in others)
     assert card is not None
     assert (card.question, card.image) == ("changed twice", data_url("c"))
     assert [(cell.layer, cell.token, cell.hit) for cell in card.layers] == [
@@ -130,6 +137,14 @@ def test_the_spotlight_is_on_the_right_answer_whose_layers_changed_their_mind_mo
         (3, "3", True),
     ]
     assert [cell.prob for cell in card.layers] == pytest.approx([0.1, 0.2, 0.3, 0.4])
+
+
+def test_an_answer_whose_layers_agree_has_the_spotlight_before_one_without_a_trace(tmp_path: Path) -> None:
+    keep(tmp_path, "a", "b")
+    outcomes = [shown("9", "9", "a", "without lens"), shown("3", "3", "b", "never changed", lens=lens("3", "3"))]
+    card = examples(tmp_path, outcomes).spotlight()
+    assert card is not None
+    assert card.question == "never changed"
 
 
 @pytest.mark.parametrize(

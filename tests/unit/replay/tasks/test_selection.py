@@ -153,8 +153,11 @@ def test_questions_of_a_type_kind_taxonomy_id_or_chart(
 
 def test_a_selection_that_leaves_nothing_says_why(realcqa: Make, block: Make) -> None:
     data = realcqa({"PMC1_a": [block(qa_id="1"), block(qa_id="2"), *["broken"] * 3]})
-    told = r"split 'test'.*: 2 did not match the filters \(question_types = \('pie',\)\), 3 entries were unusable"
-    with pytest.raises(ReplayError, match=told), selected(data, "realcqa", question_types=("pie",), seed=3):
+    told = (
+        r"split 'test'.*: 2 did not match the filters \(question_types = \('pie',\), limit = 4\), "
+        r"3 entries were unusable"
+    )
+    with pytest.raises(ReplayError, match=told), selected(data, "realcqa", question_types=("pie",), limit=4, seed=3):
         pass
 
 
