@@ -182,6 +182,14 @@ def test_an_answer_ends_at_its_length_and_at_stop_strings(engine: VisionQA) -> N
     assert (short.text, short.finish_reason) == (digit, "length")
 
 
+def test_any_of_several_end_tokens_ends_an_answer(engine: VisionQA, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, *_ = engine.answer(asked(scene(3))).token_ids
+    config = engine.network.model.generation_config
+    monkeypatch.setattr(config, "eos_token_id", [config.eos_token_id, first])
+    answer = VisionQA(engine.network, engine.prompts).answer(asked(scene(3)))
+    assert (answer.token_ids, answer.text, answer.finish_reason) == ([first], "", "stop")
+
+
 def test_scores_are_the_models_own(engine: VisionQA) -> None:
     model = Qwen2VLForConditionalGeneration.from_pretrained(FOLDER, dtype=torch.float32).eval()
     question = asked(scene(3), top_logprobs=4)

@@ -1,8 +1,12 @@
 """What the network computes differently from transformers."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
+from transformers import BitsAndBytesConfig, Qwen2VLForConditionalGeneration
 from transformers.activations import QuickGELUActivation
 
 from services.qwen_vl.engine import VisionQA
@@ -40,6 +44,33 @@ def test_a_variant_computes_in_its_own_form(variant: Variant, dtype: torch.dtype
     model = load(FOLDER, variant, "cpu")
     assert {parameter.dtype for parameter in model.parameters()} == {dtype}
     assert type(model.model.visual.patch_embed) is PatchProjection
+
+
+@pytest.mark.parametrize(
+    ("variant", "quantized"),
+    [
+        ("bf16", {}),
+        ("int8", {"load_in_8bit": True}),
+        ("nf4", {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": torch.bfloat16}),
+    ],
+)
+def test_a_quantized_variant_keeps_the_head_and_the_vision_tower_as_they_are(
+    variant: Variant, quantized: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, Any] = {}
+    plain = Qwen2VLForConditionalGeneration.from_pretrained
+
+    def unquantized(folder: Path, quantization_config: BitsAndBytesConfig | None = None, **options: object) -> Any:
+        told.update(options, quantization=quantization_config)
+        return plain(folder, **options)
+
+    monkeypatch.setattr(Qwen2VLForConditionalGeneration, "from_pretrained", unquantized)
+    load(FOLDER, variant, "cpu")
+    kept = {"llm_int8_skip_modules": ["lm_head", "model.visual"]}
+    expected = BitsAndBytesConfig(**quantized, **kept).to_dict() if quantized else None
+    assert (told["quantization"] and told["quantization"].to_dict()) == expected
+    assert (told["dtype"], told["device_map"]) == (torch.bfloat16, {"": "cpu"})
+    assert (told["attn_implementation"], told["use_safetensors"], told["local_files_only"]) == ("sdpa", True, True)
 
 
 CONVERSATION = Question(
