@@ -179,7 +179,7 @@ def test_a_hub_that_cannot_be_reached_is_named(tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_artifact_is_not_prepared_again(artifact: Artifact, tmp_path: Path) -> None:
-    assert "prepare from the fp32 weights" in refusal(artifact("bf16"), tmp_path / "out")
+    assert "prepare from the original weights" in refusal(artifact("bf16"), tmp_path / "out")
 
 
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
