@@ -249,15 +249,17 @@ def _mib(quantity: str) -> int:
     return int(number) * (1024 if unit == "Gi" else 1)
 
 
-def test_the_prepared_model_is_where_the_service_looks_for_it(manifests: Manifests) -> None:
-    for file in ("component-prepared-model", "prod-cpu", "prod-gpu"):
-        (job,) = manifests.of(file, "Job", "matcha-prepare")
+@pytest.mark.parametrize("name", ["matcha", "qwen-vl"])
+def test_the_prepared_model_is_where_the_service_looks_for_it(name: str, manifests: Manifests) -> None:
+    prefix = name.upper().replace("-", "_")
+    for file in (f"component-{name}-prepared-model", "prod-cpu", "prod-gpu"):
+        (job,) = manifests.of(file, "Job", f"{name}-prepare")
         (prepare,) = job["spec"]["template"]["spec"]["containers"]
         written = next(argument.removeprefix("--out=") for argument in prepare["args"] if argument.startswith("--out="))
-        variables = _variables(manifests, file, "matcha")
-        assert variables["MATCHA_MODEL"] == written
-        (deployment,) = manifests.of(file, "Deployment", "matcha")
+        variables = _variables(manifests, file, name)
+        assert variables[f"{prefix}_MODEL"] == written
+        (deployment,) = manifests.of(file, "Deployment", name)
         mounts = {mount["name"]: mount["mountPath"] for mount in _pod(deployment)["containers"][0]["volumeMounts"]}
         assert Path(written).parent == Path(mounts["prepared"])
-        if "MATCHA_VARIANT" in variables:
-            assert f"--variant={variables['MATCHA_VARIANT']}" in prepare["args"]
+        if f"{prefix}_VARIANT" in variables:
+            assert f"--variant={variables[f'{prefix}_VARIANT']}" in prepare["args"]

@@ -8,7 +8,9 @@ from pydantic_settings import CliApp
 
 from clients.replay.__main__ import app
 from clients.replay.tasks.selection import Shard
-from services.matcha.prepare.command import Prepare
+from services.common.artifact.command import PrepareOptions
+from services.matcha.prepare.command import Prepare as PrepareMatcha
+from services.qwen_vl.prepare.command import Prepare as PrepareQwenVL
 from tests.deploy.manifests import Manifest, Manifests, containers
 
 REPLAY, MERGE = ("replay", "jobs/replay"), ("replay-merge", "jobs/replay-merge")
@@ -99,7 +101,12 @@ def test_the_jobs_are_in_one_namespace_with_the_services(manifests: Manifests) -
 
 def test_a_job_that_fails_is_tried_again_by_a_new_pod_and_not_for_ever(either: Manifests) -> None:
     jobs = list(either.every("Job"))
-    assert {each["metadata"]["name"] for _, each in jobs} == {"replay", "replay-merge", "matcha-prepare"}
+    assert {each["metadata"]["name"] for _, each in jobs} == {
+        "replay",
+        "replay-merge",
+        "matcha-prepare",
+        "qwen-vl-prepare",
+    }
     for file, one in jobs:
         assert _pod(one)["restartPolicy"] == "Never", file
         tries = one["spec"].get("backoffLimit", one["spec"].get("backoffLimitPerIndex"))
@@ -107,24 +114,45 @@ def test_a_job_that_fails_is_tried_again_by_a_new_pod_and_not_for_ever(either: M
         assert "ttlSecondsAfterFinished" not in one["spec"], file  # if it were applied again, it would run again
 
 
+@pytest.mark.parametrize(
+    ("name", "command", "model"),
+    [("matcha", PrepareMatcha, "google/matcha-chartqa"), ("qwen-vl", PrepareQwenVL, "Qwen/Qwen2-VL-2B-Instruct")],
+)
 def test_the_model_is_prepared_into_the_claim_that_is_served(
-    either: Manifests, monkeypatch: pytest.MonkeyPatch
+    name: str, command: type[PrepareOptions], model: str, either: Manifests, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Prepare, "cli_cmd", lambda _: None)
-    for file, one in either.every("Job"):
-        if one["metadata"]["name"] != "matcha-prepare":
-            continue
+    monkeypatch.setattr(PrepareOptions, "cli_cmd", lambda _: None)
+    jobs = [(file, one) for file, one in either.every("Job") if one["metadata"]["name"] == f"{name}-prepare"]
+    assert jobs
+    for file, one in jobs:
         (container,) = _pod(one)["containers"]
-        asked = CliApp.run(Prepare, cli_args=container["args"])
-        assert (asked.model, asked.force) == ("google/matcha-chartqa", False), file
+        asked = CliApp.run(command, cli_args=container["args"])
+        assert (asked.model, asked.force) == (model, False), file
         mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
         assert str(asked.folder.parent) == mounts["prepared"]
         (home,) = [each["value"] for each in container["env"] if each["name"] == "HF_HOME"]
-        assert home.startswith(f"{mounts['tmp']}/"), file  # the root is read-only
+        assert home.startswith((f"{mounts['tmp']}/", f"{mounts['prepared']}/")), file  # the root is read-only
         volumes = {volume["name"]: volume for volume in _pod(one)["volumes"]}
-        assert volumes["prepared"]["persistentVolumeClaim"] == {"claimName": "matcha-model"}, file
-        (claim,) = either.of(file, "PersistentVolumeClaim", "matcha-model")
+        assert volumes["prepared"]["persistentVolumeClaim"] == {"claimName": f"{name}-model"}, file
+        (claim,) = either.of(file, "PersistentVolumeClaim", f"{name}-model")
         assert claim["spec"]["accessModes"] == ["ReadWriteMany"], file
-        for deployment in either.of(file, "Deployment", "matcha"):
+        for deployment in either.of(file, "Deployment", name):
             served = {volume["name"]: volume for volume in _pod(deployment)["volumes"]}
-            assert served["prepared"]["persistentVolumeClaim"]["claimName"] == "matcha-model", file
+            assert served["prepared"]["persistentVolumeClaim"]["claimName"] == f"{name}-model", file
+
+
+def test_weights_that_are_linked_share_a_volume_with_the_hubs_cache(either: Manifests) -> None:
+    for file, one in either.every("Job"):
+        if one["metadata"]["name"] == "qwen-vl-prepare":
+            (container,) = _pod(one)["containers"]
+            (home,) = [each["value"] for each in container["env"] if each["name"] == "HF_HOME"]
+            mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+            assert home.startswith(f"{mounts['prepared']}/"), file
+
+
+def test_the_hubs_token_is_a_secret_that_may_be_left_out(either: Manifests) -> None:
+    jobs = [one for _, one in either.every("Job") if one["metadata"]["name"].endswith("-prepare")]
+    assert jobs
+    for one in jobs:
+        (token,) = [each for each in _pod(one)["containers"][0]["env"] if each["name"] == "HF_TOKEN"]
+        assert token["valueFrom"] == {"secretKeyRef": {"name": "hub-token", "key": "token", "optional": True}}

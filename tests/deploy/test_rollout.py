@@ -1,5 +1,6 @@
 """How pods are drained, updated and scaled: nodes can be drained, updates drop no request, probes allow enough time."""
 
+import json
 import re
 
 import pytest
@@ -100,7 +101,8 @@ def test_a_variant_asks_for_no_more_memory_than_it_needs(manifests: Manifests) -
     for file, deployment in manifests.every("Deployment"):
         resources = _only_container(deployment)["resources"]
         request, limit = (_amount(resources[kind]["memory"]) for kind in ("requests", "limits"))
-        assert request <= 2.75 * (1 << 30), file
+        prepared = deployment["metadata"]["name"] == "qwen-vl" and "/prepared" in json.dumps(deployment)
+        assert request <= (6 if prepared else 2.75) * (1 << 30), file
         assert limit <= 2 * request, file
 
 
@@ -128,6 +130,16 @@ def test_pods_listen_on_all_of_their_own_addresses_and_serve_the_images_model_by
         prefix = name.upper().replace("-", "_")
         (config,) = manifests.of(file, "ConfigMap", f"{name}-settings")
         assert config["data"][f"{prefix}_HOST"] == "0.0.0.0", file  # noqa: S104 a pod's own
-        prepared = name == "matcha" and file in {"component-prepared-model", "prod-cpu", "prod-gpu"}
+        prepared = file in {f"component-{name}-prepared-model", "prod-cpu", "prod-gpu"}
         embedded = "/embedded/onnx-fp32" if file == "component-matcha-onnx-fp32" else "/model"
         assert config["data"][f"{prefix}_MODEL"] == ("/prepared/model" if prepared else embedded), file
+
+
+def test_no_overlay_for_production_serves_an_embedded_model(manifests: Manifests) -> None:
+    for file in ("prod-cpu", "prod-gpu"):
+        configs = {
+            name: config["data"] for name in SERVICES for config in manifests.of(file, "ConfigMap", f"{name}-settings")
+        }
+        models = [configs["matcha"]["MATCHA_MODEL"], configs["qwen-vl"]["QWEN_VL_MODEL"]]
+        assert models == ["/prepared/model", "/prepared/model"], file
+        assert (configs["matcha"]["MATCHA_VARIANT"], configs["qwen-vl"]["QWEN_VL_VARIANT"]) == ("onnx-int8", "bf16")
