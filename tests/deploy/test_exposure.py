@@ -70,7 +70,7 @@ def test_nothing_shares_the_hosts_namespaces_or_files(either: Manifests) -> None
     for file, pod in either.pods():
         assert not {"hostNetwork", "hostPID", "hostIPC", "hostUsers"} & set(pod), file
         for volume in pod["volumes"]:
-            assert set(volume) - {"name"} <= {"emptyDir", "persistentVolumeClaim"}, file
+            assert set(volume) - {"name"} <= {"emptyDir", "persistentVolumeClaim", "secret"}, file
         for container in containers(pod):
             assert not container["securityContext"].get("privileged"), file
             assert not [port for port in container.get("ports", []) if "hostPort" in port], file

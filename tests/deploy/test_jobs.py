@@ -154,5 +154,10 @@ def test_the_hubs_token_is_a_secret_that_may_be_left_out(either: Manifests) -> N
     jobs = [one for _, one in either.every("Job") if one["metadata"]["name"].endswith("-prepare")]
     assert jobs
     for one in jobs:
-        (token,) = [each for each in _pod(one)["containers"][0]["env"] if each["name"] == "HF_TOKEN"]
-        assert token["valueFrom"] == {"secretKeyRef": {"name": "hub-token", "key": "token", "optional": True}}
+        (container,) = _pod(one)["containers"]
+        (path,) = [each["value"] for each in container["env"] if each["name"] == "HF_TOKEN_PATH"]
+        (mount,) = [each for each in container["volumeMounts"] if each["name"] == "hub-token"]
+        assert path == f"{mount['mountPath']}/token"
+        assert mount["readOnly"]
+        (volume,) = [each for each in _pod(one)["volumes"] if each["name"] == "hub-token"]
+        assert volume["secret"] == {"secretName": "hub-token", "optional": True}
