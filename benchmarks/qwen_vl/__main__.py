@@ -31,7 +31,7 @@ def run(  # noqa: PLR0913, PLR0917 options of a command line
     nnsight_env: Annotated[Path | None, typer.Option(help="Environment with nnsight.")] = None,
 ) -> None:
     """Run benchmarks, print tables and write the measurements."""
-    from benchmarks.qwen_vl.artifacts import artifact_measurements  # noqa: PLC0415 torch
+    from benchmarks.qwen_vl import artifacts  # noqa: PLC0415 torch
     from benchmarks.qwen_vl.library import library_measurements  # noqa: PLC0415 torch
     from benchmarks.qwen_vl.servers import server_measurements  # noqa: PLC0415 the same
     from benchmarks.qwen_vl.weights import write_model  # noqa: PLC0415 the same
@@ -47,7 +47,8 @@ def run(  # noqa: PLR0913, PLR0917 options of a command line
     if engine_parts:
         _measure_engine(model, engine_parts, pairs, patience_s, out)
     if "artifacts" in wanted:
-        _report(list(artifact_measurements(model)), "artifacts", out)
+        for variant in artifacts.VARIANTS:
+            _report(list(artifacts.artifact_measurements(model, variant)), "artifacts", out)
     outside: dict[str, tuple[Path | None, Callable[[Path], Iterator[Measurement]]]] = {
         "servers": (serve_env, lambda env: server_measurements(model, env, 4, max(1, pairs // 4), patience_s)),
         "library": (nnsight_env, lambda env: library_measurements(model, env, pairs, patience_s)),

@@ -16,23 +16,22 @@ from services.common.artifact.manifest import MANIFEST_NAME
 from services.common.cpu import available_cores
 
 _MB: Final = 1e6
-_VARIANTS: Final = ("bf16", "int8", "nf4")
+VARIANTS: Final = ("bf16", "int8", "nf4")
 _HOW: Final = "2B size, random weights"
 
 
-def artifact_measurements(model: Path) -> Iterator[Measurement]:
-    """Prepare the model in each variant, serve the artifact, and ask it one question with an image."""
+def artifact_measurements(model: Path, variant: str) -> Iterator[Measurement]:
+    """Prepare the model in a variant, serve the artifact, and ask it one question with an image."""
     plain = _without_manifest(model)
     weights_mb = sum(path.stat().st_size for path in plain.glob("*.safetensors")) / _MB
-    for variant in _VARIANTS:
-        out = model.with_name(f"{model.name}-{variant}")
-        took_s = _prepare(plain, variant, out)
-        own_mb = sum(path.stat().st_size for path in out.iterdir() if path.stat().st_nlink == 1) / _MB
-        linked = variant == "bf16"
-        yield _one(f"prepare {variant}", took_s, "s")
-        yield _one(f"written by prepare {variant}", own_mb, "MB", at_most=20 if linked else None)
-        yield from _served(out, variant, weights_mb if linked else None)
-        shutil.rmtree(out)
+    out = model.with_name(f"{model.name}-{variant}")
+    took_s = _prepare(plain, variant, out)
+    own_mb = sum(path.stat().st_size for path in out.iterdir() if path.stat().st_nlink == 1) / _MB
+    linked = variant == "bf16"
+    yield _one(f"prepare {variant}", took_s, "s")
+    yield _one(f"written by prepare {variant}", own_mb, "MB", at_most=20 if linked else None)
+    yield from _served(out, variant, weights_mb if linked else None)
+    shutil.rmtree(out)
     shutil.rmtree(plain)
 
 
