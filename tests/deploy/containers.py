@@ -6,7 +6,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -119,11 +119,9 @@ def wait_until_ready(url: str, name: str, within_s: float = 60) -> None:
     """Wait for ``/ready``; raise an error with the container's log if it exits or is late."""
     deadline_s = time.monotonic() + within_s
     while time.monotonic() < deadline_s and state(name) == "running":
-        try:
+        with suppress(httpx.TransportError):  # the server listens only once the model is loaded
             if httpx.get(f"{url}/ready", timeout=2, trust_env=False).is_success:
                 return
-        except httpx.TransportError:
-            pass  # the server listens only once the model is loaded
         time.sleep(0.05)
     logs = docker("logs", name)
     message = f"{name} is not ready:\n{logs.stdout}{logs.stderr}"

@@ -1,6 +1,7 @@
 """What the commands named ``prepare`` share: options, progress, and failures as sentences."""
 
 import sys
+from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,7 @@ class PrepareOptions(BaseModel):
         """The folder to create."""
         return self.out or artifact_folder(self.model, self.revision, self.variant)
 
+    @abstractmethod
     def prepare(self, console: Console) -> None:
         """Make the folder.
 
@@ -47,7 +49,6 @@ class PrepareOptions(BaseModel):
             PrepareError: it cannot be made.
             ManifestError: the model is an artifact that does not match its manifest.
         """
-        raise NotImplementedError
 
     def is_done(
         self, checkpoint: Checkpoint, architecture: Architecture, forms: Collection[str], console: Console

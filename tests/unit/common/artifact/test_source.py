@@ -22,6 +22,7 @@ from huggingface_hub.errors import (
 from services.common.artifact import source
 from services.common.artifact.manifest import PIX2STRUCT, QWEN2_VL, Source, read_manifest
 from services.common.artifact.source import Checkpoint, PrepareError, find
+from tests.hub.stand_in import Asked, Client, raising
 
 MODEL = Path(__file__).parents[4] / "models/tiny-matcha"
 ANSWER: Any = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid"))
@@ -41,26 +42,11 @@ def plain(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[object, ...]]:
-    """Records requests to the hub; it has every repository at revision c0ffee, with a tokenizer."""
-    asked: list[tuple[object, ...]] = []
-
-    def download(repository: str, *, revision: str | None, allow_patterns: list[str]) -> str:
-        asked.append((repository, revision, allow_patterns))
-        folder = tmp_path / repository / "c0ffee"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "tokenizer.json").touch()
-        return str(folder)
-
-    monkeypatch.setattr(source, "snapshot_download", download)
-    return asked
-
-
-def raising(error: Exception) -> Callable[..., str]:
-    def fail(*_: object, **__: object) -> str:
-        raise error
-
-    return fail
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Asked]:
+    """What the hub is asked for."""
+    client = Client(tmp_path)
+    monkeypatch.setattr(source, "snapshot_download", client.snapshot_download)
+    return client.asked
 
 
 def test_a_folder_is_named_by_itself_and_its_weights(plain: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +77,7 @@ def test_a_folder_has_no_revisions(plain: Path) -> None:
 
 @pytest.mark.parametrize("name", ["./a", "/a", "/a/b", "~/a", "a", "a/b/c", "", "."])
 def test_what_is_neither_a_folder_nor_an_id_is_not_looked_for(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: list[tuple[object, ...]]
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: list[Asked]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     if name in {"", "."}:  # the current folder, which contains no model
@@ -104,9 +90,7 @@ def test_what_is_neither_a_folder_nor_an_id_is_not_looked_for(
 
 
 @pytest.mark.parametrize("revision", [None, "refs/pr/4"])
-def test_a_model_of_the_hub_is_named_by_its_commit(
-    revision: str | None, hub: list[tuple[object, ...]], tmp_path: Path
-) -> None:
+def test_a_model_of_the_hub_is_named_by_its_commit(revision: str | None, hub: list[Asked], tmp_path: Path) -> None:
     found = find("google/matcha-chartqa", revision, WANTED)
     assert found.source == Source(id="google/matcha-chartqa", revision="c0ffee")
     assert (found.folder, found.manifest) == (tmp_path / "google/matcha-chartqa/c0ffee", None)
@@ -116,7 +100,7 @@ def test_a_model_of_the_hub_is_named_by_its_commit(
     ]
 
 
-def test_pickled_weights_are_not_downloaded_beside_safe_ones(hub: list[tuple[object, ...]], tmp_path: Path) -> None:
+def test_pickled_weights_are_not_downloaded_beside_safe_ones(hub: list[Asked], tmp_path: Path) -> None:
     folder = tmp_path / "google/matcha-base/c0ffee"
     folder.mkdir(parents=True)
     (folder / "model.safetensors").touch()

@@ -1,6 +1,5 @@
 """What a checkpoint may lack: another model's tokenizer, and the font of the header."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,43 +12,25 @@ from services.common.artifact.manifest import Source
 from services.common.artifact.source import PrepareError, find
 from services.matcha.prepare import processor
 from services.matcha.prepare.processor import TOKENIZER_FILES, processor_files, training_font
+from tests.hub.stand_in import Asked, Client, raising
 
 ANSWER: Any = httpx.Response(404, request=httpx.Request("GET", "https://hub.invalid"))
-CONFIG = "{}"
 
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """A model as published by others, with two files of weights."""
-    folder = tmp_path / "plain"
-    folder.mkdir()
-    (folder / "config.json").write_text(CONFIG)
-    (folder / "model-2.safetensors").write_bytes(b"second")
-    (folder / "model-1.safetensors").write_bytes(b"first" * 500_000)  # read in more than one chunk
-    return folder
+    """A model without a tokenizer."""
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "plain/model.safetensors").write_bytes(b"weights")
+    return tmp_path / "plain"
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[object, ...]]:
-    """Records requests to the hub; it has every repository at revision c0ffee, with a tokenizer."""
-    asked: list[tuple[object, ...]] = []
-
-    def download(repository: str, *, revision: str | None, allow_patterns: list[str]) -> str:
-        asked.append((repository, revision, allow_patterns))
-        folder = tmp_path / repository / "c0ffee"
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "tokenizer.json").touch()
-        return str(folder)
-
-    monkeypatch.setattr(source, "snapshot_download", download)
-    return asked
-
-
-def raising(error: Exception) -> Callable[..., str]:
-    def fail(*_: object, **__: object) -> str:
-        raise error
-
-    return fail
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Asked]:
+    """What the hub is asked for."""
+    client = Client(tmp_path)
+    monkeypatch.setattr(source, "snapshot_download", client.snapshot_download)
+    return client.asked
 
 
 class TestProcessor:
@@ -57,7 +38,7 @@ class TestProcessor:
         (plain / "tokenizer.json").touch()
         assert processor_files(str(plain), None) == (plain, find(str(plain), None, TOKENIZER_FILES).source)
 
-    def test_the_hubs_without_the_weights(self, hub: list[tuple[object, ...]], tmp_path: Path) -> None:
+    def test_the_hubs_without_the_weights(self, hub: list[Asked], tmp_path: Path) -> None:
         given = processor_files("google/matcha-base", "v2")
         assert given == (tmp_path / "google/matcha-base/c0ffee", Source(id="google/matcha-base", revision="c0ffee"))
         names = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"]
