@@ -48,8 +48,9 @@ def model_folder(settings: ServerSettings, service: str, form: str) -> Path:
         form: the artifact's form, should the model have to be prepared.
     """
     named = Path(settings.model)
+    on_hub = is_hub_id(settings.model) and not named.is_dir()
     plain = (named / "config.json").is_file() and not (named / MANIFEST_NAME).is_file()
-    if not (is_hub_id(settings.model) and not named.is_dir()) and (not plain or settings.allow_unverified):
+    if not on_hub and (settings.allow_unverified or not plain):
         return named
     folder = artifact_folder(settings.model, settings.revision, form)
     if not (folder / MANIFEST_NAME).is_file():
