@@ -11,6 +11,7 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import active_children
 from multiprocessing.connection import wait
@@ -24,6 +25,7 @@ from litserve.specs.base import LitSpec
 from litserve.utils import WorkerSetupStatus
 
 from services.common import logs
+from services.common.artifact.manifest import ManifestError
 from services.common.cpu import HUGE_PAGES
 from services.common.http import docs
 from services.common.http.routes import RequestTypes, Routes
@@ -91,10 +93,15 @@ class _StopSignal:
 
 class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
     stop: _StopSignal
+    verify: Callable[[], None]
 
     def verify_worker_status(self) -> None:
-        """Wait until the worker is ready; LitServe's own loop would wait forever for a killed worker."""
+        """Verify the model's files, then wait until the worker is ready; LitServe would wait forever for a killed one.
+
+        The worker loads meanwhile. What is wrong with a file is said before what came of loading it.
+        """
         logs.take_over_libraries()  # ``run`` gave LitServe's logger a plain-text handler
+        self.verify()
         while not self.ready():
             self.stop.check()
             failed = WorkerSetupStatus.ERROR in self.workers_setup_status.values()
@@ -127,15 +134,19 @@ def prepare_worker(settings: ServerSettings) -> None:
     logs.configure(settings.log_level)
 
 
-def serve(api: LitAPI, settings: ServerSettings, card: ModelCard, wire: RequestTypes) -> NoReturn:
+def serve(
+    api: LitAPI, settings: ServerSettings, card: ModelCard, wire: RequestTypes, verify: Callable[[], None]
+) -> NoReturn:
     """Load the model and serve until SIGTERM or Ctrl-C; requests in flight are answered first.
 
-    Exits with 0 after a signal, with 1 if the port is taken, the model fails to load, or the worker dies.
+    ``verify`` verifies the model's files while the worker loads them, and raises ``ManifestError``. Exits with 0 after
+    a signal, with 1 if the port is taken, the model fails verification or to load, or the worker dies.
     """
     logs.configure(settings.log_level)
     os.environ.update(HUGE_PAGES | os.environ)  # read at process start: for the worker, which is spawned
     _refuse_taken_port(settings.host, settings.port)
     server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
+    server.verify = verify
     app = server.app
     app.title, app.version = f"Tallyglass: {card.id} ({card.variant})", "1"
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _REPLACED_PATHS]
@@ -161,6 +172,9 @@ def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
         )
     except KeyboardInterrupt:  # before HTTP was up; later ones are handled inside run
         _log.info("stopped while loading")
+    except ManifestError as error:
+        _log.error("cannot serve: %s", error)
+        return 1
     except (RuntimeError, EOFError, ConnectionError, BrokenPipeError) as error:  # a process that failed or died
         _log.error("shutting down: %s (%s)", error, type(error).__name__)
         return 1

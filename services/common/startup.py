@@ -1,4 +1,4 @@
-"""Before serving: read the settings, find and verify the model folder, or exit with an explanation."""
+"""Before serving: read the settings and find the model folder, or exit with an explanation."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ from services.common.artifact.manifest import (
     Manifest,
     ManifestError,
     file_sha256,
-    verify,
+    read_complete,
 )
 from services.common.settings import ServerSettings
 from services.wire.answer import ModelCard
@@ -62,15 +62,16 @@ def model_folder(settings: ServerSettings, service: str, form: str) -> Path:
     return folder
 
 
-def verified_card(
+def model_card(
     folder: Path, architecture: Architecture, unverified: Manifest | None = None
 ) -> tuple[Manifest, ModelCard]:
-    """Verify a model folder and return its manifest and the model card for clients; exits with 1 on failure.
+    """Return a model folder's manifest and the model card for clients; exits with 1 if the folder is incomplete.
 
-    ``unverified`` replaces the manifest of a folder that has none but is allowed to be served.
+    The checksums are left to ``server.serve``. ``unverified`` replaces the manifest of a folder that has none but is
+    allowed to be served.
     """
     try:
-        manifest = unverified or verify(folder, architecture)
+        manifest = unverified or read_complete(folder, architecture)
     except ManifestError as error:
         sys.exit(f"cannot serve: {error}")
     card = ModelCard(

@@ -1,13 +1,14 @@
 """``python -m services.matcha [serve | prepare | inspect]``: serve, create or inspect a model folder."""
 
 import sys
+from functools import partial
 
 from services.common import commands
-from services.common.artifact.manifest import PIX2STRUCT
+from services.common.artifact.manifest import PIX2STRUCT, verify_checksums
 from services.common.artifact.variants import VariantError
 from services.common.http.routes import RequestTypes
 from services.common.server import serve
-from services.common.startup import model_folder, read_settings, verified_card
+from services.common.startup import model_card, model_folder, read_settings
 from services.matcha.api import MatchaAPI
 from services.matcha.header import font_warning
 from services.matcha.plain_folder import unverified_manifest
@@ -22,14 +23,15 @@ def serve_matcha(arguments: list[str]) -> None:
     settings = read_settings(MatchaSettings, arguments)
     folder = model_folder(settings, "services.matcha", VARIANTS[settings.variant or "fp32"].forms[0])
     unverified = unverified_manifest(folder) if settings.allow_unverified else None
-    manifest, card = verified_card(folder, PIX2STRUCT, unverified)
+    manifest, card = model_card(folder, PIX2STRUCT, unverified)
     try:
         variant = chosen_variant(settings, manifest.variant)
     except VariantError as error:
         sys.exit(f"cannot serve: {folder}: {error}")
     warnings = [warning] if (warning := font_warning(manifest)) else []
     card = card.model_copy(update={"variant": variant, "warnings": warnings})
-    serve(MatchaAPI(settings, folder, variant, manifest), settings, card, RequestTypes(MatchaRequest, MatchaChat))
+    api, wire = MatchaAPI(settings, folder, variant, manifest), RequestTypes(MatchaRequest, MatchaChat)
+    serve(api, settings, card, wire, partial(verify_checksums, folder, manifest))
 
 
 if __name__ == "__main__":

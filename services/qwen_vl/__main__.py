@@ -1,13 +1,14 @@
 """``python -m services.qwen_vl [serve | prepare | inspect]``: serve, create or inspect a model folder."""
 
 import sys
+from functools import partial
 
 from services.common import commands
-from services.common.artifact.manifest import QWEN2_VL
+from services.common.artifact.manifest import QWEN2_VL, verify_checksums
 from services.common.artifact.variants import VariantError, served_variant
 from services.common.http.routes import RequestTypes
 from services.common.server import serve
-from services.common.startup import model_folder, read_settings, verified_card
+from services.common.startup import model_card, model_folder, read_settings
 from services.qwen_vl.api import QwenVLAPI
 from services.qwen_vl.plain_folder import unverified_manifest
 from services.qwen_vl.settings import FORMS, QwenVLSettings
@@ -20,13 +21,14 @@ def serve_qwen_vl(arguments: list[str]) -> None:
     settings = read_settings(QwenVLSettings, arguments)
     folder = model_folder(settings, "services.qwen_vl", settings.variant or "bf16")
     unverified = unverified_manifest(folder) if settings.allow_unverified else None
-    manifest, card = verified_card(folder, QWEN2_VL, unverified)
+    manifest, card = model_card(folder, QWEN2_VL, unverified)
     try:
         variant = served_variant(settings.variant, manifest.variant, FORMS)
     except VariantError as error:
         sys.exit(f"cannot serve: {folder}: {error}")
     card = card.model_copy(update={"variant": variant})
-    serve(QwenVLAPI(settings, folder, variant), settings, card, RequestTypes(QwenVLRequest, QwenVLChat))
+    api, wire = QwenVLAPI(settings, folder, variant), RequestTypes(QwenVLRequest, QwenVLChat)
+    serve(api, settings, card, wire, partial(verify_checksums, folder, manifest))
 
 
 if __name__ == "__main__":

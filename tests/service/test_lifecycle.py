@@ -210,7 +210,9 @@ def test_half_a_folder_is_refused(name: str, tmp_path: Path) -> None:
     weights.write_bytes(weights.read_bytes()[: weights.stat().st_size // 2])
     ended = start(name, "--model", str(folder))
     assert ended.returncode == 1
+    assert "cannot serve: " in ended.stderr
     assert "model.safetensors does not match" in ended.stderr
+    assert "could not load the model" not in ended.stderr
 
 
 @pytest.mark.parametrize(("name", "other"), [("matcha", "qwen_vl"), ("qwen_vl", "matcha")])

@@ -109,19 +109,39 @@ def verify(folder: Path, architecture: Architecture) -> Manifest:
     Raises:
         ManifestError: the folder is missing, incomplete, modified or of another architecture.
     """
+    manifest = read_complete(folder, architecture)
+    verify_checksums(folder, manifest)
+    return manifest
+
+
+def read_complete(folder: Path, architecture: Architecture) -> Manifest:
+    """Read a folder's manifest, and check the architecture and that no file is missing.
+
+    Raises:
+        ManifestError: the folder is missing, incomplete or of another architecture.
+    """
     manifest = read_manifest(folder)
     if manifest.architecture != architecture:
         message = f"{folder} is a {manifest.architecture}, this service needs a {architecture}: name another folder"
         raise ManifestError(message)
-    for name, expected in manifest.sha256.items():
-        path = folder / name
-        if not path.is_file():
+    for name in manifest.sha256:
+        if not (folder / name).is_file():
             message = f"{folder} lacks {name}, which its manifest lists: copy or recreate the folder"
             raise ManifestError(message)
+    return manifest
+
+
+def verify_checksums(folder: Path, manifest: Manifest) -> None:
+    """Check the checksum of every file, which takes a second per gigabyte or more.
+
+    Raises:
+        ManifestError: a file was modified.
+    """
+    for name, expected in manifest.sha256.items():
+        path = folder / name
         if file_sha256(path) != expected:
             message = f"{path} does not match its checksum in the manifest: modified or partially copied, recreate it"
             raise ManifestError(message)
-    return manifest
 
 
 def require_tensors(folder: Path, missing: Collection[str]) -> None:
