@@ -16,7 +16,7 @@ from services.common.artifact.manifest import require_tensors
 from services.matcha.backends import Hardware
 from services.matcha.patches import Floats
 from services.torch_cpu.attention import BLOCKED
-from services.torch_cpu.linear import can_pack, pack_linears
+from services.torch_cpu.linear import can_pack, replace_linears
 
 Form = Literal["fp32", "bf16", "int8"]
 FORMS: dict[str, Form] = {form: form for form in get_args(Form)}
@@ -36,9 +36,10 @@ class TorchBackend:
         torch.set_num_threads(hardware.threads)
         disable_progress_bar()
         self._model = load_model(folder, form, hardware.device)
-        if form != "fp32" and hardware.device == "cpu" and can_pack():
-            self._model.set_attn_implementation(BLOCKED)
-            pack_linears(self._model)
+        if form != "fp32" and hardware.device == "cpu":
+            if can_pack():
+                self._model.set_attn_implementation(BLOCKED)
+            replace_linears(self._model)
         for module in self._model.modules():
             if isinstance(getattr(module, "act", None), NewGELUActivation):
                 module.act = GELUTanh()  # the same function in one kernel instead of eight

@@ -39,13 +39,15 @@ def check_lens(network: Network, lens: LogitLens, prompts: PromptBuilder, varian
         pixel_values=pixels.to(network.device),
         image_grid_thw=prompt.image_grid_thw.to(network.device),
         output_hidden_states=True,
+        logits_to_keep=1,
     )
     tolerance = _TOLERANCE.get(variant, _TOLERANCE_16_BIT)
     own = plain.logits[0, -1].float()
     _compare("the picked logits", own, logits, tolerance)
     _compare("the last layer", own, lens.logits(states[-1][0])[0], tolerance)
-    for layer, (tapped, named) in enumerate(zip(states[:-1], plain.hidden_states[:-1], strict=True)):
-        _compare(f"layer {layer}", lens.logits(named[0, -1:])[0], lens.logits(tapped[0])[0], tolerance)
+    tapped, named = torch.cat(states[:-1])[:, 0], torch.cat(plain.hidden_states[:-1])[:, -1]
+    for layer, (expected, actual) in enumerate(zip(lens.logits(named), lens.logits(tapped), strict=True)):
+        _compare(f"layer {layer}", expected, actual, tolerance)
 
 
 def _question() -> Question:

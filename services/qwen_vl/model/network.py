@@ -17,7 +17,7 @@ from services.qwen_vl.lens.states import StateTap
 from services.qwen_vl.model.prompt import Prompt
 from services.qwen_vl.settings import Device, Variant
 from services.torch_cpu.attention import BLOCKED
-from services.torch_cpu.linear import can_pack, pack_linears
+from services.torch_cpu.linear import can_pack, replace_linears
 
 _DTYPES: dict[Variant, torch.dtype] = {"fp32": torch.float32}
 """Dtype of unquantized weights; bfloat16 for the other variants."""
@@ -61,9 +61,10 @@ def load(folder: Path, variant: Variant, device: Device) -> Any:  # noqa: ANN401
     for block in model.model.visual.blocks:
         if isinstance(block.mlp.act, QuickGELUActivation):
             block.mlp.act = InPlaceQuickGELU()
-    if variant != "fp32" and device == "cpu" and can_pack():
-        model.model.visual.set_attn_implementation(BLOCKED)
-        pack_linears(model)
+    if variant != "fp32" and device == "cpu":
+        if can_pack():
+            model.model.visual.set_attn_implementation(BLOCKED)
+        replace_linears(model)
     return model
 
 

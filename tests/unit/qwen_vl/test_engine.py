@@ -10,7 +10,7 @@ from services.qwen_vl.lens.readout import LogitLens
 from services.qwen_vl.model.check import LensMismatchError
 from services.qwen_vl.settings import Variant
 from services.qwen_vl.types import LensOptions, Limits, Question, Sampling, Turn
-from services.torch_cpu.linear import PackedLinear
+from services.torch_cpu.linear import PackedLinear, WidenedLinear
 from tests.unit.qwen_vl.conftest import FOLDER, asked, marked, scene
 from tests.unit.qwen_vl.reading import plain_forward, plain_lens
 
@@ -214,7 +214,7 @@ def test_quantized_variants_answer_as_the_model_does(variant: Variant, engine: V
         for block in quantized.network.model.model.visual.blocks
         for module in (block.attn.qkv, block.mlp.fc1)
     }
-    assert unquantized | {type(quantized.network.model.lm_head)} <= {nn.Linear, PackedLinear}
+    assert unquantized | {type(quantized.network.model.lm_head)} <= {nn.Linear, PackedLinear, WidenedLinear}
     same = [
         quantized.answer(asked(scene(count), text)).text == engine.answer(asked(scene(count), text)).text
         for count in range(1, 6)

@@ -1,4 +1,4 @@
-"""Packed linear layers against the original layers."""
+"""Packed and widened linear layers against the original layers."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from torch import nn
 from transformers import Qwen2VLForConditionalGeneration
 
 from services.common.settings import MODELS
-from services.torch_cpu.linear import PackedLinear, can_pack, pack_linears
+from services.torch_cpu.linear import PackedLinear, WidenedLinear, can_pack, replace_linears
 
 needs_packing = pytest.mark.skipif(not can_pack(), reason="this processor multiplies no packed bfloat16")
 
@@ -28,7 +28,7 @@ def model(dtype: torch.dtype = torch.bfloat16) -> nn.Sequential:
 @pytest.mark.parametrize("shape", [(1, 96), (300, 96), (2, 7, 96)])
 def test_packing_changes_no_bit(shape: tuple[int, ...]) -> None:
     plain, packed = model(), model()
-    pack_linears(packed)
+    replace_linears(packed)
     rows = torch.randn(shape, generator=torch.Generator().manual_seed(1)).to(torch.bfloat16)
     with torch.inference_mode():
         assert torch.equal(packed(rows), plain(rows))
@@ -37,14 +37,14 @@ def test_packing_changes_no_bit(shape: tuple[int, ...]) -> None:
 @needs_packing
 def test_what_is_packed_is_what_gains() -> None:
     packed = model()
-    pack_linears(packed)
+    replace_linears(packed)
     assert [type(module) for module in packed.modules() if not isinstance(module, nn.Sequential)] == [
         PackedLinear,
         PackedLinear,
         Quantized,
     ]
     single = model(torch.float32)
-    pack_linears(single)
+    replace_linears(single)
     assert not any(isinstance(module, PackedLinear) for module in single.modules())
 
 
@@ -62,3 +62,30 @@ def test_nothing_of_the_weights_file_stays_mapped(tmp_path: Path) -> None:
     assert "PackedLinear" in said
     assert "libtorch" in said
     assert "model.safetensors" not in said
+
+
+@pytest.mark.parametrize("shape", [(1, 1280), (15, 1280), (16, 1280), (3, 7, 1280)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_widened_products_are_rounded_once(shape: tuple[int, ...], *, bias: bool) -> None:
+    """The weights come in three blocks, the last one smaller, so that none may land in another's columns."""
+    torch.manual_seed(0)
+    linear = nn.Linear(1280, 1701, bias=bias, dtype=torch.bfloat16)
+    rows = torch.randn(shape).to(torch.bfloat16)
+    with torch.inference_mode():
+        product = WidenedLinear(linear)(rows)
+        exact = linear.double()(rows.double())
+    assert product.shape == exact.shape
+    assert product.dtype == torch.bfloat16
+    # half a unit in the last of bfloat16's 8 binary places
+    torch.testing.assert_close(product.double(), exact, rtol=2**-8, atol=1e-4)
+
+
+@pytest.mark.skipif(can_pack(), reason="this CPU packs weights instead")
+def test_without_packing_bfloat16_layers_are_widened() -> None:
+    widened = model()
+    replace_linears(widened)
+    assert [type(module) for module in widened.modules() if not isinstance(module, nn.Sequential)] == [
+        WidenedLinear,
+        WidenedLinear,
+        Quantized,
+    ]
