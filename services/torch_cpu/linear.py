@@ -48,7 +48,8 @@ class WidenedLinear(nn.Module):
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self.in_features, self.out_features = linear.in_features, linear.out_features
-        self.weight, self.bias = linear.weight, linear.bias
+        self.weight: torch.Tensor = linear.weight
+        self.bias: torch.Tensor | None = linear.bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(…, in) to (…, out)."""
@@ -63,7 +64,7 @@ class WidenedLinear(nn.Module):
         block = wide.new_empty(size, self.in_features)
         bias = wide.new_zeros(self.out_features) if self.bias is None else self.bias.float()
         product = rows.new_empty(len(rows), self.out_features)
-        parts = zip(self.weight.split(size), bias.split(size), product.split(size, dim=1), strict=True)
+        parts = zip(torch.split(self.weight, size), torch.split(bias, size), torch.split(product, size, 1), strict=True)
         for weights, shift, columns in parts:
             columns.copy_(functional.linear(wide, block[: len(weights)].copy_(weights), shift))
         return product
