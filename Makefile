@@ -42,7 +42,7 @@ MODEL := $(if $(VARIANT),$(patsubst $(VARIANT)=%,%,$(filter $(VARIANT)=%,$(VARIA
 # Repeated parts of recipes.
 comma       := ,
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
-HUGE_PAGES  := GLIBC_TUNABLES=glibc.malloc.hugetlb=1
+WORKER_ENV  := GLIBC_TUNABLES=glibc.malloc.hugetlb=1 GOMP_SPINCOUNT=10000
 COMPOSE      = docker compose --file docker/compose.yaml
 BUILD        = docker build $(BUILD_FLAGS) $(if $(WHEELS),--build-context wheels=$(WHEELS)) $(if $(CA),--secret id=ca$(comma)src=$(CA)) --build-arg REVISION=$(shell git rev-parse HEAD)
 # --out if OUT is given, else the command's own default.
@@ -162,13 +162,13 @@ variants: install ## Every MatCha variant on the embedded model: agreement with 
 
 bench-matcha: install optimum-env ## MatCha at full size beside transformers 4 and Optimum: twenty minutes, 10 GB (OUT=...)
 	@out=$(call out_or_dated,bench-matcha); \
-	$(HUGE_PAGES) $(BIN)/python -m benchmarks.matcha attention --out $$out && $(BIN)/python -m benchmarks.matcha speed --out $$out && $(BIN)/python -m benchmarks.matcha serving --out $$out && $(BIN)/python -m benchmarks.matcha batches --out $$out
+	$(WORKER_ENV) $(BIN)/python -m benchmarks.matcha attention --out $$out && $(BIN)/python -m benchmarks.matcha speed --out $$out && $(BIN)/python -m benchmarks.matcha serving --out $$out && $(BIN)/python -m benchmarks.matcha batches --out $$out
 
 bench-qwen-vl: install ## Qwen2-VL at full size: lens, cache, memory (SERVE_ENV=... NNSIGHT_ENV=... OUT=..., see benchmarks/README.md)
 	@$(BIN)/python -m benchmarks.qwen_vl run --out $(call out_or_dated,bench-qwen-vl) $(if $(SERVE_ENV),--serve-env $(SERVE_ENV)) $(if $(NNSIGHT_ENV),--nnsight-env $(NNSIGHT_ENV))
 
 bench-torch-cpu: install ## bf16 on a CPU: packed weights and blocked attention against PyTorch's own, by shape (OUT=...)
-	@$(HUGE_PAGES) $(BIN)/python -m benchmarks.torch_cpu --out $(call out_or_dated,bench-torch-cpu)
+	@$(WORKER_ENV) $(BIN)/python -m benchmarks.torch_cpu --out $(call out_or_dated,bench-torch-cpu)
 
 bench-replay: install ## The replay client: report time, overhead, kills, memory (OUT=..., about four minutes)
 	@$(BIN)/python -m benchmarks.replay $(out_option)

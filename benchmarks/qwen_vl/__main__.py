@@ -10,7 +10,7 @@ import typer
 
 from benchmarks import measurements
 from benchmarks.measurements import Measurement
-from services.common.cpu import HUGE_PAGES
+from services.common.cpu import WORKER_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -91,8 +91,8 @@ def weights(model: Folder = Path("runs/qwen2-vl-2b-random")) -> None:
 
 
 if __name__ == "__main__":
-    if not HUGE_PAGES.items() <= os.environ.items():  # like the service's worker, from process start
+    if not WORKER_ENVIRONMENT.items() <= os.environ.items():  # like the service's worker, from process start
         again = [sys.executable, "-m", "benchmarks.qwen_vl", *sys.argv[1:]]
-        os.execve(sys.executable, again, os.environ | HUGE_PAGES)  # noqa: S606 ourselves
+        os.execve(sys.executable, again, os.environ | WORKER_ENVIRONMENT)  # noqa: S606 ourselves
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server started here is stopped
     app()

@@ -20,7 +20,7 @@ from benchmarks.measurements import Measurement
 from benchmarks.quiet import Tries, calm_tries
 from benchmarks.qwen_vl.asking import ANSWER_TOKENS, TEXTS, noise, seconds, told
 from clients.launcher import launched
-from services.common.cpu import HUGE_PAGES
+from services.common.cpu import WORKER_ENVIRONMENT
 from services.qwen_vl.types import ImageFile
 
 _START_S: Final = 180.0
@@ -111,6 +111,6 @@ def _ask(url: str, model: str, about: ImageFile, text: str) -> None:
 @contextmanager
 def _running(contender: Contender) -> Iterator[tuple[str, psutil.Process]]:
     # Start each server with its own defaults, without this process's settings for huge pages.
-    environment: dict[str, str | None] = {"HF_HUB_OFFLINE": "1", **dict.fromkeys(HUGE_PAGES)}
+    environment: dict[str, str | None] = {"HF_HUB_OFFLINE": "1", **dict.fromkeys(WORKER_ENVIRONMENT)}
     with launched(contender.name, contender.command, _LOG, up=contender.up, within_s=_START_S, **environment) as server:
         yield server.url, psutil.Process(server.process.pid)

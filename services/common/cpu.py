@@ -11,10 +11,12 @@ from pathlib import Path
 CGROUP = Path("/sys/fs/cgroup")
 CPUINFO = Path("/proc/cpuinfo")
 
-HUGE_PAGES = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
-"""Environment that makes glibc (2.35 or later) use huge pages; no effect elsewhere.
+WORKER_ENVIRONMENT = {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1", "GOMP_SPINCOUNT": "10000"}
+"""Environment of a worker, read when the process starts. Variables that are already set keep their value.
 
-PyTorch allocates fresh memory for each layer's output, and a page fault per 4 KiB costs a few per cent of a request.
+glibc (2.35 or later) then uses huge pages: PyTorch allocates fresh memory for each layer's output, and a page fault per
+4 KiB costs a few per cent of a request. PyTorch's OpenMP threads then wait some 20 µs in a loop before they sleep,
+instead of milliseconds: beside other processes, such loops take the very cores that the awaited threads need.
 """
 
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86 with tiles, Arm

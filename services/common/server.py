@@ -26,7 +26,7 @@ from litserve.utils import WorkerSetupStatus
 
 from services.common import logs
 from services.common.artifact.manifest import ManifestError
-from services.common.cpu import HUGE_PAGES
+from services.common.cpu import WORKER_ENVIRONMENT
 from services.common.http import docs
 from services.common.http.routes import RequestTypes, Routes
 from services.common.settings import ServerSettings
@@ -143,7 +143,7 @@ def serve(
     a signal, with 1 if the port is taken, the model fails verification or to load, or the worker dies.
     """
     logs.configure(settings.log_level)
-    os.environ.update(HUGE_PAGES | os.environ)  # read at process start: for the worker, which is spawned
+    os.environ.update(WORKER_ENVIRONMENT | os.environ)  # for the worker, which is spawned
     _refuse_taken_port(settings.host, settings.port)
     server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
     server.verify = verify

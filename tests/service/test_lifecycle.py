@@ -78,6 +78,7 @@ def test_requests_begun_are_answered_before_the_end(tmp_path: Path, png: bytes) 
 def test_the_worker_computes_in_huge_pages(service: Service) -> None:
     worker = max(family(service), key=lambda process: process.memory_info().rss)
     assert worker.environ()["GLIBC_TUNABLES"] == "glibc.malloc.hugetlb=1"
+    assert worker.environ()["GOMP_SPINCOUNT"] == "10000"
 
 
 def test_no_answer_in_time_is_504_and_the_next_one_is_answered(tmp_path: Path, png: bytes) -> None:

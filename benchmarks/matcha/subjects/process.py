@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from benchmarks.matcha.subjects.peer import TOKENS
-from services.common.cpu import HUGE_PAGES
+from services.common.cpu import WORKER_ENVIRONMENT
 
 _SCRIPT = Path(__file__).with_name("peer.py")
 
@@ -81,7 +81,7 @@ def own(variant: str, folder: Path, image: Path, threads: int, max_patches: int)
         variant,
         [sys.executable, "-m", module, variant, str(folder), str(threads), str(max_patches)],
         image,
-        HUGE_PAGES,  # as in the service's worker
+        WORKER_ENVIRONMENT,  # as in the service's worker
     )
 
 
