@@ -43,7 +43,7 @@ MODEL := $(if $(VARIANT),$(patsubst $(VARIANT)=%,%,$(filter $(VARIANT)=%,$(VARIA
 comma       := ,
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 WORKER_ENV  := GLIBC_TUNABLES=glibc.malloc.hugetlb=1 GOMP_SPINCOUNT=10000
-COMPOSE      = docker compose --file docker/compose.yaml
+COMPOSE      = docker compose --file docker/compose.yaml $(if $(MATCHA_MODEL),--file docker/compose.matcha-model.yaml) $(if $(QWEN_VL_MODEL),--file docker/compose.qwen-vl-model.yaml)
 BUILD        = docker build $(BUILD_FLAGS) $(if $(WHEELS),--build-context wheels=$(WHEELS)) $(if $(CA),--secret id=ca$(comma)src=$(CA)) --build-arg REVISION=$(shell git rev-parse HEAD)
 # --out if OUT is given, else the command's own default.
 out_option   = $(if $(OUT),--out $(OUT))
@@ -190,11 +190,11 @@ images: ## Build every CPU image (WHEELS=folder of wheels to prefer, CA=certific
 image-sizes: ## What each image adds to its base, and its largest packages (after make images)
 	@docker/sizes
 
-up: ## Start both services as containers on 127.0.0.1:8000 and 8001 (after make images)
+up: ## Start both services as containers on 127.0.0.1:8000 and 8001, after make images (MATCHA_MODEL=... QWEN_VL_MODEL=..., see docker/README.md)
 	$(COMPOSE) up --detach --wait
 
 down: ## Stop them
-	$(COMPOSE) --profile replay down
+	$(COMPOSE) --profile prepare --profile replay down
 
 # checkov needs package versions that conflict with the project's: its tools have an environment of their own.
 $(DEPLOY)/installed: tests/deploy/constraints.txt

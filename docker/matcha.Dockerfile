@@ -77,6 +77,8 @@ CMD ["python", "-m", "services.matcha"]
 FROM base AS prepare
 COPY --from=prepare-venv /opt/venv /opt/venv
 RUN python -c "import services.matcha.prepare.command"
+# A volume mounted there takes over the owner.
+RUN install --directory --owner=10001 --group=10001 /prepared
 USER 10001:10001
 HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m", "services.matcha", "prepare"]

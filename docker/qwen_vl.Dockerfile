@@ -51,6 +51,8 @@ ENV PATH=/opt/venv/bin:$PATH \
     QWEN_VL_MODEL=/model
 WORKDIR /app
 COPY --from=app /app /app
+# `prepare` writes there; a volume mounted there takes over the owner
+RUN install --directory --owner=10001 --group=10001 /prepared
 EXPOSE 8001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s --start-interval=1s --retries=3 \

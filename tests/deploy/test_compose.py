@@ -13,6 +13,7 @@ from tests.deploy.test_jobs import parsed
 
 SERVICES = {"matcha": 8000, "qwen-vl": 8001}
 REPLAYS = {"replay-matcha": "matcha", "replay-qwen-vl": "qwen-vl"}
+PREPARES = {"prepare-matcha": "matcha", "prepare-qwen-vl": "qwen-vl"}
 
 
 class _Loader(yaml.SafeLoader):
@@ -57,13 +58,15 @@ def test_on_the_hosts_network_services_listen_on_the_loopback_alone() -> None:
             "ports": [],
             "environment": {f"{prefix}_HOST": "127.0.0.1", f"{prefix}_PORT": port},
         }
-    assert {name: services[name] for name in REPLAYS} == {name: {"network_mode": "host"} for name in REPLAYS}
-    assert set(services) == {*SERVICES, *REPLAYS}
+    others = {*REPLAYS, *PREPARES}
+    assert {name: services[name] for name in others} == {name: {"network_mode": "host"} for name in others}
+    assert set(services) == {*SERVICES, *others}
 
 
 def test_every_container_is_hardened_and_takes_no_more_than_it_may(compose: dict[str, Manifest]) -> None:
     allowed = {"image", "read_only", "tmpfs", "cap_drop", "security_opt", "pids_limit", "stop_grace_period", "ports"}
     allowed |= {"cpus", "mem_limit", "profiles", "user", "volumes", "depends_on", "command", "network_mode"}
+    allowed |= {"environment"}
     for name, service in compose.items():
         assert set(service) <= allowed, name  # no privileged, no cap_add, no host namespaces, no devices
         assert service["read_only"] is True, name
@@ -83,6 +86,34 @@ def test_a_replay_runs_as_nobody_by_default_and_sees_one_folder_of_the_host(comp
         assert compose[name]["user"] == "10001:10001"
         assert compose[name]["volumes"] == ["../runs/compose:/runs"]
         assert compose[name]["profiles"] == ["replay"]  # `up` alone starts the services
+
+
+@pytest.mark.parametrize(("prepare", "service"), PREPARES.items())
+def test_a_model_named_by_a_variable_is_prepared_where_its_service_looks(
+    prepare: str, service: str, compose: dict[str, Manifest]
+) -> None:
+    """By the images that can: the volume takes its owner from them, and only `prepare` may write to it."""
+    variable = service.upper().replace("-", "_")
+    override = _read(f"compose.{service}-model.yaml")
+    assert override[prepare] == {"profiles": []}
+    (mount,) = compose[prepare]["volumes"]
+    assert override[service]["volumes"] == [f"{mount}:ro"]
+    folder = override[service]["environment"][f"{variable}_MODEL"]
+    assert override[service]["depends_on"] == {prepare: {"condition": "service_completed_successfully"}}
+    assert compose[prepare]["profiles"] == ["prepare"]  # the embedded models are served without it
+    asked = {**compose[prepare]["environment"]}
+    assert asked.pop("HF_HOME").startswith("/prepared/")  # a download is resumed, the weights are linked
+    assert asked == dict.fromkeys(("HF_ENDPOINT", "HF_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"))
+    named = _read("compose.yaml", **{f"{variable}_MODEL": "some/model", f"{variable}_VARIANT": "fp32"})
+    for services, model, variant in (
+        (compose, None, {"matcha": "onnx-int8", "qwen-vl": "bf16"}[service]),
+        (named, "some/model", "fp32"),
+    ):
+        *_, source, variant_option, out = services[prepare]["command"]
+        assert source == (model or {"matcha": "google/matcha-chartqa", "qwen-vl": "Qwen/Qwen2-VL-2B-Instruct"}[service])
+        assert (variant_option, out) == (f"--variant={variant}", f"--out={folder}")
+    if service == "matcha":  # the image for that variant
+        assert override[service]["image"] == "tallyglass/matcha:onnx"
 
 
 def test_a_service_is_given_the_time_that_it_takes_to_stop(compose: dict[str, Manifest]) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,27 @@ import pytest
 import yaml
 
 from clients.launcher import free_port
+from services.common.settings import MODELS as EMBEDDED
 from tests.deploy.containers import QWEN_VL, TORCH, Image, docker, running
 from tests.deploy.manifests import Manifest, Manifests, containers
+from tests.hub.layouts import LAYOUTS, write
+from tests.hub.server import Hub, serving
 
 pytestmark = [pytest.mark.docker, pytest.mark.usefixtures("engine")]
 
 COMPOSE = ("compose", "--file=docker/compose.yaml", "--file=docker/compose.host.yaml", "--project-name=tallyglass-test")
+MODELS = {"matcha": "google/matcha-chartqa", "qwen-vl": "Qwen/Qwen2-VL-2B-Instruct"}
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A hub on the loopback with a small model under the name of each real one; its address is in ``HF_ENDPOINT``."""
+    charts = shutil.copytree(EMBEDDED / "tiny-matcha", tmp_path / "m", ignore=shutil.ignore_patterns("manifest.json"))
+    write(LAYOUTS[0], tmp_path / "q")
+    with serving(Hub({MODELS["matcha"]: charts, MODELS["qwen-vl"]: tmp_path / "q"})) as endpoint:
+        monkeypatch.setenv("HF_ENDPOINT", endpoint)
+        monkeypatch.setenv("NO_PROXY", "*")
+        yield endpoint
 
 
 def test_compose_comes_up_healthy_and_the_replays_report_lands_on_the_host(
@@ -43,6 +60,48 @@ def test_compose_comes_up_healthy_and_the_replays_report_lands_on_the_host(
 def test_compose_without_the_override_is_valid_too() -> None:
     config = yaml.safe_load(docker("compose", "--file=docker/compose.yaml", "config").stdout)
     assert set(config["services"]) == {"matcha", "qwen-vl"}
+
+
+@pytest.mark.usefixtures("hub")
+def test_compose_serves_models_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is prepared in a container, into a volume that its service only reads."""
+    ports = {"matcha": free_port(), "qwen-vl": free_port()}
+    for name, port in ports.items():
+        monkeypatch.setenv(f"{name.upper().replace('-', '_')}_PORT", str(port))
+    with_models = (*COMPOSE[:2], *(f"--file=docker/compose.{name}-model.yaml" for name in ports), *COMPOSE[2:])
+    try:
+        docker(*with_models, "up", "--detach", "--wait")
+        for name, port in ports.items():
+            (card,) = httpx.get(f"http://127.0.0.1:{port}/v1/models", trust_env=False).json()["data"]
+            assert (card["id"], card["variant"]) == (MODELS[name], {"matcha": "onnx-int8", "qwen-vl": "bf16"}[name])
+            assert _answer(port, {"matcha": TORCH, "qwen-vl": QWEN_VL}[name]).status_code == 200
+    finally:
+        docker(*with_models, "down", "--volumes", "--timeout=60")
+
+
+def test_a_prepared_model_is_served_from_its_claim(kube_play: Path, manifests: Manifests, hub: str) -> None:
+    """Unmodified manifests but for the network and the hub's address. The Job fills the claim, the pod reads it."""
+    port = free_port()
+    played = [_on_loopback(one, {"qwen-vl": port}) for one in manifests.files["component-qwen-vl-prepared-model"]]
+    (job,) = [one for one in played if one["kind"] == "Job"]
+    job["spec"]["template"]["spec"]["hostNetwork"] = True
+    job["spec"]["template"]["spec"]["containers"][0]["env"] += [
+        {"name": "HF_ENDPOINT", "value": hub},
+        {"name": "NO_PROXY", "value": "*"},
+    ]
+    preparing = yaml.safe_dump_all(one for one in played if one["kind"] in {"Job", "PersistentVolumeClaim"})
+    serving_it = yaml.safe_dump_all(one for one in played if one["kind"] in {"ConfigMap", "Deployment"})
+    _kube(kube_play, "load", QWEN_VL.name)
+    try:
+        _kube(kube_play, "play", manifests=preparing)
+        _kube(kube_play, "play", manifests=serving_it)
+        _wait_until_ready(port)
+        (card,) = httpx.get(f"http://127.0.0.1:{port}/v1/models", trust_env=False).json()["data"]
+        assert (card["id"], card["variant"]) == (MODELS["qwen-vl"], "bf16")
+        assert _answer(port, QWEN_VL).status_code == 200
+    finally:
+        for manifest in (serving_it, preparing):
+            subprocess.run([kube_play, "stop"], input=manifest, text=True, check=False, capture_output=True)
 
 
 def test_the_dev_overlay_runs_and_answers(kube_play: Path, manifests: Manifests) -> None:
@@ -120,7 +179,7 @@ def _on_loopback(manifest: Manifest, ports: dict[str, int]) -> Manifest:
 
 
 def _wait_until_ready(port: int) -> None:
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + 120
     while time.monotonic() < deadline_s:
         try:
             if httpx.get(f"http://127.0.0.1:{port}/ready", trust_env=False).is_success:
