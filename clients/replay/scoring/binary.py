@@ -2,8 +2,10 @@
 
 from typing import Final
 
-_YES: Final = frozenset({"yes", "true", "1", "y", "t"})
-_NO: Final = frozenset({"no", "false", "0", "n", "f"})
+from clients.replay.scoring.reading import as_read
+
+_YES: Final = frozenset({"yes", "true", "1", "1.0", "y", "t"})
+_NO: Final = frozenset({"no", "false", "0", "0.0", "n", "f"})
 
 
 def binary_match(answer: str, gold: str) -> float:
@@ -14,5 +16,5 @@ def binary_match(answer: str, gold: str) -> float:
 
 def read_binary(text: str) -> bool | None:
     """True for yes, False for no, None for anything else; case and a final full stop are ignored."""
-    word = text.strip().removesuffix(".").lower()
+    word = as_read(text)
     return True if word in _YES else False if word in _NO else None

@@ -4,10 +4,12 @@ The whole text must be the number, apart from surrounding spaces and punctuation
 read, because which one is meant would be a guess.
 """
 
+import re
 import unicodedata
 from typing import Final
 
 from clients.replay.scoring.han import is_han, read_han
+from clients.replay.scoring.reading import plain_marks
 
 _WORDS: Final = {
     "no": 0,
@@ -34,15 +36,21 @@ _WORDS: Final = {
     "nineteen": 19,
     "twenty": 20,
 }
-_MAX_DIGITS: Final = 18
-_EDGES: Final = " \t\r\n.,;:!?\"'()。，！？、"
+_DIGITS: Final = re.compile(r"\+?(\d{1,18})(?:\.0*)?")  # int() rejects numbers of thousands of digits
+_EDGES: Final = " .,;:!?\"'()．，！？、"
+
+
+def read_digits(text: str) -> int | None:
+    """The count that a text is in digits, as 5, 5.0 or +5; None if it is anything else."""
+    match = _DIGITS.fullmatch(text.strip())
+    return int(match[1]) if match else None
 
 
 def read_latin(text: str) -> int | None:
     """The number that a text spells in digits or as an English word; None if it is not a number."""
-    token = text.strip(_EDGES).casefold()
-    # isdecimal, not isdigit: int() rejects the digits '²' and '②', and numbers of thousands of digits
-    return int(token) if token.isdecimal() and len(token) <= _MAX_DIGITS else _WORDS.get(token)
+    token = _token(text).casefold()
+    number = read_digits(token)
+    return _WORDS.get(token) if number is None else number
 
 
 def read_count(text: str) -> int | None:
@@ -50,8 +58,12 @@ def read_count(text: str) -> int | None:
     number = read_latin(text)
     if number is not None:
         return number
-    token = text.strip(_EDGES)
+    token = _token(text)
     return _single(token) if len(token) == 1 and not is_han(token) else read_han(token)
+
+
+def _token(text: str) -> str:
+    return plain_marks(text).strip(_EDGES)
 
 
 def _single(character: str) -> int | None:

@@ -10,14 +10,15 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from clients.replay.scoring.reading import as_read, same_as_read
+
 TOLERANCE: Final = 0.05
 _ROUNDING: Final = 1e-12  # 1.05 - 1 is a little more than 0.05
 
 _NUMBER: Final = re.compile(
-    r"[-+−]?(?=\.?[0-9])(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]*)(?:\.[0-9]*)?(?:e[-+]?[0-9]{1,2})?",
-    re.IGNORECASE,
+    r"[-+]?(?=\.?[0-9])(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]{1,3}(?: [0-9]{3})+|[0-9]*)(?:\.[0-9]*)?(?:e[-+]?[0-9]{1,2})?"
 )
-_YEAR: Final = re.compile(r"(?:19|20)[0-9]{2}")
+_YEAR: Final = re.compile(r"(?:19|20)[0-9]{2}(?:\.0)?")
 
 
 def relaxed_pix2struct(answer: str, gold: str) -> float:
@@ -41,7 +42,9 @@ def _as_python_reads(text: str) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Number:
+class Number:
+    """A number as it is written: 50% has the value 50, and ``percent``."""
+
     value: float
     percent: bool
 
@@ -49,28 +52,29 @@ class _Number:
 def relaxed_strict(answer: str, gold: str) -> float:
     """Relaxed correctness without Pix2Struct's quirks.
 
-    Both sides are stripped. A number is plain decimal notation, with or without thousands separators, exponent and
-    percent sign; if only one side has a percent sign, it may be mere notation (50% for 50) or a factor (50% for 0.5). A
-    zero target requires zero. A bare integer target from 1900 to 2099 is taken to be a year and must match exactly.
+    Both sides are compared as read. A number is plain decimal notation, with or without thousands separators (commas or
+    spaces), exponent and percent sign; if only one side has a percent sign, it may be mere notation (50% for 50) or a
+    factor (50% for 0.5). A zero target requires zero. A whole target from 1900 to 2099 without a separator (2010, or
+    2010.0) is taken to be a year and must match exactly.
     """
-    predicted, target = _number(answer), _number(gold)
+    predicted, target = read_number(answer), read_number(gold)
     if predicted is None or target is None:
-        return float(answer.strip().lower() == gold.strip().lower())
-    tolerance = 0.0 if _YEAR.fullmatch(gold.strip()) else TOLERANCE
+        return same_as_read(answer, gold)
+    tolerance = 0.0 if _YEAR.fullmatch(as_read(gold)) else TOLERANCE
     return float(any(_near(value, target.value, tolerance) for value in _readings(predicted, target)))
 
 
-def _number(text: str) -> _Number | None:
-    text = text.strip()
-    percent = text.endswith("%")
-    match = _NUMBER.fullmatch(text.removesuffix("%").rstrip())
+def read_number(text: str) -> Number | None:
+    """The number that a text is, None if it is anything else; units and currencies are not read."""
+    read = as_read(text)
+    match = _NUMBER.fullmatch(read.removesuffix("%").rstrip())
     if match is None:
         return None
-    value = float(match[0].replace(",", "").replace("−", "-"))
-    return _Number(value, percent) if math.isfinite(value) else None
+    value = float(re.sub("[, ]", "", match[0]))
+    return Number(value, read.endswith("%")) if math.isfinite(value) else None
 
 
-def _readings(predicted: _Number, target: _Number) -> tuple[float, ...]:
+def _readings(predicted: Number, target: Number) -> tuple[float, ...]:
     if predicted.percent == target.percent:
         return (predicted.value,)
     scale = 0.01 if predicted.percent else 100.0

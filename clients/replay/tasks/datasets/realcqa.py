@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from clients.replay.errors import ReplayError
-from clients.replay.scoring.metrics import ANLS, EXACT_MATCH, RELAXED_PIX2STRUCT, RELAXED_STRICT, TYPED
+from clients.replay.scoring.metrics import ANLS, EXACT_AS_READ, EXACT_MATCH, RELAXED_PIX2STRUCT, RELAXED_STRICT, TYPED
 from clients.replay.tasks.datasets.realcqa_answers import gold_of, type_of
 from clients.replay.tasks.entries import (
     EntryError,
@@ -159,7 +159,7 @@ TASK: Final = Task(
     pictures=folder_images,
     headline=EXACT_MATCH,
     verdict=TYPED,
-    metrics=(EXACT_MATCH, RELAXED_STRICT, RELAXED_PIX2STRUCT, ANLS, TYPED),
+    metrics=(EXACT_MATCH, EXACT_AS_READ, RELAXED_STRICT, RELAXED_PIX2STRUCT, ANLS, TYPED),
     groupings=(
         ANSWER_TYPE,
         Grouping("kind", "By question kind", ("structure", "retrieval", "reasoning")),

@@ -1,9 +1,9 @@
 """The answers in RealCQA's blocks: their types and the formats they are written in."""
 
-import ast
 from typing import Final
 
 from clients.replay.scoring.gold import AnswerType, Gold
+from clients.replay.scoring.lists import read_literal
 from clients.replay.scoring.lists import split as split_list
 from clients.replay.tasks.entries import EntryError, text_field
 from clients.replay.tasks.sample import SkipReason
@@ -53,11 +53,5 @@ def _items(answer: list[object]) -> tuple[str, ...]:
 
 
 def _written_items(text: str) -> tuple[str, ...]:
-    # some lists are Python literals; bare numbers are not parsed so, or 1,000 would become the items 1 and 0
-    if not text.lstrip().startswith(("[", "(", "'", '"')):
-        return split_list(text)
-    try:
-        value = ast.literal_eval(text)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        return split_list(text)
-    return _items(list(value)) if isinstance(value, list | tuple) else (text.strip(),)
+    written = read_literal(text)
+    return split_list(text) if written is None else _items(written)

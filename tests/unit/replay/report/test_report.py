@@ -92,6 +92,7 @@ def test_scores_by_group_beside_their_baseline(chart_run: Path, tmp_path: Path) 
     assert run["overall"]["majority"] == "bar chart"
     assert values(run["overall"]) == {
         "exact_match": (0.4, 0.4),
+        "exact_match_as_read": (0.4, 0.4),
         "relaxed_strict": (0.6, 0.4),
         "relaxed_pix2struct": (0.6, 0.4),
         # "104" differs from "100" by a third; "elm, oak" is too far from "oak, elm" for ANLS

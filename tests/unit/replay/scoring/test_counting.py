@@ -37,6 +37,7 @@ ENGLISH = [
     [
         *((word, number) for number, word in enumerate(ENGLISH)),
         *[("no", 0), ("none", 0), ("Three", 3), ("TWELVE!", 12), ("３", 3), ("٣", 3)],
+        *[("3.0", 3), ("3.00.", 3), ("+3", 3), ("“3”", 3), ("\u00a0three\u200b", 3), ("3．", 3), ("3.0e0", None)],
         *[("3", 3), ("12", 12), ("007", 7), ("9" * 18, 10**18 - 1), ("9" * 19, None), ("9" * 5000, None)],
         *[("", None), ("twenty-one", None), ("thirty", None), ("²", None), ("②", None), ("½", None), ("三", None)],
     ],

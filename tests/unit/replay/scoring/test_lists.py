@@ -19,7 +19,7 @@ TWELVE = tuple("abcdefghijkl")
 @pytest.mark.parametrize(
     ("text", "items"),
     [
-        ("A, b ,C", ("a", "b", "c")),
+        ("A, b ,C", ("A", "b", "C")),
         ("a; b\nc", ("a", "b", "c")),
         ("a,, b,", ("a", "b")),
         ("two words, and three more", ("two words", "and three more")),
@@ -30,7 +30,19 @@ TWELVE = tuple("abcdefghijkl")
         ("1, 000", ("1", "000")),
         ("a,100", ("a", "100")),
         ("1,000a", ("1,000a",)),
-        ('["A", "b, c"]', ("a", "b", "c")),
+        ('["A", "b, c"]', ("A", "b", "c")),
+        ("['A', 'b, c'].", ("A", "b", "c")),
+        ("[1, 2]", ("1", "2")),
+        ("[1.5, 'x', True]", ("1.5", "x", "True")),
+        ("('y', 'x')", ("y", "x")),
+        ("'y', 'x'", ("y", "x")),
+        ("{'y', 'x', 'w'}", ("y", "x", "w")),
+        ("[['y', 'x']]", ("y", "x")),
+        ("['it\\'s', \"o'clock\"]", ("it's", "o'clock")),
+        ("[oak, elm]", ("oak", "elm")),
+        ("(oak, elm).", ("oak", "elm")),
+        ("(a) oak, (b) elm", ("(a) oak", "(b) elm")),
+        ("'x'", ("'x'",)),
         (' [1, 2.5, "1,000"]', ("1", "2.5", "1,000")),
         ("[broken", ("[broken",)),
         ('{"a": 1}', ('{"a": 1}',)),
@@ -41,6 +53,10 @@ TWELVE = tuple("abcdefghijkl")
 )
 def test_a_list_is_cut_at_commas_but_not_inside_a_number(text: str, items: tuple[str, ...]) -> None:
     assert split(text) == items
+
+
+def test_what_looks_odd_as_python_is_a_list_all_the_same_and_warns_of_nothing() -> None:
+    assert split(r"['a\d', 'b']") == (r"a\d", "b")
 
 
 def test_brackets_too_deep_for_json_are_text() -> None:
@@ -55,9 +71,9 @@ ITEMS = st.lists(
 @settings(max_examples=150, deadline=None, derandomize=True)
 @given(ITEMS, st.sampled_from([", ", ";", "\n", " , "]))
 def test_what_was_joined_is_cut_where_it_was_joined(items: list[str], joint: str) -> None:
-    expected = tuple(item.strip().lower() for item in items)
-    assert split(joint.join(items)) == expected
-    assert split(json.dumps(items)) == expected
+    expected = tuple(item.strip() for item in items)
+    assert split(joint.join(items)) == split(json.dumps(items)) == split(repr(items)) == expected
+    assert ranked_exact(repr(items).upper(), tuple(items)) == 1
 
 
 @pytest.mark.parametrize(
@@ -137,6 +153,61 @@ def test_unranked_lists_ignore_the_order_and_repeating_an_item_does_not_pay(
     answer: str, gold: tuple[str, ...], score: float
 ) -> None:
     assert unranked_f1(answer, gold) == pytest.approx(score)
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold", "f1"),
+    [
+        ("100,200,300", ("100", "200", "300"), 1),
+        ("100,200", ("100", "200", "300"), 2 * 2 / (2 + 3)),
+        ("100,999,300", ("100", "200", "300"), 2 * 2 / (3 + 3)),
+        ("100,200,300", ("100200300",), 1),
+        ("100200300", ("100,200,300",), 1),
+        ("100, 200, 300", ("100,200,300",), 1),
+        ("100,200,300", ("100,200,300",), 1),
+        ("100,200,300", ("7", "8"), 0),
+        ("1,200", ("1200",), 1),
+        ("1,200", ("1,200", "3,400"), 2 * 1 / (1 + 2)),
+        ("1,200", ("1", "200"), 1),
+        ("1,200", ("1300", "3400"), 0),
+        ("1,000,200,300", ("1000", "200", "300"), 1),
+        ("1,200,3,400", ("1200", "3400"), 1),
+        ("1,200; 3,400", ("3400", "1200"), 1),
+    ],
+)
+def test_a_comma_between_digits_separates_items_if_one_of_them_is_in_the_other_list(
+    answer: str, gold: tuple[str, ...], f1: float
+) -> None:
+    assert unranked_f1(answer, gold) == pytest.approx(f1)
+    assert ranked_exact(answer, gold) == (f1 == 1 and "; " not in answer)
+
+
+def test_what_no_item_of_the_other_list_is_in_stays_one_item() -> None:
+    """Cut into three, 999,888,777 would make one right of four items, not of two."""
+    assert unranked_f1("oak; 999,888,777", ("oak", "elm")) == pytest.approx(2 * 1 / (2 + 2))
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("oak, elm, fir.", TREES),
+        ("Oak., ELM, fir", TREES),
+        ("['oak', 'elm', 'fir']", TREES),
+        ("“oak”, elm", ('"oak"', "elm")),
+        ("1,000, 2.0, 5%", ("1000", "2", "5 %")),
+        ("[1000, 2.0]", ("1,000", "2")),
+        ("−1, ２", ("-1", "2")),
+    ],
+)
+def test_items_are_compared_as_read_and_numbers_by_value(answer: str, gold: tuple[str, ...]) -> None:
+    assert ranked_exact(answer, gold) == ranked_ndcg(answer, gold) == unranked_f1(answer, gold) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"), [("50%, 2", ("50", "2")), ("10², 2", ("102", "2")), ("1.01, 2", ("1", "2"))]
+)
+def test_items_that_are_not_the_same_number_differ(answer: str, gold: tuple[str, ...]) -> None:
+    assert unranked_f1(answer, gold) == 0.5
 
 
 def test_an_item_with_a_comma_counts_as_its_pieces_on_both_sides() -> None:

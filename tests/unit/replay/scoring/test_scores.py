@@ -10,6 +10,7 @@ from clients.replay.scoring.gold import AnswerType, Gold, as_list, as_text
 from clients.replay.scoring.metrics import (
     ANLS,
     COUNT_ACCURACY,
+    EXACT_AS_READ,
     EXACT_MATCH,
     RELAXED_PIX2STRUCT,
     RELAXED_STRICT,
@@ -68,8 +69,11 @@ def test_anls_is_one_minus_the_distance_over_the_longer_length_and_zero_from_one
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        *((word, True) for word in ("yes", "YES", "True", "1", "y", "T", " Yes.\n")),
-        *((word, False) for word in ("no", "No", "false", "0", "N", "f", "no.")),
+        *(
+            (word, True)
+            for word in ("yes", "YES", "True", "1", "1.0", "y", "T", " Yes.\n", "Ｙes。", "\u00a0yes\u200b")
+        ),
+        *((word, False) for word in ("no", "No", "false", "0", "0.0", "N", "f", "no.")),
         *((word, None) for word in ("maybe", "", ".", "yes..", "yes, it is", "10", "not")),
     ],
 )
@@ -112,6 +116,7 @@ def test_each_type_has_its_rule(answer_type: AnswerType, answer: str, gold: Gold
     ("metric", "name", "scores"),
     [
         (EXACT_MATCH, "exact_match", [0, 0, 0, 1, 0]),
+        (EXACT_AS_READ, "exact_match_as_read", [0, 0, 0, 1, 0]),
         (RELAXED_STRICT, "relaxed_strict", [1, 0, 0, 1, 0]),
         (RELAXED_PIX2STRUCT, "relaxed_pix2struct", [1, 1, 0, 0, 0]),
         (ANLS, "anls", [0, 0.75, 0, 1, 2 / 3]),
@@ -124,7 +129,7 @@ def test_every_metric_is_the_score_that_its_name_says(metric: Metric, name: str,
     assert [metric.score(answer, gold, AnswerType.STRING) for answer, gold in pairs] == pytest.approx(scores)
 
 
-@pytest.mark.parametrize("metric", [EXACT_MATCH, RELAXED_STRICT, RELAXED_PIX2STRUCT, ANLS])
+@pytest.mark.parametrize("metric", [EXACT_MATCH, EXACT_AS_READ, RELAXED_STRICT, RELAXED_PIX2STRUCT, ANLS])
 def test_metrics_of_text_see_a_list_as_it_is_written(metric: Metric) -> None:
     assert metric.score("a, b", ("A", "B"), AnswerType.RANKED_LIST) == 1
     assert metric.score("a,b", ("B", "A"), AnswerType.RANKED_LIST) < 1
@@ -148,6 +153,75 @@ def test_a_run_s_headline_and_the_verdict_on_one_answer(
     scores = [metric.score(answer, gold, answer_type) for metric in (TASKS[task].headline, TASKS[task].verdict)]
     assert scores == [headline, verdict]
     assert {TASKS[task].headline, TASKS[task].verdict} <= {*TASKS[task].metrics}
+
+
+SAME_TO_A_READER = [
+    ("Ｌｉｎｅ chart", "Line chart"),
+    ("ﬁne", "fine"),
+    ("CO₂", "CO2"),
+    ("“Don’t”", '"Don\'t"'),
+    ("«Don´t»", '"Don`t"'),
+    ("1990–2000", "1990-2000"),
+    ("non‑smokers — all", "non-smokers - all"),
+    ("line\u00a0chart", "line chart"),
+    ("line\u2009 \n chart\u3000", "line chart"),
+    ("li\u00adne\u200b chart\ufeff", "line chart"),
+    ("Line chart.", "line chart"),
+    ("Line chart。", "line chart"),
+    ("line chart", "Line chart."),
+    ("cafe\u0301", "café"),
+    ("1⁄2", "½"),
+    ("10⁻²", "10^-2"),
+    ("3½", "3 1/2"),
+]
+
+
+@pytest.mark.parametrize(("answer", "gold"), SAME_TO_A_READER)
+def test_what_a_reader_sees_alike_is_right_as_read_and_in_its_type_s_rule_and_wrong_to_the_letter(
+    answer: str, gold: str
+) -> None:
+    right = [EXACT_AS_READ, TYPED, RELAXED_STRICT]
+    assert [metric.score(answer, gold, AnswerType.STRING) for metric in right] == [1, 1, 1]
+    assert [metric.score(answer, gold, AnswerType.STRING) for metric in (EXACT_MATCH, RELAXED_PIX2STRUCT)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        *[("line chart..", "line chart"), ("line.chart", "linechart"), ("line chart", "linechart"), ("Maße", "Masse")],
+        *[("cafe", "café"), ("a-b", "a b"), ("'oak'", "oak"), ("oak!", "oak"), ("-5", "5")],
+        *[("x10²", "x102"), ("10½", "101/2"), ("10₂", "102"), ("1①", "11")],
+    ],
+)
+def test_what_a_reader_sees_as_different_is_wrong(answer: str, gold: str) -> None:
+    assert EXACT_AS_READ.score(answer, gold, AnswerType.STRING) == 0
+
+
+@pytest.mark.parametrize(
+    ("answer_type", "gold"),
+    [
+        (AnswerType.STRING, "oak"),
+        (AnswerType.NUMERICAL, "12.5"),
+        (AnswerType.NUMERICAL, "2010"),
+        (AnswerType.BINARY, "yes"),
+        (AnswerType.RANKED_LIST, ("oak", "elm")),
+        (AnswerType.UNRANKED_LIST, ("7", "8")),
+        (AnswerType.COUNT, "3"),
+    ],
+)
+def test_a_full_stop_at_the_end_makes_no_difference_to_any_type(answer_type: AnswerType, gold: Gold) -> None:
+    assert TYPED.score(f"{as_text(gold)}.", gold, answer_type) == 1
+    assert EXACT_AS_READ.score(f"{as_text(gold)}.", gold, answer_type) == 1
+    assert EXACT_MATCH.score(f"{as_text(gold)}.", gold, answer_type) == 0
+    dotted = f"{gold}." if isinstance(gold, str) else (*gold[:-1], f"{gold[-1]}.")
+    assert TYPED.score(as_text(gold), dotted, answer_type) == 1
+
+
+@pytest.mark.parametrize("answer", ["['b', 'a']", '["b", "a"]', "(b, a)", "b, a."])
+def test_a_list_however_written_is_right_as_read_in_the_gold_order_alone(answer: str) -> None:
+    for gold, score in ((("b", "a"), 1), (("a", "b"), 0)):
+        assert EXACT_AS_READ.score(answer, gold, AnswerType.RANKED_LIST) == score
+        assert EXACT_MATCH.score(answer, gold, AnswerType.RANKED_LIST) == 0
 
 
 def test_a_gold_answer_reads_as_text_and_as_a_list() -> None:
