@@ -85,8 +85,8 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     """Ask a service every question of a dataset.
 
     Outcomes are written to RUN/outcomes.jsonl as they arrive: a run that was interrupted or killed can be reported, and
-    resumed with --resume. Exit codes: 0 success (failed questions are counted, not fatal), 1 error, 2 invalid usage,
-    130 Ctrl-C.
+    resumed with --resume. Exit codes: 0 success (failed questions are counted, and fatal only if the whole run has no
+    answer), 1 error, 2 invalid usage, 130 Ctrl-C.
     """
     criteria = Criteria(
         split=split,
@@ -131,8 +131,8 @@ def _run(config: RunConfig) -> RunSummary:
 
 
 def _report_on(summary: RunSummary, out: Path) -> None:
-    if summary.failed and not summary.answered:
-        _fail(f"All {summary.failed} questions failed; see {out}.")
+    if summary.fruitless:
+        _fail(f"All {summary.before + summary.failed} questions failed; see {out}.")
     before = f" ({summary.before} done earlier)" if summary.before else ""
     _say(_CONSOLE, f"{summary.answered} answered, {summary.failed} failed{before}, in {summary.wall_s:.1f} s: {out}")
 

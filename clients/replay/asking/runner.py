@@ -20,7 +20,7 @@ from clients.replay.run.folder import RunFolder
 from clients.replay.run.machine import Machine, client_versions
 from clients.replay.run.outcomes import Failed, Failure, FailureKind, OutcomeWriter, Scored
 from clients.replay.run.record import RunRecord, RunStatus, ShardRecord, Warmup, now
-from clients.replay.run.resume import cut_torn_line, ids_to_skip, require_same_run
+from clients.replay.run.resume import cut_torn_line, holds_answer, ids_to_skip, require_same_run
 from clients.replay.tasks.criteria import Criteria
 from clients.replay.tasks.index import SampleIndex
 from clients.replay.tasks.selection import Shard, select, wanted
@@ -51,12 +51,16 @@ class RunConfig:
 
 @dataclass(frozen=True, slots=True)
 class RunSummary:
-    """How this session of a run ended; ``before`` counts the outcomes of earlier sessions."""
+    """How this session of a run ended; ``before`` counts the outcomes of earlier sessions.
+
+    ``fruitless`` if questions were asked and failed, and the run has no answer from this session or an earlier one.
+    """
 
     answered: int
     failed: int
     before: int
     wall_s: float
+    fruitless: bool
 
 
 async def run(config: RunConfig, console: Console, transport: httpx.AsyncBaseTransport | None = None) -> RunSummary:
@@ -145,7 +149,8 @@ async def _session(
 
         await replay(index.by_image(), read, client, config.concurrency, _giving_up(sink))
     wall_s = (now() - session_started).total_seconds()
-    return RunSummary(counter[False], counter[True], record.questions - left, wall_s)
+    fruitless = counter[True] > 0 and not holds_answer(folder.outcomes)
+    return RunSummary(counter[False], counter[True], record.questions - left, wall_s, fruitless)
 
 
 @contextmanager

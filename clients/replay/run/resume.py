@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from clients.replay.errors import ReplayError
-from clients.replay.run.outcomes import Failed, OutcomeReader
+from clients.replay.run.outcomes import Failed, OutcomeReader, Scored
 from clients.replay.run.record import RunRecord
 
 _BLOCK_BYTES: Final = 1 << 16
@@ -61,6 +61,11 @@ def ids_to_skip(path: Path, *, again: bool) -> Iterator[str]:
         for _, outcome in OutcomeReader(path):
             if not (again and isinstance(outcome, Failed)):
                 yield outcome.sample_id
+
+
+def holds_answer(path: Path) -> bool:
+    """Whether any question of a run was answered so far."""
+    return path.exists() and any(isinstance(outcome, Scored) for _, outcome in OutcomeReader(path))
 
 
 def _difference(name: str, earlier: RunRecord, present: RunRecord) -> str:

@@ -174,6 +174,39 @@ def test_failed_questions_are_asked_again_on_resume_only_with_retry_failed(
         assert (ended, words in output) == (code, True), (more, output)
 
 
+def test_a_resumed_run_fails_only_if_the_whole_run_has_no_answer(
+    data: Path, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Kubernetes Job that resumes would else never complete where the images that are left are broken."""
+
+    def outcome(run: str, *more: str, status: int = 422) -> tuple[int, str]:
+        monkeypatch.setattr(Handler, "status", status)
+        result = CliRunner().invoke(app, run_arguments(data, url, tmp_path / run, "--limit", "4", "--resume", *more))
+        return result.exit_code, result.output
+
+    def cut(run: str, lines: int) -> None:
+        path = tmp_path / run / "outcomes.jsonl"
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:lines]))
+
+    assert outcome("a", status=200)[0] == 0
+    cut("a", 1)
+    for more, words in (
+        ((), "0 answered, 3 failed (1 done earlier)"),
+        ((), "0 answered, 0 failed (4 done earlier)"),
+        (("--retry-failed",), "0 answered, 3 failed (1 done earlier)"),
+    ):
+        code, output = outcome("a", *more)
+        assert (code, words in output) == (0, True), output
+    assert outcome("b")[0] == 1
+    cut("b", 1)
+    code, output = outcome("b")
+    assert (code, "All 4 questions failed" in output) == (1, True), output
+    cut("b", 2)
+    assert outcome("b", status=200)[0] == 0
+    code, output = outcome("none", "--shard", "9/10")
+    assert (code, "0 answered, 0 failed, in" in output) == (0, True), output
+
+
 def test_ctrl_c_is_exit_code_130_and_says_how_to_resume(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def stopped(*_: object) -> NoReturn:
         raise KeyboardInterrupt
