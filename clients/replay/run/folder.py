@@ -9,6 +9,7 @@
     └── pictures/         small copies of some images, for the examples in reports
 """
 
+import codecs
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -117,7 +118,7 @@ class RunFolder:
             ReplayError: there is none, or it is not valid.
         """
         try:
-            return RunRecord.model_validate_json(self.record.read_bytes())
+            return RunRecord.model_validate_json(self.record.read_bytes().removeprefix(codecs.BOM_UTF8))
         except OSError as error:
             message = (
                 f"{self.path} is not a run folder ({error.strerror}: {self.record.name}). Use folders made by `run`."

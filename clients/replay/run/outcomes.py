@@ -4,6 +4,7 @@ They are separate types, so that a failure can never pass for a wrong answer, or
 right is not stored: reports compute it, so a metric can be corrected without repeating the run.
 """
 
+import codecs
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from enum import StrEnum
@@ -178,7 +179,7 @@ class LineReader(Generic[Line]):
         self.torn = offset = 0
         for number, line in enumerate(self._lines(), start=1):
             try:
-                yield offset, self._lines_are.validate_json(line)
+                yield offset, self._read(line)
             except ValidationError as error:
                 if line.endswith(b"\n"):
                     message = f"{self._path}, line {number}, is not an outcome: {error.errors()[0]['msg']}."
@@ -190,7 +191,10 @@ class LineReader(Generic[Line]):
         """The outcome at an offset that iteration yielded."""
         with self._path.open("rb") as file:
             file.seek(offset)
-            return self._lines_are.validate_json(file.readline())
+            return self._read(file.readline())
+
+    def _read(self, line: bytes) -> Line:
+        return self._lines_are.validate_json(line.removeprefix(codecs.BOM_UTF8))  # which some editors begin a file with
 
     def _lines(self) -> Iterator[bytes]:
         try:

@@ -1,18 +1,15 @@
-"""Shared by the dataset readers: streaming JSON, field access, and images in folders."""
+"""Shared by the dataset readers: an entry's fields, in the forms that people write them in."""
 
-import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import IO, TypeVar
+import math
+import re
+from collections.abc import Callable
+from typing import Final
 
-import ijson
-
-from clients.replay.errors import ReplayError
+from clients.replay.scoring.binary import read_binary
 from clients.replay.scoring.gold import as_text
 from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason
-from clients.replay.tasks.task import ImageSource
 
-_Item = TypeVar("_Item")
+_UNDECODED: Final = re.compile("[\udc80-\udcff]")  # what Python makes of bytes that are not in the file's encoding
 
 
 class EntryError(Exception):
@@ -34,60 +31,20 @@ def attempt(read: Callable[[], Sample], where: str) -> Sample | SkippedEntry:
     return sample
 
 
+def holds_undecoded(text: str) -> bool:
+    """Whether a text contains bytes that were not in its file's encoding."""
+    return _UNDECODED.search(text) is not None
+
+
 def _require_sendable(sample: Sample) -> None:
     # JSON's \\u escapes and file names can contain unpaired surrogates, which cannot be encoded
-    texts = (sample.id, sample.image_key, sample.question, as_text(sample.gold), *sample.labels.values())
+    text = "".join((sample.id, sample.image_key, sample.question, as_text(sample.gold), *sample.labels.values()))
     try:
-        "".join(texts).encode()
+        text.encode()
     except UnicodeEncodeError:
-        raise EntryError(SkipReason.BROKEN_ENTRY, "contains an unpaired surrogate") from None
-
-
-def read_list(path: Path) -> list[object]:
-    """Read the JSON list in a small file.
-
-    Raises:
-        EntryError: the file cannot be read, is not JSON, or is not a list.
-    """
-    try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise EntryError(SkipReason.BROKEN_FILE, f"cannot be read as JSON: {error}") from error
-    if not isinstance(content, list):
-        raise EntryError(SkipReason.BROKEN_FILE, "is not a list of questions")
-    return content
-
-
-def stream_list(path: Path) -> Iterator[object]:
-    """Stream the entries of a JSON list in a file of any size.
-
-    Raises:
-        EntryError: the file cannot be read or is not a list; or it is truncated, after yielding the entries before.
-    """
-    return _stream(path, b"[", lambda file: ijson.items(file, "item", use_float=True))
-
-
-def stream_object(path: Path) -> Iterator[tuple[str, object]]:
-    """Stream the fields of a JSON object in a file of any size.
-
-    Raises:
-        EntryError: as ``stream_list``, for an object.
-    """
-    return _stream(path, b"{", lambda file: ijson.kvitems(file, "", use_float=True))
-
-
-def _stream(path: Path, opening: bytes, parse: Callable[[IO[bytes]], Iterator[_Item]]) -> Iterator[_Item]:
-    try:
-        with path.open("rb") as file:
-            if not file.read(4096).lstrip().startswith(opening):
-                raise EntryError(SkipReason.BROKEN_FILE, f"does not begin with {opening.decode()!r}")
-            file.seek(0)
-            yield from parse(file)
-    except OSError as error:
-        raise EntryError(SkipReason.BROKEN_FILE, f"cannot be read: {error.strerror}") from error
-    except ijson.JSONError as error:
-        detail = " ".join(str(error).split()[:12])
-        raise EntryError(SkipReason.BROKEN_FILE, f"cannot be read as JSON from here on: {detail}") from error
+        undecoded = "contains bytes that are not UTF-8: save the file as UTF-8"
+        detail = undecoded if holds_undecoded(text) else "contains an unpaired surrogate"
+        raise EntryError(SkipReason.BROKEN_ENTRY, detail) from None
 
 
 def text_field(entry: object, name: str) -> str:
@@ -99,22 +56,35 @@ def text_field(entry: object, name: str) -> str:
     if not isinstance(entry, dict):
         raise EntryError(SkipReason.BROKEN_ENTRY, "is not an object")
     value = entry.get(name)
-    if not isinstance(value, str | int | float) or not str(value).strip():
+    if not isinstance(value, str | int | float) or not str(value).strip() or _is_no_number(value):
         raise EntryError(SkipReason.BROKEN_ENTRY, f"has no usable {name!r}")
     return str(value)
 
 
-def require_folder(data: Path) -> None:
-    """Require the data folder to exist.
+def id_field(entry: object, name: str) -> str:
+    """An id as text: 7, "7", " 7" and 7.0 are the same.
 
     Raises:
-        ReplayError: it is missing, or not a folder.
+        EntryError: as ``text_field``.
     """
-    if not data.is_dir():
-        message = f"{data} is not a folder. Give the dataset's folder with --data."
-        raise ReplayError(message)
+    text = text_field(entry, name)
+    value = entry[name] if isinstance(entry, dict) else None
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else text.strip()
 
 
-def folder_images(data: Path) -> ImageSource:
-    """Images stored as files in the data folder; the key is the path relative to it."""
-    return lambda key: (data / key).read_bytes()
+def label_field(entry: object, name: str) -> str | None:
+    """A field that an entry need not have, as text; None if it has none."""
+    try:
+        return text_field(entry, name).strip()
+    except EntryError:
+        return None
+
+
+def flag_field(entry: object, name: str) -> bool | None:
+    """A flag that an entry need not have: True, 1, 1.0, "true", "yes" and their opposites; None for anything else."""
+    text = label_field(entry, name)
+    return None if text is None else read_binary(text)
+
+
+def _is_no_number(value: str | float) -> bool:
+    return isinstance(value, float) and not math.isfinite(value)

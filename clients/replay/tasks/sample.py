@@ -27,7 +27,7 @@ class Sample:
 
 
 class SkipReason(StrEnum):
-    """Why a dataset entry cannot be asked."""
+    """Why a dataset entry cannot be asked, or a file is not used."""
 
     MISSING_IMAGE = "missing image"
     MISSING_QUESTIONS = "missing questions"
@@ -35,11 +35,12 @@ class SkipReason(StrEnum):
     BROKEN_ENTRY = "broken entry"
     UNKNOWN_ANSWER_TYPE = "unknown answer type"
     DUPLICATE_ID = "duplicate id"
+    DUPLICATE_FILE = "duplicate file"
 
 
 @dataclass(frozen=True, slots=True)
 class SkippedEntry:
-    """A skipped entry: the kind of problem, where the entry is, and what is wrong with it."""
+    """A skipped entry or file: the kind of problem, where it is, and what is wrong with it."""
 
     kind: SkipReason
     where: str

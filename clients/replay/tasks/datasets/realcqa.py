@@ -5,46 +5,56 @@ The authors' archive has ``images``, ``json`` and ``qa``; the hub's copy splits 
 "qa_id", "PMC_ID"}``. Blocks do not name their split: the test split is the stems listed in ``test_filenames.txt``, all
 others are train. The fine-tuning study has all blocks in one file, ``merged_qa.json``: ``{stem: [blocks]}``; it is read
 if there are no QA folders. The chart type, if known, is in the annotation ``json*/STEM.json``.
+
+If a chart is in two folders, as when the hub's copy is unpacked over the authors', the last folder's file is used, and
+the other is named among the problems.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PureWindowsPath
 from typing import Final
 
 from clients.replay.errors import ReplayError
 from clients.replay.scoring.metrics import ANLS, EXACT_AS_READ, EXACT_MATCH, RELAXED_PIX2STRUCT, RELAXED_STRICT, TYPED
 from clients.replay.tasks.datasets.realcqa_answers import gold_of, type_of
-from clients.replay.tasks.entries import (
-    EntryError,
-    attempt,
+from clients.replay.tasks.entries import EntryError, attempt, id_field, label_field, text_field
+from clients.replay.tasks.files import (
+    Chosen,
+    files_in,
     folder_images,
+    read_lines,
     read_list,
     require_folder,
     stream_object,
-    text_field,
 )
 from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason, Split
 from clients.replay.tasks.task import ANSWER_TYPE, Grouping, Task
 
 TEST_LIST: Final = "test_filenames.txt"
 MERGED: Final = "merged_qa.json"
-_IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png"})
+_IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+_JSON_SUFFIXES: Final = frozenset({".json"})
+_TAXONOMY_FIELDS: Final = ("taxonomy id", "taxonomy_id")
 _KINDS: Final = {"1": "structure", "2": "structure", "3": "retrieval", "4": "reasoning"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Charts:
-    """Paths of each chart's files, by stem: 28 thousand names, never their contents.
-
-    If a chart is in two folders, as when the hub's copy is unpacked over the authors', the last folder wins.
-    """
+    """Paths of each chart's files, by stem: 28 thousand names, never their contents. ``listed`` are the test charts."""
 
     data: Path
-    images: Mapping[str, Path]
-    annotations: Mapping[str, Path]
+    questions: Chosen
+    images: Chosen
+    annotations: Chosen
+    listed: Mapping[str, None]
+
+    def holds(self, split: Split, stem: str) -> bool:
+        """Whether a chart belongs to a split."""
+        return split == "all" or (stem in self.listed) is (split == "test")
 
 
 def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
@@ -54,39 +64,54 @@ def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
         ReplayError: the folder or its list of test charts is missing, or there are no question files.
     """
     require_folder(data)
-    files, listed = _by_stem(data, "qa*", frozenset({".json"})), _test_stems(data, split)
-    images, annotations = _by_stem(data, "images*", _IMAGE_SUFFIXES), _by_stem(data, "json*", frozenset({".json"}))
-    charts = _Charts(data, images, annotations)
-    if files:
-        return _scan_folders(charts, files, listed, split)
+    charts = _Charts(
+        data,
+        questions=_by_stem(data, "qa*", _JSON_SUFFIXES),
+        images=_by_stem(data, "images*", _IMAGE_SUFFIXES),
+        annotations=_by_stem(data, "json*", _JSON_SUFFIXES),
+        listed=_test_stems(data, split),
+    )
+    if charts.questions.files:
+        return chain(_passed_over(charts, split), _scan_folders(charts, split))
     if (data / MERGED).is_file():
-        return _scan_merged(charts, listed, split)
+        return chain(_passed_over(charts, split), _scan_merged(charts, split))
     message = f"{data} contains neither QA folders (qa, qa2, qa3) nor {MERGED}. Is it RealCQA's folder?"
     raise ReplayError(message)
 
 
-def _by_stem(data: Path, folders: str, suffixes: frozenset[str]) -> Mapping[str, Path]:
+def _by_stem(data: Path, folders: str, suffixes: frozenset[str]) -> Chosen:
     found = sorted(folder for folder in data.glob(folders) if folder.is_dir())
-    files = (path for folder in found for path in sorted(folder.iterdir()))
-    return {path.stem: path for path in files if path.suffix.lower() in suffixes}
+    files = (path for folder in found for path in files_in(folder) if path.suffix.lower() in suffixes)
+    return Chosen.of(files, lambda path: path.stem)
+
+
+def _passed_over(charts: _Charts, split: Split) -> Iterator[SkippedEntry]:
+    for files in (charts.images, charts.questions, charts.annotations):
+        yield from files.problems(charts.data, partial(charts.holds, split))
 
 
 def _test_stems(data: Path, split: Split) -> Mapping[str, None]:
     try:
-        lines = (data / TEST_LIST).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        stems = dict.fromkeys(map(_stem, filter(str.strip, read_lines(data / TEST_LIST))))
+    except EntryError as error:
         if split == "all":
             return {}
-        message = f"{data} has no readable {TEST_LIST}, which lists the test charts: {error}. Is it RealCQA's folder?"
+        message = f"{data / TEST_LIST}, which lists the test charts, {error.detail}. Is {data} RealCQA's folder?"
         raise ReplayError(message) from error
-    names = (Path(line.strip()) for line in lines if line.strip())
-    return {(name.stem if name.suffix.lower() in _IMAGE_SUFFIXES else name.name): None for name in names}
+    if split == "test" and not stems:
+        message = f"{data / TEST_LIST}, which lists the test charts, is empty."
+        raise ReplayError(message)
+    return stems
 
 
-def _scan_folders(
-    charts: _Charts, files: Mapping[str, Path], listed: Mapping[str, None], split: Split
-) -> Iterator[Sample | SkippedEntry]:
-    stems = listed if split == "test" else [stem for stem in files if split == "all" or stem not in listed]
+def _stem(line: str) -> str:
+    name = PureWindowsPath(line.strip())  # whose parts are cut at either slash
+    return name.stem if name.suffix.lower() in _IMAGE_SUFFIXES | _JSON_SUFFIXES else name.name
+
+
+def _scan_folders(charts: _Charts, split: Split) -> Iterator[Sample | SkippedEntry]:
+    files = charts.questions.files
+    stems = charts.listed if split == "test" else [stem for stem in files if charts.holds(split, stem)]
     for stem in stems:
         path = files.get(stem)
         if path is None:
@@ -101,12 +126,12 @@ def _scan_folders(
             yield from _scan_chart(blocks, stem, where, charts)
 
 
-def _scan_merged(charts: _Charts, listed: Mapping[str, None], split: Split) -> Iterator[Sample | SkippedEntry]:
+def _scan_merged(charts: _Charts, split: Split) -> Iterator[Sample | SkippedEntry]:
     seen = set()
     try:
         for stem, blocks in stream_object(charts.data / MERGED):
             seen.add(stem)
-            if split != "all" and (stem in listed) is not (split == "test"):
+            if not charts.holds(split, stem):
                 continue
             if isinstance(blocks, list):
                 yield from _scan_chart(blocks, stem, f"{MERGED}:{stem}", charts)
@@ -115,29 +140,32 @@ def _scan_merged(charts: _Charts, listed: Mapping[str, None], split: Split) -> I
     except EntryError as error:
         yield SkippedEntry(error.kind, MERGED, error.detail)
     if split == "test":
-        for stem in [stem for stem in listed if stem not in seen]:
+        for stem in [stem for stem in charts.listed if stem not in seen]:
             yield SkippedEntry(SkipReason.MISSING_QUESTIONS, stem, f"is in {TEST_LIST}, but not in {MERGED}")
 
 
 def _scan_chart(blocks: list[object], stem: str, where: str, charts: _Charts) -> Iterator[Sample | SkippedEntry]:
-    chart_type = _chart_type(charts.annotations.get(stem))
+    chart_type = _chart_type(charts.annotations.files.get(stem))
     for position, block in enumerate(blocks):
         yield attempt(partial(_sample, block, stem, charts, chart_type), f"{where}#{position}")
 
 
 def _sample(block: object, stem: str, charts: _Charts, chart_type: str | None) -> Sample:
-    qa_id, question = text_field(block, "qa_id"), text_field(block, "question")
-    image = charts.images.get(stem)
+    qa_id, question = id_field(block, "qa_id"), text_field(block, "question")
+    image = charts.images.files.get(stem)
     if image is None:
         raise EntryError(SkipReason.MISSING_IMAGE, f"no image {stem} in any images folder")
-    taxonomy = text_field(block, "taxonomy id")
     answer_type = type_of(text_field(block, "answer_type"))
-    labels = {"kind": _KINDS.get(taxonomy[:1], "other"), "taxonomy": taxonomy}
-    if chart_type:
-        labels["chart"] = chart_type
+    labels = _labels(block, chart_type)
     # qa_id is guaranteed to be unique only within a chart
     key = image.relative_to(charts.data).as_posix()
     return Sample(f"{stem}/{qa_id}", key, question, gold_of(block, answer_type), answer_type, labels)
+
+
+def _labels(block: object, chart_type: str | None) -> dict[str, str]:
+    taxonomy = next(filter(None, (label_field(block, name) for name in _TAXONOMY_FIELDS)), None)
+    labels = {"kind": _KINDS.get(taxonomy[:1], "other"), "taxonomy": taxonomy} if taxonomy else {}
+    return {**labels, "chart": chart_type} if chart_type else labels
 
 
 def _chart_type(annotation: Path | None) -> str | None:

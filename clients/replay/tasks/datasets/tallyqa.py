@@ -5,17 +5,20 @@ path in the data folder (``VG_100K_2/2410408.jpg``), and ``issimple`` is in the 
 file, the hub's parquet files are used (``tallyqa_parquet``).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
+from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from clients.replay.errors import ReplayError
+from clients.replay.scoring.counting import read_digits
 from clients.replay.scoring.gold import AnswerType
 from clients.replay.scoring.han import holds_han
 from clients.replay.scoring.metrics import COUNT_ACCURACY, EXACT_MATCH
 from clients.replay.tasks.datasets import tallyqa_parquet as parquet
-from clients.replay.tasks.entries import EntryError, attempt, folder_images, require_folder, stream_list, text_field
+from clients.replay.tasks.entries import EntryError, attempt, flag_field, id_field, label_field, text_field
+from clients.replay.tasks.files import folder_images, require_folder, stream_list
 from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason, Split
 from clients.replay.tasks.task import Grouping, ImageSource, Task
 
@@ -32,8 +35,9 @@ def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
     path = data / f"{split}.json"
     if path.is_file():
         return _scan_list(path, data)
-    if shards := parquet.shards(data, split):
-        return _scan_parquet(shards, data)
+    shards = parquet.shards(data, split)
+    if shards.files:
+        return chain(shards.problems(data), _scan_parquet(shards.files.values(), data))
     message = (
         f"{data} contains neither {path.name} nor parquet files of that split. TallyQA's folder has one or the other."
     )
@@ -47,10 +51,10 @@ def pictures(data: Path) -> ImageSource:
 
 
 def _scan_list(path: Path, data: Path) -> Iterator[Sample | SkippedEntry]:
-    is_file, position = cache(Path.is_file), 0  # an image has several questions
+    fault, position = cache(_fault), 0  # an image has several questions
     try:
         for entry in stream_list(path):
-            yield attempt(partial(_sample, entry, data, is_file), f"{path.name}#{position}")
+            yield attempt(partial(_sample, entry, data, fault), f"{path.name}#{position}")
             position += 1
     except EntryError as error:
         if not position:
@@ -59,16 +63,23 @@ def _scan_list(path: Path, data: Path) -> Iterator[Sample | SkippedEntry]:
         yield SkippedEntry(error.kind, f"{path.name}#{position}", error.detail)
 
 
-def _sample(entry: object, data: Path, is_file: Callable[[Path], bool]) -> Sample:
-    key = PurePosixPath(text_field(entry, "image"))
+def _sample(entry: object, data: Path, fault: Callable[[Path], str | None]) -> Sample:
+    key = PurePosixPath(text_field(entry, "image").strip().replace("\\", "/"))
     if key.is_absolute() or ".." in key.parts:
         raise EntryError(SkipReason.BROKEN_ENTRY, f"'image' {key} points outside the data folder")
-    if not is_file(data / key):
-        raise EntryError(SkipReason.MISSING_IMAGE, f"no image {key}")
-    return _counting(entry, text_field(entry, "question_id"), str(key))
+    if problem := fault(data / key):
+        raise EntryError(SkipReason.MISSING_IMAGE, f"{problem} {key}")
+    return _counting(entry, id_field(entry, "question_id"), str(key))
 
 
-def _scan_parquet(shards: tuple[Path, ...], data: Path) -> Iterator[Sample | SkippedEntry]:
+def _fault(image: Path) -> str | None:
+    try:
+        return None if image.is_file() else "no image"
+    except OSError as error:  # no permission; a name too long
+        return f"{error.strerror}: image"
+
+
+def _scan_parquet(shards: Iterable[Path], data: Path) -> Iterator[Sample | SkippedEntry]:
     for row in parquet.rows(shards, data):
         if isinstance(row, SkippedEntry):
             yield row
@@ -91,23 +102,21 @@ def _counting(entry: object, question_id: str, key: str) -> Sample:
 
 
 def _count(answer: str) -> str:
-    try:
-        count = int(answer)
-    except ValueError:
-        count = -1
-    if count < 0:
+    count = read_digits(answer)
+    if count is None:
         raise EntryError(SkipReason.UNKNOWN_ANSWER_TYPE, f"answer {answer!r} is not a count")
     return str(count)
 
 
 def _labels(entry: object, question: str) -> dict[str, str]:
     labels = {"script": "Han" if holds_han(question) else "Latin"}
-    fields = entry if isinstance(entry, dict) else {}
-    simple = next((fields[name] for name in _SIMPLE_FIELDS if isinstance(fields.get(name), bool)), None)
+    flags = (flag_field(entry, name) for name in _SIMPLE_FIELDS)
+    simple = next((flag for flag in flags if flag is not None), None)
     if simple is not None:
         labels["complexity"] = "simple" if simple else "complex"
-    if isinstance(fields.get("data_source"), str):
-        labels["source"] = fields["data_source"]
+    source = label_field(entry, "data_source")
+    if source is not None:
+        labels["source"] = source
     return labels
 
 

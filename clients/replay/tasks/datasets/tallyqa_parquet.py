@@ -7,7 +7,7 @@ so it is a separate extra (``replay-parquet``).
 
 import errno
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any, Final
 
 from clients.replay.errors import ReplayError
+from clients.replay.tasks.files import Chosen, files_in
 from clients.replay.tasks.sample import SkippedEntry, SkipReason, Split
 from clients.replay.tasks.task import ImageSource
 
@@ -30,17 +31,27 @@ class ParquetRow:
     entries: list[object]
 
 
-def shards(data: Path, split: Split) -> tuple[Path, ...]:
-    """The split's parquet files, in the folder itself or in its ``data``."""
-    return tuple(sorted(path for place in (data, data / "data") for path in place.glob(f"{split}-*.parquet")))
+def shards(data: Path, split: Split) -> Chosen:
+    """The split's parquet files, in the folder itself or in its ``data``; of one name in both, the folder's own.
+
+    Raises:
+        ReplayError: a folder cannot be read.
+    """
+    places = [place for place in (data, data / "data") if place.is_dir()]
+    found = sorted(path for place in places for path in files_in(place) if _is_shard(path.name, split))
+    return Chosen.of(found, lambda path: path.name)
+
+
+def _is_shard(name: str, split: Split) -> bool:
+    return name.startswith(f"{split}-") and name.lower().endswith(".parquet")
 
 
 def is_row(key: str) -> bool:
     """Whether an image key names a parquet row rather than a file: a folder may contain one split of each."""
-    return ".parquet#" in key
+    return ".parquet#" in key.lower()
 
 
-def rows(files: tuple[Path, ...], data: Path) -> Iterator[ParquetRow | SkippedEntry]:
+def rows(files: Iterable[Path], data: Path) -> Iterator[ParquetRow | SkippedEntry]:
     """Every image's key and questions, without reading the pixels.
 
     Raises:

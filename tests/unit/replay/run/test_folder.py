@@ -107,10 +107,12 @@ def test_an_invalid_record_is_reported(folder: RunFolder, content: str | None, w
         folder.read_record()
 
 
-def test_a_full_record_a_newer_client_reads(folder: RunFolder) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_full_record_a_newer_client_reads(folder: RunFolder, encoding: str) -> None:
     folder.create()
     told = json.loads(full_record().model_dump_json())
-    folder.record.write_text(json.dumps({**told, "tomorrow": 1, "selection": {**told["selection"], "tomorrow": 2}}))
+    newer = {**told, "tomorrow": 1, "selection": {**told["selection"], "tomorrow": 2}}
+    folder.record.write_text(json.dumps(newer), encoding=encoding)
     assert folder.read_record() == full_record()
 
 

@@ -116,6 +116,15 @@ def test_every_outcome_is_read_again_at_its_place(three: bytes, tmp_path: Path) 
         assert reader.torn == 1
 
 
+def test_a_byte_order_mark_that_an_editor_left_does_not_matter(three: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "o.jsonl"
+    path.write_bytes(b"\xef\xbb\xbf" + three.replace(b"\n", b"\r\n"))
+    reader = OutcomeReader(path)
+    found = list(reader)
+    assert [outcome.sample_id for _, outcome in found] == ["a", "b", "c"]
+    assert [reader.at(offset) for offset, _ in found] == [outcome for _, outcome in found]
+
+
 def test_an_invalid_line_is_reported_with_its_number(three: bytes, tmp_path: Path) -> None:
     path = tmp_path / "o.jsonl"
     path.write_bytes(three + json.dumps({"outcome": "scored", "sample_id": 4}).encode() + b"\n" + three)

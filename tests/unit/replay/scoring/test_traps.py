@@ -138,7 +138,7 @@ def test_a_count_is_the_whole_answer_stripped(answer: str, gold: str, score: flo
     assert COUNT_ACCURACY.score(answer, gold, AnswerType.COUNT) == score
 
 
-@pytest.mark.parametrize("answer", [4, "4", " 4"], ids=["number", "text", "spaced"])
+@pytest.mark.parametrize("answer", [4, "4", " 4", 4.0, "4.0", "4.", "+4", "4\r\n"], ids=repr)
 def test_a_gold_count_may_be_a_number_or_text(tallyqa: Make, tally: Make, answer: object) -> None:
     (sample,) = load("tallyqa", tallyqa([tally(1, answer=answer)])).samples
     assert sample.gold == "4"

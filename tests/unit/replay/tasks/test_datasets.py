@@ -1,8 +1,10 @@
 """Dataset readers: the layouts on disk, and every way an entry can be unusable."""
 
 import json
+import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +84,11 @@ def test_a_chart_in_two_folders_is_asked_about_once_from_the_last_folder(realcqa
     loaded = load("realcqa", data)
     assert [sample.id for sample in loaded.samples] == ["PMC1_a/1", "PMC1_a/new", "PMC2_b/2"]
     assert {sample.image_key for sample in loaded.samples} == {"images2/PMC1_a.jpg", "images2/PMC2_b.jpg"}
-    assert not loaded.problems
+    assert [(problem.kind.value, problem.where, problem.detail.split()[0]) for problem in loaded.problems] == [
+        ("duplicate file", "images/PMC1_a.jpg", "images2/PMC1_a.jpg"),
+        ("duplicate file", "qa/PMC1_a.json", "qa2/PMC1_a.json"),
+    ]
+    assert not load("realcqa", data, "train").problems, "the chart is not in that split"
 
 
 def test_one_qa_id_in_two_charts_is_two_questions_and_in_one_chart_a_duplicate(realcqa: Make, block: Make) -> None:
@@ -117,13 +123,14 @@ def test_the_order_of_questions_is_not_the_disk_s(
     realcqa: Make, block: Make, split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = realcqa({f"PMC{number}_a": [block()] for number in (4, 1, 3, 2, 5)}, test=[])
-    listed = Path.iterdir, Path.glob
+    listed = os.scandir
     orders = []
     for backwards in (False, True):
-        monkeypatch.setattr(Path, "iterdir", lambda path, to=backwards: iter(sorted(listed[0](path), reverse=to)))
-        monkeypatch.setattr(
-            Path, "glob", lambda path, what, to=backwards: iter(sorted(listed[1](path, what), reverse=to))
-        )
+
+        def scandir(path: Path, *, to: bool = backwards) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
+            return nullcontext(iter(sorted(listed(path), key=lambda entry: entry.name, reverse=to)))
+
+        monkeypatch.setattr(os, "scandir", scandir)
         orders.append([sample.image_key for sample in load("realcqa", data, split).samples])
     assert orders[0] == orders[1]
     assert len(orders[0]) == 5
@@ -161,8 +168,10 @@ def test_tallyqa_s_images_of_one_name_in_two_folders_are_two(tallyqa: Make, tall
         ({"issimple": False}, "complex"),
         ({"issimple": None, "is_simple": False}, "complex"),
         ({"issimple": None, "is_simple": True}, "simple"),
-        ({"issimple": -1}, None),
-        ({"issimple": 1}, None),
+        *(({"issimple": flag}, "simple") for flag in (1, 1.0, "1", "1.0", "True", "true", " TRUE ", "yes")),
+        *(({"issimple": flag}, "complex") for flag in (0, 0.0, "0", "0.0", "False", "false", "no")),
+        *(({"issimple": flag}, None) for flag in (-1, 2, "", "maybe", float("nan"), [True])),
+        ({"issimple": -1, "is_simple": 0}, "complex"),
     ],
     ids=str,
 )
@@ -201,6 +210,11 @@ def test_tallyqa_train_has_no_complexity(tallyqa: Make, tally: Make) -> None:
         ({"image": None}, "broken entry"),
         ({"answer": "many"}, "unknown answer type"),
         ({"answer": 2.5}, "unknown answer type"),
+        ({"answer": "2.5"}, "unknown answer type"),
+        ({"answer": float("nan")}, "broken entry"),
+        ({"question_id": "1"}, "duplicate id"),
+        ({"question_id": 1.0}, "duplicate id"),
+        ({"image": f"missing/{'x' * 300}.png"}, "missing image"),
         ({"answer": "-1"}, "unknown answer type"),
         ({"answer": True}, "unknown answer type"),
         ({"answer": [3]}, "broken entry"),
@@ -226,7 +240,7 @@ def test_half_a_surrogate_pair_is_named_and_not_sent(realcqa: Make, block: Make,
 
 @pytest.mark.parametrize("content", [{"a": 1}, "text", None])
 def test_tallyqa_whose_file_is_not_a_list_is_refused(tallyqa: Make, content: object) -> None:
-    with pytest.raises(ReplayError, match=r"test\.json does not begin with '\['"):
+    with pytest.raises(ReplayError, match=r"test\.json cannot be read as JSON from line 1 on: expected '\['"):
         load("tallyqa", tallyqa(content))
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ijson
 import pytest
 
 from clients.replay.errors import ReplayError
@@ -125,7 +124,7 @@ def test_a_truncated_list_yields_the_entries_before_and_is_reported(tallyqa: Mak
         loaded = load("tallyqa", data)
         assert [sample.id for sample in loaded.samples] == [str(number) for number in range(26)]
         assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [("broken file", "test.json#26")]
-        assert "from here on" in loaded.problems[0].detail
+        assert "from line 1 on" in loaded.problems[0].detail
 
 
 def test_the_study_s_file_that_breaks_off_gives_the_charts_before_and_is_named(merged: Path) -> None:
@@ -134,15 +133,10 @@ def test_the_study_s_file_that_breaks_off_gives_the_charts_before_and_is_named(m
     loaded = load("realcqa", merged, "all")
     assert [sample.id for sample in loaded.samples] == ["PMC0_a/1", "PMC1_a/1", "PMC1_a/2"]
     assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [("broken file", "merged_qa.json")]
-    before, _, told = loaded.problems[0].detail.partition(": ")
-    assert before == "cannot be read as JSON from here on"
-    with pytest.raises(ijson.JSONError) as error, path.open("rb") as file:
-        list(ijson.kvitems(file, ""))
-    assert told
-    assert " ".join(str(error.value).split()).startswith(told), "the parser's own words"
+    assert loaded.problems[0].detail == "cannot be read as JSON from line 1 on: Expecting value"
     path.write_text("[]")
     (problem,) = load("realcqa", merged, "all").problems
-    assert "does not begin with '{'" in problem.detail
+    assert "expected '{', found '['" in problem.detail
 
 
 @pytest.mark.parametrize("told", ["", "  ", 5, None, ["pie"]])
