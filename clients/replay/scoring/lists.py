@@ -18,12 +18,12 @@ from collections.abc import Collection
 from typing import Final
 
 from clients.replay.scoring.gold import as_text
-from clients.replay.scoring.reading import as_read
+from clients.replay.scoring.reading import as_read, straight_quotes
 from clients.replay.scoring.relaxed import read_number
 
 _PLACES: Final = 10
-_CUT: Final = re.compile(r"\s*(?:,(?!(?<=[0-9],)[0-9]{3}(?![0-9]))|;|\n)\s*")
-_GROUPED: Final = re.compile(r"[0-9]+(?:,[0-9]{3})+")
+_CUT: Final = re.compile(r"\s*(?:,(?!(?<=[0-9],)[0-9]{3}(?![0-9]))|[;；，、\n])\s*")
+_GROUPED: Final = re.compile(r"[-+−]?[0-9]+(?:\.[0-9]+)?(?:,[0-9]{3}(?:\.[0-9]+)?)+ ?%?")
 _BRACKETS: Final = re.compile(r"[\[(]([^][()]*)[])]")
 _OPENINGS: Final = ("[", "(", "{", "'", '"')
 
@@ -48,16 +48,20 @@ def read_literal(text: str) -> list[object] | None:
     A bare number is no list: 1,000 would be the items 1 and 0.
     """
     text = text.strip().removesuffix(".")
+    items = _parsed(text)
+    return _parsed(straight_quotes(text)) if items is None else items
+
+
+def _parsed(text: str) -> list[object] | None:
     if not text.startswith(_OPENINGS):
         return None
-    value = _parsed(f"[{text[1:-1]}]" if text.startswith("{") and text.endswith("}") else text)  # a set, in its order
+    value = _value(f"[{text[1:-1]}]" if text.startswith("{") and text.endswith("}") else text)  # a set, in its order
     if not isinstance(value, list | tuple):
         return None
-    items = list(value)
-    return list(items[0]) if len(items) == 1 and isinstance(items[0], list | tuple) else items
+    return list(value[0] if len(value) == 1 and isinstance(value[0], list | tuple) else value)
 
 
-def _parsed(text: str) -> object:
+def _value(text: str) -> object:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):  # a model can get stuck repeating "["
