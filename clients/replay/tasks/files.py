@@ -37,6 +37,17 @@ def folder_images(data: Path) -> ImageSource:
     return lambda key: (data / key).read_bytes()
 
 
+def folders_of(data: Path, prefix: str) -> list[Path]:
+    """The folders whose names begin so, in whatever case, by name."""
+    return sorted(path for path in data.iterdir() if path.name.lower().startswith(prefix) and path.is_dir())
+
+
+def file_of(data: Path, name: str) -> Path:
+    """The path of a file, under its name in capitals if that is how it is there."""
+    path = data / name
+    return path if path.is_file() else next((file for file in files_in(data) if file.name.lower() == name), path)
+
+
 def files_in(folder: Path) -> list[Path]:
     """The files of a folder by name, without hidden ones (``._x``, ``.DS_Store``), folders and broken links.
 

@@ -5,56 +5,26 @@ The authors' archive has ``images``, ``json`` and ``qa``; the hub's copy splits 
 "qa_id", "PMC_ID"}``. Blocks do not name their split: the test split is the stems listed in ``test_filenames.txt``, all
 others are train. The fine-tuning study has all blocks in one file, ``merged_qa.json``: ``{stem: [blocks]}``; it is read
 if there are no QA folders. The chart type, if known, is in the annotation ``json*/STEM.json``.
-
-If a chart is in two folders, as when the hub's copy is unpacked over the authors', the last folder's file is used, and
-the other is named among the problems.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from itertools import chain
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Final
 
 from clients.replay.errors import ReplayError
 from clients.replay.scoring.metrics import ANLS, EXACT_AS_READ, EXACT_MATCH, RELAXED_PIX2STRUCT, RELAXED_STRICT, TYPED
 from clients.replay.tasks.datasets.realcqa_answers import gold_of, type_of
+from clients.replay.tasks.datasets.realcqa_files import MERGED, TEST_LIST, Charts
 from clients.replay.tasks.entries import EntryError, attempt, id_field, label_field, text_field
-from clients.replay.tasks.files import (
-    Chosen,
-    files_in,
-    folder_images,
-    read_lines,
-    read_list,
-    require_folder,
-    stream_object,
-)
+from clients.replay.tasks.files import folder_images, read_list, require_folder, stream_object
 from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason, Split
 from clients.replay.tasks.task import ANSWER_TYPE, Grouping, Task
 
-TEST_LIST: Final = "test_filenames.txt"
-MERGED: Final = "merged_qa.json"
-_IMAGE_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
-_JSON_SUFFIXES: Final = frozenset({".json"})
 _TAXONOMY_FIELDS: Final = ("taxonomy id", "taxonomy_id")
 _KINDS: Final = {"1": "structure", "2": "structure", "3": "retrieval", "4": "reasoning"}
-
-
-@dataclass(frozen=True, slots=True)
-class _Charts:
-    """Paths of each chart's files, by stem: 28 thousand names, never their contents. ``listed`` are the test charts."""
-
-    data: Path
-    questions: Chosen
-    images: Chosen
-    annotations: Chosen
-    listed: Mapping[str, None]
-
-    def holds(self, split: Split, stem: str) -> bool:
-        """Whether a chart belongs to a split."""
-        return split == "all" or (stem in self.listed) is (split == "test")
 
 
 def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
@@ -64,52 +34,16 @@ def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
         ReplayError: the folder or its list of test charts is missing, or there are no question files.
     """
     require_folder(data)
-    charts = _Charts(
-        data,
-        questions=_by_stem(data, "qa*", _JSON_SUFFIXES),
-        images=_by_stem(data, "images*", _IMAGE_SUFFIXES),
-        annotations=_by_stem(data, "json*", _JSON_SUFFIXES),
-        listed=_test_stems(data, split),
-    )
+    charts = Charts.of(data, split)
     if charts.questions.files:
-        return chain(_passed_over(charts, split), _scan_folders(charts, split))
-    if (data / MERGED).is_file():
-        return chain(_passed_over(charts, split), _scan_merged(charts, split))
+        return chain(charts.passed_over(split), _scan_folders(charts, split))
+    if charts.merged.is_file():
+        return chain(charts.passed_over(split), _scan_merged(charts, split))
     message = f"{data} contains neither QA folders (qa, qa2, qa3) nor {MERGED}. Is it RealCQA's folder?"
     raise ReplayError(message)
 
 
-def _by_stem(data: Path, folders: str, suffixes: frozenset[str]) -> Chosen:
-    found = sorted(folder for folder in data.glob(folders) if folder.is_dir())
-    files = (path for folder in found for path in files_in(folder) if path.suffix.lower() in suffixes)
-    return Chosen.of(files, lambda path: path.stem)
-
-
-def _passed_over(charts: _Charts, split: Split) -> Iterator[SkippedEntry]:
-    for files in (charts.images, charts.questions, charts.annotations):
-        yield from files.problems(charts.data, partial(charts.holds, split))
-
-
-def _test_stems(data: Path, split: Split) -> Mapping[str, None]:
-    try:
-        stems = dict.fromkeys(map(_stem, filter(str.strip, read_lines(data / TEST_LIST))))
-    except EntryError as error:
-        if split == "all":
-            return {}
-        message = f"{data / TEST_LIST}, which lists the test charts, {error.detail}. Is {data} RealCQA's folder?"
-        raise ReplayError(message) from error
-    if split == "test" and not stems:
-        message = f"{data / TEST_LIST}, which lists the test charts, is empty."
-        raise ReplayError(message)
-    return stems
-
-
-def _stem(line: str) -> str:
-    name = PureWindowsPath(line.strip())  # whose parts are cut at either slash
-    return name.stem if name.suffix.lower() in _IMAGE_SUFFIXES | _JSON_SUFFIXES else name.name
-
-
-def _scan_folders(charts: _Charts, split: Split) -> Iterator[Sample | SkippedEntry]:
+def _scan_folders(charts: Charts, split: Split) -> Iterator[Sample | SkippedEntry]:
     files = charts.questions.files
     stems = charts.listed if split == "test" else [stem for stem in files if charts.holds(split, stem)]
     for stem in stems:
@@ -126,10 +60,10 @@ def _scan_folders(charts: _Charts, split: Split) -> Iterator[Sample | SkippedEnt
             yield from _scan_chart(blocks, stem, where, charts)
 
 
-def _scan_merged(charts: _Charts, split: Split) -> Iterator[Sample | SkippedEntry]:
+def _scan_merged(charts: Charts, split: Split) -> Iterator[Sample | SkippedEntry]:
     seen = set()
     try:
-        for stem, blocks in stream_object(charts.data / MERGED):
+        for stem, blocks in stream_object(charts.merged):
             seen.add(stem)
             if not charts.holds(split, stem):
                 continue
@@ -144,13 +78,13 @@ def _scan_merged(charts: _Charts, split: Split) -> Iterator[Sample | SkippedEntr
             yield SkippedEntry(SkipReason.MISSING_QUESTIONS, stem, f"is in {TEST_LIST}, but not in {MERGED}")
 
 
-def _scan_chart(blocks: list[object], stem: str, where: str, charts: _Charts) -> Iterator[Sample | SkippedEntry]:
+def _scan_chart(blocks: list[object], stem: str, where: str, charts: Charts) -> Iterator[Sample | SkippedEntry]:
     chart_type = _chart_type(charts.annotations.files.get(stem))
     for position, block in enumerate(blocks):
         yield attempt(partial(_sample, block, stem, charts, chart_type), f"{where}#{position}")
 
 
-def _sample(block: object, stem: str, charts: _Charts, chart_type: str | None) -> Sample:
+def _sample(block: object, stem: str, charts: Charts, chart_type: str | None) -> Sample:
     qa_id, question = id_field(block, "qa_id"), text_field(block, "question")
     image = charts.images.files.get(stem)
     if image is None:

@@ -18,7 +18,7 @@ from clients.replay.scoring.han import holds_han
 from clients.replay.scoring.metrics import COUNT_ACCURACY, EXACT_MATCH
 from clients.replay.tasks.datasets import tallyqa_parquet as parquet
 from clients.replay.tasks.entries import EntryError, attempt, flag_field, id_field, label_field, text_field
-from clients.replay.tasks.files import folder_images, require_folder, stream_list
+from clients.replay.tasks.files import file_of, folder_images, require_folder, stream_list
 from clients.replay.tasks.sample import Sample, SkippedEntry, SkipReason, Split
 from clients.replay.tasks.task import Grouping, ImageSource, Task
 
@@ -32,7 +32,7 @@ def scan(data: Path, split: Split) -> Iterator[Sample | SkippedEntry]:
         ReplayError: the folder or the split's file is missing, or the file is not a JSON list.
     """
     require_folder(data)
-    path = data / f"{split}.json"
+    path = file_of(data, f"{split}.json")
     if path.is_file():
         return _scan_list(path, data)
     shards = parquet.shards(data, split)

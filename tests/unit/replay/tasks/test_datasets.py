@@ -123,14 +123,18 @@ def test_the_order_of_questions_is_not_the_disk_s(
     realcqa: Make, block: Make, split: Split, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = realcqa({f"PMC{number}_a": [block()] for number in (4, 1, 3, 2, 5)}, test=[])
-    listed = os.scandir
+    listed, names = os.scandir, os.listdir
     orders = []
     for backwards in (False, True):
 
         def scandir(path: Path, *, to: bool = backwards) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
             return nullcontext(iter(sorted(listed(path), key=lambda entry: entry.name, reverse=to)))
 
+        def listdir(path: Path, *, to: bool = backwards) -> list[str]:
+            return sorted(names(path), reverse=to)
+
         monkeypatch.setattr(os, "scandir", scandir)
+        monkeypatch.setattr(os, "listdir", listdir)
         orders.append([sample.image_key for sample in load("realcqa", data, split).samples])
     assert orders[0] == orders[1]
     assert len(orders[0]) == 5

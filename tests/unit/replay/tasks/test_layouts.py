@@ -10,7 +10,7 @@ import pytest
 from clients.replay.errors import ReplayError
 from clients.replay.report import report_runs
 from clients.replay.run.folder import NAMED_PROBLEMS, RunFolder
-from clients.replay.tasks.datasets import realcqa
+from clients.replay.tasks.datasets.realcqa_files import TEST_LIST
 from tests.unit.replay.conftest import png
 from tests.unit.replay.reading import load
 
@@ -104,14 +104,14 @@ def test_answers_are_read_alike_from_folders_and_from_the_study_s_file(merged: P
 
 
 def test_the_study_s_file_needs_no_list_of_test_charts_for_all_of_them(merged: Path) -> None:
-    (merged / realcqa.TEST_LIST).unlink()
+    (merged / TEST_LIST).unlink()
     assert len(load("realcqa", merged, "all").samples) == 3
-    with pytest.raises(ReplayError, match=realcqa.TEST_LIST):
+    with pytest.raises(ReplayError, match=TEST_LIST):
         load("realcqa", merged)
 
 
 def test_a_folder_without_questions_is_refused(tmp_path: Path) -> None:
-    (tmp_path / realcqa.TEST_LIST).write_text("PMC0_a")
+    (tmp_path / TEST_LIST).write_text("PMC0_a")
     with pytest.raises(ReplayError, match="neither QA folders"):
         load("realcqa", tmp_path)
 

@@ -83,7 +83,9 @@ def test_what_other_systems_leave_behind_is_no_chart(realcqa: Make, block: Make)
     assert not expected.problems
 
 
-def test_names_in_capitals_and_other_image_formats_are_charts_too(realcqa: Make, block: Make) -> None:
+def test_names_in_capitals_and_other_image_formats_are_charts_too(
+    realcqa: Make, tallyqa: Make, block: Make, tally: Make
+) -> None:
     data = realcqa({stem: [block()] for stem in (*TWO_CHARTS, "PMC3_c")})
     for old, new in (
         *(("images/PMC1_a.jpg", "images/PMC1_a.JPEG"), ("images2/PMC2_b.jpg", "images2/PMC2_b.WebP")),
@@ -96,6 +98,16 @@ def test_names_in_capitals_and_other_image_formats_are_charts_too(realcqa: Make,
         *("images/PMC1_a.JPEG", "images2/PMC2_b.WebP", "images/PMC3_c.TIF")
     ]
     assert not loaded.problems
+    for old, new in (("images", "Images"), ("qa2", "QA2"), ("test_filenames.txt", "test_filenames.TXT")):
+        (data / old).rename(data / new)
+    assert [sample.id for sample in load("realcqa", data).samples] == [sample.id for sample in loaded.samples]
+    for path in (*data.glob("qa/*"), *data.glob("QA2/*")):
+        path.unlink()
+    (data / "Merged_QA.json").write_text(json.dumps({"PMC1_a": [block()]}))
+    assert [sample.image_key for sample in load("realcqa", data, "all").samples] == ["Images/PMC1_a.JPEG"]
+    counts = tallyqa([tally(1)])
+    (counts / "test.json").rename(counts / "Test.JSON")
+    assert [sample.id for sample in load("tallyqa", counts).samples] == ["1"]
 
 
 def test_two_files_of_one_chart_in_one_folder_are_named_and_the_last_is_used(realcqa: Make, block: Make) -> None:
