@@ -92,7 +92,9 @@ def test_a_copy_fits_560_pixels_and_is_never_enlarged(
 
 def test_what_cannot_be_kept_costs_the_report_an_example_and_nothing_else(tmp_path: Path) -> None:
     broken = encoded((30, 30))[:40]
-    no_chunk = encoded((8, 8)).replace(b"IDAT", b"\xa0\x9d\x9d\xdd")  # a SyntaxError to Pillow
+    whole = encoded((30, 30))
+    length = whole.index(b"IDAT") - 4
+    no_chunk = whole[:length] + (10).to_bytes(4) + whole[length + 4 :]  # a SyntaxError to Pillow
     contents = {"gone": b"", "text": b"no image", "broken": broken, "chunk": no_chunk, "good": encoded()}
     assert kept(tmp_path / "kept", contents) == {"good"}
     assert [path.suffix for path in (tmp_path / "kept").iterdir()] == [".webp"]

@@ -218,7 +218,7 @@ def test_tallyqa_train_has_no_complexity(tallyqa: Make, tally: Make) -> None:
         ({"answer": float("nan")}, "broken entry"),
         ({"question_id": "1"}, "duplicate id"),
         ({"question_id": 1.0}, "duplicate id"),
-        ({"image": f"missing/{'x' * 300}.png"}, "missing image"),
+        ({"image": f"VG_100K/missing{'x' * 300}.png"}, "missing image"),
         ({"answer": "-1"}, "unknown answer type"),
         ({"answer": True}, "unknown answer type"),
         ({"answer": [3]}, "broken entry"),

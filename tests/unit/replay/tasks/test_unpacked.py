@@ -122,7 +122,7 @@ def test_two_files_of_one_chart_in_one_folder_are_named_and_the_last_is_used(rea
 
 def test_one_parquet_file_in_two_folders_is_asked_about_once_and_named(tmp_path: Path) -> None:
     name = "test-00000-of-00001.parquet"
-    qa = [{"question": "How many?", "answer": 2.0, "is_simple": 1}]
+    qa = [{"question": "How many?", "answer": answer, "is_simple": 1} for answer in (2.0, float("nan"))]
     for folder in (tmp_path, tmp_path / "data"):
         folder.mkdir(exist_ok=True)
         pq.write_table(
@@ -133,7 +133,10 @@ def test_one_parquet_file_in_two_folders_is_asked_about_once_and_named(tmp_path:
     assert [(sample.id, sample.gold, sample.labels["complexity"]) for sample in loaded.samples] == [
         (f"{name}#0/0", "2", "simple")
     ]
-    assert [(problem.kind.value, problem.where) for problem in loaded.problems] == [("duplicate file", f"data/{name}")]
+    assert [(problem.where, problem.detail) for problem in loaded.problems] == [
+        (f"data/{name}", f"{name} is used, the last of this name"),
+        (f"{name}#0/1", "has no usable 'answer'"),
+    ]
 
 
 def test_links_are_followed_and_a_broken_one_is_a_missing_file(
