@@ -126,8 +126,8 @@ def _regrouped(items: tuple[str, ...], others: tuple[str, ...]) -> tuple[str, ..
 def _cut(item: str, known: Collection[Key]) -> list[str]:
     groups, pieces, found = item.split(","), list[str](), False
     while groups:
-        taken = next((end for end in range(len(groups), 0, -1) if _key(",".join(groups[:end])) in known), 0)
-        found = found or taken > 0
-        pieces.append(",".join(groups[: taken or 1]))
-        groups = groups[taken or 1 :]
+        end = next((end for end in range(len(groups), 0, -1) if _key(",".join(groups[:end])) in known), None)
+        found, end = found or end is not None, end or 1
+        pieces.append(",".join(groups[:end]))
+        groups = groups[end:]
     return pieces if found else [item]

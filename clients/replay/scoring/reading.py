@@ -33,7 +33,7 @@ def plain_marks(text: str) -> str:
 def as_read(text: str) -> str:
     """The text in Unicode's compatibility form (NFKC), lower-cased, with plain marks and without a final full stop."""
     marked = _APART.sub(" ", _RAISED.sub("^", plain_marks(text)))  # marks first: NFKC takes ´ apart
-    return plain_marks(unicodedata.normalize("NFKC", marked).lower()).removesuffix(".").rstrip()
+    return plain_marks(unicodedata.normalize("NFKC", marked).lower()).removesuffix(".").strip()
 
 
 def same_as_read(answer: str, gold: str) -> float:

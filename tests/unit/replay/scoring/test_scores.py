@@ -168,6 +168,7 @@ SAME_TO_A_READER = [
     ("li\u00adne\u200b chart\ufeff", "line chart"),
     ("Line chart.", "line chart"),
     ("Line chart。", "line chart"),
+    ("line chart .", "line chart"),
     ("line chart", "Line chart."),
     ("cafe\u0301", "café"),
     ("1⁄2", "½"),
