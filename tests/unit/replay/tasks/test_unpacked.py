@@ -184,7 +184,7 @@ def test_empty_files_are_named(realcqa: Make, tallyqa: Make, block: Make) -> Non
         "qa/PMC1_a.json",
         "line 1 on: expected '[', but the file ends"[-37:],
     )
-    (data / "test_filenames.txt").write_text("\ufeff\r\n", encoding="utf-8")
+    (data / "test_filenames.txt").write_text("\ufeff \r\n", encoding="utf-8")
     with pytest.raises(ReplayError, match=r"test_filenames\.txt, .* is empty"):
         load("realcqa", data)
     counts = tallyqa([])
