@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from services.common.artifact.manifest import MANIFEST_NAME, PIX2STRUCT, Manifest, unverified
 from services.matcha.backends.onnx_names import DECODER, DECODER_WITH_PAST, ENCODER
@@ -18,10 +19,19 @@ def unverified_manifest(folder: Path) -> Manifest | None:
     form = _form(folder)
     if form is None:
         return None
-    processor = folder / "preprocessor_config.json"
-    settings = json.loads(processor.read_text(encoding="utf-8")) if processor.is_file() else {}
-    known = {"max_patches": settings.get("max_patches"), "stand_in_font": True}
+    known = {"max_patches": image_processor(folder).get("max_patches"), "stand_in_font": True}
     return unverified(folder, PIX2STRUCT, form).model_copy(update=known)
+
+
+def image_processor(folder: Path) -> dict[str, Any]:
+    """The image processor's settings; empty if the folder has none.
+
+    transformers 5 saves them within the processor's.
+    """
+    own, whole = folder / "preprocessor_config.json", folder / "processor_config.json"
+    path = own if own.is_file() else whole
+    settings: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig")) if path.is_file() else {}
+    return settings if path == own else settings.get("image_processor", {})
 
 
 def _form(folder: Path) -> str | None:

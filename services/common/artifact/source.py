@@ -17,7 +17,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from services.common.artifact.cache import is_hub_id
 from services.common.artifact.manifest import (
@@ -76,11 +76,19 @@ class Checkpoint:
 
     @property
     def dtypes(self) -> set[str]:
-        """Types of the tensors in the safetensors files, as these name them: ``F32``, ``BF16``, …"""
+        """Types of the tensors in the safetensors files, as these name them: ``F32``, ``BF16``, …
+
+        Raises:
+            PrepareError: a file is damaged.
+        """
         found = set()
         for path in self.folder.glob("*.safetensors"):
-            with safe_open(path, framework="numpy") as file:
-                found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 it is no mapping
+            try:
+                with safe_open(path, framework="numpy") as file:
+                    found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 it is no mapping
+            except SafetensorError as error:
+                message = f"{path} is incomplete or no safetensors file ({error}): download it again"
+                raise PrepareError(message) from error
         return found
 
     def config(self) -> dict[str, Any]:

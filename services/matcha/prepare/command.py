@@ -7,7 +7,6 @@ from pathlib import Path
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 from rich.console import Console
-from transformers.utils import logging as transformers_logging
 
 from services.common.artifact import command
 from services.common.artifact.build import already_prepared
@@ -64,6 +63,4 @@ def prepare(arguments: list[str]) -> None:
     logging.getLogger().setLevel(logging.ERROR)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
     command.run(Prepare, arguments)
