@@ -1,6 +1,5 @@
 """``prepare``: make an artifact folder for a model and a variant, atomically."""
 
-import logging
 import warnings
 from pathlib import Path
 
@@ -59,8 +58,5 @@ class Prepare(PrepareOptions):
 
 def prepare(arguments: list[str]) -> None:
     """Run ``prepare`` on a command line's arguments; exits with 1 and an explanation on failure."""
-    # The exporter and the quantizer log every step.
-    logging.getLogger().setLevel(logging.ERROR)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     command.run(Prepare, arguments)

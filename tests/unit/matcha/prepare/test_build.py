@@ -1,6 +1,7 @@
 """The contents of an artifact folder, whatever happens while it is built."""
 
 import json
+import logging
 import shutil
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -196,6 +197,14 @@ class TestWeightsFiles:
         build(find(str(plain), None, WANTED), variant, tmp_path / "out", Extras(calibration=charts), told.append)
         assert len(told) == len(set(told)) == steps(variant)
         assert (told[0], told[-1]) == ("tokenizer and header font", "manifest")
+
+    def test_what_libraries_log_meanwhile_is_not_seen(
+        self, plain: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        made(plain, tmp_path / "out", "onnx-int8")
+        assert caplog.messages == []
+        logging.getLogger("torch.onnx").warning("afterwards it is")
+        assert caplog.messages == ["afterwards it is"]
 
 
 class TestWholeOrNotAtAll:
