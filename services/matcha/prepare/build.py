@@ -5,16 +5,17 @@ import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from services.common.artifact.architecture import CONFIG
 from services.common.artifact.build import is_stored_as, link, link_all, staged, versions
 from services.common.artifact.command import Report
 from services.common.artifact.manifest import MANIFEST_NAME, PIX2STRUCT, Manifest, Source, file_sha256
-from services.common.artifact.source import CONFIG, PICKLED_WEIGHTS, WEIGHTS_INDEX, Checkpoint, PrepareError
+from services.common.artifact.source import PICKLED_WEIGHTS, WEIGHTS_INDEX, Checkpoint, PrepareError
 from services.common.artifact.writer import seal
 from services.matcha.header import load_font
 from services.matcha.patches import Floats
-from services.matcha.plain_folder import image_processor
+from services.matcha.plain_folder import image_processor, require_questions
 from services.matcha.prepare.calibrate import calibration_images, calibration_patches
 from services.matcha.prepare.processor import TOKENIZER_FILES, processor_files, training_font
 from services.matcha.types import LIMITS
@@ -70,7 +71,8 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
     ``report`` is called at the start of each step (``steps`` counts them).
 
     Raises:
-        PrepareError: not enough disk space, files are missing, or the model takes no questions.
+        PrepareError: not enough disk space, or files are missing.
+        ManifestError: the model takes no questions.
     """
     if VARIANTS[variant].calibrated:
         _require_calibration(variant, extras)
@@ -81,7 +83,7 @@ def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, repor
         font, stand_in = _link_font(checkpoint, extras.font, folder)
         processor = _link_processor(checkpoint, extras.processor, folder)
         settings = image_processor(checkpoint.folder) or image_processor(folder)
-        _require_questions(checkpoint, settings)
+        require_questions(settings, checkpoint.source.id)
         manifest = Manifest(
             architecture=PIX2STRUCT,
             variant=variant,
@@ -153,16 +155,6 @@ def _link_processor(checkpoint: Checkpoint, processor: str, folder: Path) -> Sou
     link_all(checkpoint.folder, folder, TOKENIZER_FILES)
     link_all(other, folder, missing)
     return source
-
-
-def _require_questions(checkpoint: Checkpoint, settings: dict[str, Any]) -> None:
-    if not settings.get("is_vqa", True):
-        message = (
-            f"{checkpoint.source.id} takes no questions: its image processor has is_vqa false, as models that caption "
-            "images do. Name one that was trained to read a question above the image, such as "
-            "google/matcha-chartqa; if this one was, set is_vqa to true in a copy of it"
-        )
-        raise PrepareError(message)
 
 
 def _link_font(checkpoint: Checkpoint, given: Path | None, folder: Path) -> tuple[str | None, bool]:

@@ -40,7 +40,7 @@ class Prepare(PrepareOptions):
         if self.font and not self.font.is_file():
             message = f"there is no font {self.font}"
             raise PrepareError(message)
-        checkpoint = find(self.model, self.revision, WANTED)
+        checkpoint = find(self.model, self.revision, WANTED, PIX2STRUCT)
         checkpoint.require(PIX2STRUCT)
         if self.is_done(checkpoint, PIX2STRUCT, ("fp32",), console):
             return
