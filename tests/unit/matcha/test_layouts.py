@@ -32,7 +32,8 @@ from tests.images import encode
 
 pytestmark = pytest.mark.slow
 
-PROMPTS = int(os.environ.get("PROMPTS", "4"))
+PROMPTS = int(os.environ.get("PROMPTS", "3"))
+"""More of them take longer, and say more: PROMPTS=50."""
 TOKENS = 12
 WORDS = ["Which", "bar", "is the highest", "图中", "of", "2019?", "12.5%", "¿Cuántas?", "(in millions)", "é ﬁ"]
 DEPLOT = "Generate underlying data table of the figure below:"
