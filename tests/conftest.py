@@ -90,7 +90,7 @@ def prepare(variant: str, out: Path, graphs: Path) -> None:
     """
     from pydantic_settings import CliApp  # noqa: PLC0415 as the next one
 
-    from services.matcha.prepare import build, command  # noqa: PLC0415 torch, which most tests run without
+    from services.matcha.prepare import command, weights  # noqa: PLC0415 torch, which most tests run without
 
     def exported(graph: "GraphExport", folder: Path, _: object) -> None:
         for name in (graph.name, "model.onnx.data"):
@@ -101,7 +101,7 @@ def prepare(variant: str, out: Path, graphs: Path) -> None:
         options += ["--calibration", str(SAMPLES / "realcqa")]
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the quantizers warn; so does the command
-        patch.setattr(build, "export", exported)
+        patch.setattr(weights, "export", exported)
         CliApp.run(command.Prepare, cli_args=[str(TINY_MATCHA), *options])
 
 

@@ -40,7 +40,7 @@ def run(service: str, what: str, extra: str, serve: Callable[[list[str]], None],
 
 def _prepare(service: str, extra: str, arguments: list[str]) -> None:
     try:
-        command = import_module(f"{service}.prepare.command")  # imports torch, which serving may not need
+        command = import_module(f"{service}.prepare.command")  # for packages that serving may not need
+        command.prepare(arguments)
     except ModuleNotFoundError as error:
         sys.exit(f"cannot prepare: the package {error.name} is not installed: install the extra {extra}")
-    command.prepare(arguments)

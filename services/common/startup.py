@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
@@ -63,14 +64,15 @@ def model_folder(settings: ServerSettings, service: str, form: str) -> Path:
 
 
 def model_card(
-    folder: Path, architecture: Architecture, unverified: Manifest | None = None
+    folder: Path, architecture: Architecture, stand_in: Callable[[Path], Manifest | None] | None = None
 ) -> tuple[Manifest, ModelCard]:
     """Return a model folder's manifest and the model card for clients; exits with 1 if the folder is incomplete.
 
-    The checksums are left to ``server.serve``. ``unverified`` replaces the manifest of a folder that has none but is
-    allowed to be served.
+    The checksums are left to ``server.serve``. ``stand_in`` gives a manifest in place of the one that a folder lacks,
+    if that is allowed to be served.
     """
     try:
+        unverified = stand_in(folder) if stand_in else None
         manifest = unverified or read_complete(folder, architecture)
     except ManifestError as error:
         sys.exit(f"cannot serve: {error}")

@@ -22,8 +22,7 @@ def serve_matcha(arguments: list[str]) -> None:
     """Serve, or exit with an explanation."""
     settings = read_settings(MatchaSettings, arguments)
     folder = model_folder(settings, "services.matcha", VARIANTS[settings.variant or "fp32"].forms[0])
-    unverified = unverified_manifest(folder) if settings.allow_unverified else None
-    manifest, card = model_card(folder, PIX2STRUCT, unverified)
+    manifest, card = model_card(folder, PIX2STRUCT, unverified_manifest if settings.allow_unverified else None)
     try:
         variant = chosen_variant(settings, manifest.variant)
     except VariantError as error:

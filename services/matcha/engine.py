@@ -64,7 +64,7 @@ class ChartQA:
     def _written(self, ids: list[int], patches: int, spent_ms: tuple[float, float]) -> ChartAnswer:
         return ChartAnswer(
             text=self._tokenizer.decode(ids, skip_special_tokens=True).strip(),
-            finish_reason="stop" if self._backend.eos_token_id in ids else "length",
+            finish_reason="stop" if ids[-1] in self._backend.end_token_ids else "length",
             patches=patches,
             completion_tokens=len(ids),
             preprocess_ms=spent_ms[0],

@@ -20,8 +20,7 @@ def serve_qwen_vl(arguments: list[str]) -> None:
     """Serve, or exit with an explanation."""
     settings = read_settings(QwenVLSettings, arguments)
     folder = model_folder(settings, "services.qwen_vl", settings.variant or "bf16")
-    unverified = unverified_manifest(folder) if settings.allow_unverified else None
-    manifest, card = model_card(folder, QWEN2_VL, unverified)
+    manifest, card = model_card(folder, QWEN2_VL, unverified_manifest if settings.allow_unverified else None)
     try:
         variant = served_variant(settings.variant, manifest.variant, FORMS)
     except VariantError as error:

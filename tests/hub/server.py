@@ -14,11 +14,16 @@ from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
 from tests.hub.repository import BRANCH, Entry, Repository
 
+UNAUTHENTICATED: Final = (
+    "unauthenticated; You are sending unauthenticated requests to the HF Hub. "
+    "Please set a HF_TOKEN to enable higher rate limits and faster downloads."
+)
+"""What the real hub has its client say where no token is sent."""
 _API = re.compile(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree)/([^/]+)(/.*)?)?")
 _RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 _STORED = re.compile(r"/stored/([^/]+/[^/]+)/([0-9a-f]{64})/(.+)")
@@ -174,6 +179,8 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, data, headers, cut)
 
     def _send(self, status: HTTPStatus, body: bytes, headers: dict[str, str], cut: int | None = None) -> None:
+        if self.headers["Authorization"] is None:  # which the client prints
+            headers = headers | {"X-HF-Warning": UNAUTHENTICATED}
         self.send_response(status)
         for name, value in (headers | {"Content-Length": str(len(body))}).items():
             self.send_header(name, value)

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Final
 
 from services.common.artifact.manifest import Architecture, ManifestError, Source, verify
-from services.common.artifact.source import PrepareError
+from services.common.artifact.source import Checkpoint, PrepareError
 from services.common.artifact.writer import whole_folder
 
 _NO_SPACE: Final = os.strerror(errno.ENOSPC)
 """The text for a full disk in the errors of both Python and safetensors."""
+_STORED: Final = {"F32": "fp32", "BF16": "bf16"}
 
 
 def already_prepared(out: Path, architecture: Architecture, source: Source, variant: str, inputs: str) -> bool:
@@ -71,6 +72,19 @@ def link(file: Path, folder: Path) -> None:
         target.hardlink_to(file.resolve())
     except OSError:  # another file system, or one without links
         shutil.copyfile(file, target)
+
+
+def link_all(source: Path, folder: Path, names: Iterable[str]) -> None:
+    """``link`` those of the named files that the source has."""
+    for name in names:
+        if (source / name).is_file():
+            link(source / name, folder)
+
+
+def is_stored_as(checkpoint: Checkpoint, form: str) -> bool:
+    """Whether the safetensors files serve ``fp32`` or ``bf16`` as they are; 16-bit ones serve fp32 without a loss."""
+    stored = {_STORED.get(dtype) for dtype in checkpoint.dtypes}
+    return stored == {form} or (form == "fp32" and bool(stored) and stored <= {"fp32", "bf16"})
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:

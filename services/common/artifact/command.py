@@ -1,5 +1,6 @@
 """What the commands named ``prepare`` share: options, progress, and failures as sentences."""
 
+import logging
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator
@@ -90,7 +91,11 @@ class PrepareOptions(BaseModel):
 
 
 def run(command: type[PrepareOptions], arguments: list[str]) -> None:
-    """Run ``prepare`` on a command line's arguments; exits with 1 and an explanation on failure."""
+    """Run ``prepare`` on a command line's arguments; exits with 1 and an explanation on failure.
+
+    Warnings of the hub's client are silenced, so that those of ``prepare`` are seen; what fails is told by an error.
+    """
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
     try:
         CliApp.run(command, cli_args=arguments)
     except ValidationError as error:

@@ -156,9 +156,3 @@ def require_tensors(folder: Path, missing: Collection[str]) -> None:
             "download or prepare it again"
         )
         raise ManifestError(message)
-
-
-def unverified(folder: Path, architecture: Architecture, variant: str) -> Manifest:
-    """A stand-in for the manifest that a folder lacks: no checksums, and the folder's name as its source."""
-    source = Source(id=folder.resolve().name, revision="unverified")
-    return Manifest(architecture=architecture, variant=variant, source=source, tools={}, sha256={})

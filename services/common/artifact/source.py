@@ -5,7 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
@@ -17,13 +17,12 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
+from services.common.artifact.architecture import CONFIG, read_config, require_architecture
 from services.common.artifact.cache import is_hub_id
 from services.common.artifact.manifest import (
     MANIFEST_NAME,
-    PIX2STRUCT,
-    QWEN2_VL,
     Architecture,
     Manifest,
     Source,
@@ -31,25 +30,10 @@ from services.common.artifact.manifest import (
     read_manifest,
 )
 
-CONFIG: Final = "config.json"
 WEIGHTS_INDEX: Final = "model.safetensors.index.json"
 PICKLED_WEIGHTS: Final = "pytorch_model.bin"
 _PIECE_BYTES: Final = 1 << 20
 _SHA256_DIGITS: Final = 64
-
-
-class _Family(NamedTuple):
-    """An architecture's ``model_type`` in ``config.json``, the service that serves it, and a model of it."""
-
-    model_type: str
-    service: str
-    example: str
-
-
-_FAMILIES: Final[dict[Architecture, _Family]] = {
-    PIX2STRUCT: _Family("pix2struct", "services.matcha", "google/matcha-chartqa"),
-    QWEN2_VL: _Family("qwen2_vl", "services.qwen_vl", "Qwen/Qwen2-VL-2B-Instruct"),
-}
 
 
 class PrepareError(Exception):
@@ -76,44 +60,29 @@ class Checkpoint:
 
     @property
     def dtypes(self) -> set[str]:
-        """Types of the tensors in the safetensors files, as these name them: ``F32``, ``BF16``, …"""
-        found = set()
-        for path in self.folder.glob("*.safetensors"):
-            with safe_open(path, framework="numpy") as file:
-                found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 it is no mapping
-        return found
-
-    def config(self) -> dict[str, Any]:
-        """Contents of ``config.json``.
+        """Types of the tensors in the safetensors files, as these name them: ``F32``, ``BF16``, …
 
         Raises:
-            PrepareError: the file is missing or does not contain a JSON object.
+            PrepareError: a file is damaged.
         """
-        path = self.folder / CONFIG
-        if not path.is_file():
-            message = f"{self.folder} has no {CONFIG}: name a model folder as saved by transformers"
-            raise PrepareError(message)
-        try:
-            config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
-        except ValueError as error:
-            message = f"{path} is not JSON ({error}): download or save the model again"
-            raise PrepareError(message) from error
-        return config
+        found = set()
+        for path in self.folder.glob("*.safetensors"):
+            try:
+                with safe_open(path, framework="numpy") as file:
+                    found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118 it is no mapping
+            except SafetensorError as error:
+                message = f"{path} is incomplete or no safetensors file ({error}): download it again"
+                raise PrepareError(message) from error
+        return found
 
     def require(self, architecture: Architecture) -> None:
         """Reject other architectures, and folders whose weights are missing or incomplete.
 
         Raises:
-            PrepareError: the folder has no config, another architecture, no weights or not all of them.
+            ManifestError: the folder has no config, or another architecture.
+            PrepareError: it has no weights or not all of them.
         """
-        kind, wanted = self.config().get("model_type"), _FAMILIES[architecture]
-        if kind != wanted.model_type:
-            served = {family.model_type: family for family in _FAMILIES.values()}
-            other = f"; python -m {served[kind].service} serves this one" if kind in served else ""
-            message = (
-                f"{self.source.id} is a {kind} model: name a {wanted.model_type} one, such as {wanted.example}{other}"
-            )
-            raise PrepareError(message)
+        require_architecture(read_config(self.folder), self.source.id, architecture)
         if not self.weights:
             message = f"{self.source.id} contains neither *.safetensors nor {PICKLED_WEIGHTS}: is it complete?"
             raise PrepareError(message)
@@ -130,17 +99,21 @@ class Checkpoint:
             raise PrepareError(message)
 
 
-def find(model: str, revision: str | None, wanted: Sequence[str]) -> Checkpoint:
+def find(
+    model: str, revision: str | None, wanted: Sequence[str], architecture: Architecture | None = None
+) -> Checkpoint:
     """Find a model by name: a folder if it exists, else a repository on the hub.
 
     Args:
         model: a folder, or a hub id (owner/name).
         revision: a branch, tag or commit on the hub; None for its main branch.
         wanted: patterns of the files to download.
+        architecture: what the model must be for its files to be downloaded; None for anything.
 
     Raises:
         PrepareError: not found, or it cannot be downloaded.
-        ManifestError: the folder has a manifest that cannot be read.
+        ManifestError: the folder has a manifest that cannot be read; or the model on the hub is of another
+            architecture.
     """
     folder = Path(model)
     if folder.is_dir():
@@ -148,6 +121,10 @@ def find(model: str, revision: str | None, wanted: Sequence[str]) -> Checkpoint:
     if not is_hub_id(model):
         message = f"{model} is neither a folder nor a Hugging Face id (owner/name)"
         raise PrepareError(message)
+    if architecture:  # told from a small file, before gigabytes are downloaded for nothing
+        folder = _snapshot(model, revision, [CONFIG])
+        require_architecture(read_config(folder), model, architecture)
+        revision = folder.name
     return _downloaded(model, revision, wanted)
 
 

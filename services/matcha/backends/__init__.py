@@ -17,7 +17,8 @@ class Backend(Protocol):
     positions: int
     """Row and column ids of patches must be below this."""
 
-    eos_token_id: int
+    end_token_ids: tuple[int, ...]
+    """An answer ends with any of these."""
 
     fixed_patches: int | None
     """The fixed number of patches of a graph exported by Optimum; None if any number is supported."""

@@ -5,15 +5,15 @@ decoded, on its own: no time is spent on padding, and dynamic quantization range
 tokens are decoded as a batch, with the keys and values of smaller images padded and masked.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from services.matcha.backends.model_shape import ModelShape
 from services.matcha.backends.onnx_names import (
     CROSS_ATTENTION,
     DECODER,
@@ -51,38 +51,6 @@ class Runtime(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class ModelShape:
-    """Sizes and special tokens of a model, from the configuration files in its folder."""
-
-    positions: int
-    layers: int
-    heads: int
-    head_width: int
-    encoder_heads: int
-    encoder_head_width: int
-    start_token_id: int
-    eos_token_id: int
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """Read ``config.json``, with the token ids in ``generation_config.json`` taking precedence."""
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        text, vision = config["text_config"], config["vision_config"]
-        generation = folder / "generation_config.json"
-        tokens = {**text, **(json.loads(generation.read_text(encoding="utf-8")) if generation.is_file() else {})}
-        return cls(
-            positions=vision["seq_len"],
-            layers=text["num_layers"],
-            heads=text["num_heads"],
-            head_width=text["d_kv"],
-            encoder_heads=vision["num_attention_heads"],
-            encoder_head_width=vision["d_kv"],
-            start_token_id=tokens["decoder_start_token_id"],
-            eos_token_id=tokens["eos_token_id"],
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class _Begun:
     """An encoded image and its answer's first token: the decoder's keys and values, (1, heads, length, width)."""
 
@@ -101,7 +69,7 @@ class GraphModel:
     def __init__(self, folder: Path, load: Runtime, ending: str = ONNX) -> None:
         self._shape = ModelShape.read(folder)
         self.positions = self._shape.positions
-        self.eos_token_id = self._shape.eos_token_id
+        self.end_token_ids = self._shape.end_token_ids
         self._encoder = load((folder / ENCODER).with_suffix(ending))
         self.fixed_patches = self._encoder.fixed_patches
         self._next_step = load((folder / DECODER_WITH_PAST).with_suffix(ending))
@@ -133,7 +101,7 @@ class GraphModel:
         return answers
 
     def _ended(self, answer: list[int], limit: int) -> bool:
-        return answer[-1] == self.eos_token_id or len(answer) >= limit
+        return answer[-1] in self.end_token_ids or len(answer) >= limit
 
     def _begin(self, rows: Floats) -> _Begun:
         """Encode one image and decode the first token of its answer."""

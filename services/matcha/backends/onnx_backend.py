@@ -11,7 +11,8 @@ import onnxruntime as ort
 
 from services.matcha.attention import Int8Attention
 from services.matcha.backends import Hardware
-from services.matcha.backends.decoding import Arrays, Graph, GraphModel, ModelShape
+from services.matcha.backends.decoding import Arrays, Graph, GraphModel
+from services.matcha.backends.model_shape import ModelShape
 from services.matcha.backends.onnx_names import ENCODER, ENCODER_PIECES, PATCHES, STATES
 
 _MMAP_THRESHOLD: Final = -3

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from services.matcha.attention import Int8Attention
 from services.matcha.backends import Hardware
-from services.matcha.backends.decoding import Arrays, Graph, GraphModel, ModelShape
+from services.matcha.backends.decoding import Arrays, Graph, GraphModel
+from services.matcha.backends.model_shape import ModelShape
 from services.matcha.backends.onnx_names import ENCODER, ONNX, OPENVINO, PATCHES
 from services.matcha.backends.openvino_attention import attend_in_int8
 

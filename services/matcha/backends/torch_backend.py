@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
-from transformers import BitsAndBytesConfig, Pix2StructForConditionalGeneration
+from transformers import BitsAndBytesConfig, GenerationConfig, Pix2StructForConditionalGeneration
 from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils.logging import disable_progress_bar
 
 from services.common.artifact.manifest import require_tensors
 from services.matcha.backends import Hardware
+from services.matcha.backends.model_shape import ModelShape
 from services.matcha.patches import Floats
 from services.torch_cpu.attention import BLOCKED
 from services.torch_cpu.linear import can_pack, replace_linears
@@ -46,7 +47,7 @@ class TorchBackend:
         # Row and column ids are part of the patches; bf16 would round those above 256.
         self._model.encoder.embeddings.patch_projection.register_forward_pre_hook(self._in_compute_type)
         self.positions: int = self._model.config.vision_config.seq_len
-        self.eos_token_id: int = self._model.generation_config.eos_token_id
+        self.end_token_ids = ModelShape.read(folder).end_token_ids
 
     @torch.inference_mode()
     def generate(self, patches: Sequence[Floats], limits: Sequence[int]) -> list[list[int]]:
@@ -58,8 +59,6 @@ class TorchBackend:
             encoder_outputs=BaseModelOutput(last_hidden_state=padded),
             attention_mask=mask.long(),
             max_new_tokens=max(limits),
-            do_sample=False,
-            num_beams=1,
         )
         return [self._answer(ids, limit) for ids, limit in zip(output[:, 1:].tolist(), limits, strict=True)]
 
@@ -74,7 +73,7 @@ class TorchBackend:
 
     def _answer(self, ids: list[int], limit: int) -> list[int]:
         """Cut one row of a batch at its end-of-sequence token or its limit; the rest is padding or surplus."""
-        end = ids.index(self.eos_token_id) + 1 if self.eos_token_id in ids else len(ids)
+        end = next((index + 1 for index, token in enumerate(ids) if token in self.end_token_ids), len(ids))
         return ids[: min(end, limit)]
 
 
@@ -85,6 +84,9 @@ def load(folder: Path, hardware: Hardware, variant: str) -> TorchBackend:
 
 def load_model(folder: Path, form: Form, device: str = "cpu", **options: Any) -> Pix2StructForConditionalGeneration:
     """Load a checkpoint for inference in a form; ``options`` go to ``from_pretrained``.
+
+    It decodes greedily, whatever the checkpoint's own configuration says: one made for another program may sample,
+    penalize repetition or set lengths.
 
     Raises:
         ManifestError: the weights lack a tensor, which transformers would make up.
@@ -102,4 +104,15 @@ def load_model(folder: Path, form: Form, device: str = "cpu", **options: Any) ->
         **{"use_safetensors": True, "local_files_only": True} | options,
     )
     require_tensors(folder, found["missing_keys"])
+    loaded.generation_config = _greedy(ModelShape.read(folder))
     return loaded.eval() if form == "int8" else loaded.eval().to(device)
+
+
+def _greedy(shape: ModelShape) -> GenerationConfig:
+    return GenerationConfig(
+        do_sample=False,
+        num_beams=1,
+        decoder_start_token_id=shape.start_token_id,
+        eos_token_id=list(shape.end_token_ids),
+        pad_token_id=shape.pad_token_id,
+    )

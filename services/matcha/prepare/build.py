@@ -2,24 +2,21 @@
 
 import hashlib
 import json
-import shutil
-import tempfile
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from services.common.artifact.build import staged, versions
+from services.common.artifact.architecture import CONFIG
+from services.common.artifact.build import is_stored_as, link, link_all, staged, versions
 from services.common.artifact.command import Report
 from services.common.artifact.manifest import MANIFEST_NAME, PIX2STRUCT, Manifest, Source, file_sha256
-from services.common.artifact.source import PICKLED_WEIGHTS, Checkpoint, PrepareError
+from services.common.artifact.source import PICKLED_WEIGHTS, WEIGHTS_INDEX, Checkpoint, PrepareError
 from services.common.artifact.writer import seal
-from services.matcha.backends.torch_backend import FORMS, load_model
 from services.matcha.header import load_font
 from services.matcha.patches import Floats
+from services.matcha.plain_folder import image_processor, require_questions
 from services.matcha.prepare.calibrate import calibration_images, calibration_patches
-from services.matcha.prepare.export import WeightsFile, export, graphs
 from services.matcha.prepare.processor import TOKENIZER_FILES, processor_files, training_font
 from services.matcha.types import LIMITS
 from services.matcha.variants import VARIANTS
@@ -27,7 +24,7 @@ from services.matcha.variants import VARIANTS
 WANTED: Final = ("*.json", "*.safetensors", PICKLED_WEIGHTS)
 """Files of a repository to download; the pickled weights only if there are no others."""
 
-_CONFIGS: Final = ("config.json", "generation_config.json")
+_CONFIGS: Final = (CONFIG, "generation_config.json")
 _TOOLS: Final = (
     "nncf",
     "onnx",
@@ -69,25 +66,32 @@ def inputs_sum(checkpoint: Checkpoint, variant: str, extras: Extras) -> str:
 def build(checkpoint: Checkpoint, variant: str, out: Path, extras: Extras, report: Report) -> Manifest:
     """Write the artifact folder and return its manifest, without the checksums.
 
+    Files that stay as they are become hard links where source and artifact share a file system.
+
     ``report`` is called at the start of each step (``steps`` counts them).
 
     Raises:
         PrepareError: not enough disk space, or files are missing.
+        ManifestError: the model takes no questions.
     """
     if VARIANTS[variant].calibrated:
         _require_calibration(variant, extras)
     inputs = inputs_sum(checkpoint, variant, extras)
-    with staged(out, int(checkpoint.weights_bytes * (VARIANTS[variant].room or 1))) as folder:
+    needed = 0 if _is_kept(checkpoint, variant) else int(checkpoint.weights_bytes * (VARIANTS[variant].room or 1))
+    with staged(out, needed) as folder:
         report("tokenizer and header font")
-        font, stand_in = _copy_font(checkpoint, extras.font, folder)
+        font, stand_in = _link_font(checkpoint, extras.font, folder)
+        processor = _link_processor(checkpoint, extras.processor, folder)
+        settings = image_processor(checkpoint.folder) or image_processor(folder)
+        require_questions(settings, checkpoint.source.id)
         manifest = Manifest(
             architecture=PIX2STRUCT,
             variant=variant,
             source=checkpoint.source,
-            processor=_copy_processor(checkpoint, extras.processor, folder),
+            processor=processor,
             header_font=font,
             stand_in_font=stand_in,
-            max_patches=_max_patches(checkpoint, folder),
+            max_patches=checkpoint.manifest.max_patches if checkpoint.manifest else settings.get("max_patches"),
             inputs=inputs,
             tools=versions(_TOOLS),
             sha256={},
@@ -107,28 +111,19 @@ def steps(variant: str) -> int:
 def _write_weights(
     checkpoint: Checkpoint, manifest: Manifest, folder: Path, calibration: Path | None, report: Report
 ) -> None:
-    report("reading the weights")
     row = VARIANTS[manifest.variant]
-    safe = bool(list(checkpoint.folder.glob("*.safetensors")))
-    options: dict[str, Any] = {"use_safetensors": safe} | ({} if safe else {"weights_only": True})
-    if row.needs_torch:
-        load_model(checkpoint.folder, FORMS[row.name], **options).save_pretrained(folder, max_shard_size="100GB")
+    if _is_kept(checkpoint, manifest.variant):
+        report("linking the weights")
+        link_all(checkpoint.folder, folder, (*_CONFIGS, WEIGHTS_INDEX, *(path.name for path in checkpoint.weights)))
         return
+    from services.matcha.prepare.weights import write_weights  # noqa: PLC0415 torch, which linking does not need
+
     images = _calibration(manifest, folder, calibration) if row.calibrated else []
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        exported = Path(scratch) if row.quantizer else folder
-        report("exporting the graphs")
-        model = load_model(checkpoint.folder, "fp32", **options)
-        weights = WeightsFile(exported / "model.onnx.data")
-        for graph in graphs(model):
-            export(graph, exported, weights)
-        model.config.save_pretrained(folder)
-        model.generation_config.save_pretrained(folder)
-        del model
-        if row.quantizer:
-            report("quantizing")
-            # imported only now: NNCF takes seconds to import, and other forms do not need it
-            import_module(f"services.matcha.prepare.{row.quantizer}").quantize(exported, folder, images)
+    write_weights(checkpoint, row, folder, images, report)
+
+
+def _is_kept(checkpoint: Checkpoint, variant: str) -> bool:
+    return VARIANTS[variant].needs_torch and is_stored_as(checkpoint, variant)
 
 
 def _calibration(manifest: Manifest, folder: Path, charts: Path | None) -> list[Floats]:
@@ -149,18 +144,21 @@ def _has_tokenizer(folder: Path) -> bool:
     return (folder / TOKENIZER_FILES[0]).is_file()
 
 
-def _copy_processor(checkpoint: Checkpoint, processor: str, folder: Path) -> Source | None:
-    """Copy tokenizer and processor files, the model's own or another's, and return the source in the latter case."""
+def _link_processor(checkpoint: Checkpoint, processor: str, folder: Path) -> Source | None:
+    """Link tokenizer and processor files: the model's own, then, if it has no tokenizer, another's for those missing.
+
+    Returns the source of the others.
+    """
     own = _has_tokenizer(checkpoint.folder)
-    origin, source = (checkpoint.folder, None) if own else processor_files(processor, None)
-    for name in TOKENIZER_FILES:
-        if (origin / name).is_file():
-            shutil.copyfile(origin / name, folder / name)
+    other, source = (checkpoint.folder, None) if own else processor_files(processor, None)
+    missing = [name for name in TOKENIZER_FILES if not (checkpoint.folder / name).is_file()]
+    link_all(checkpoint.folder, folder, TOKENIZER_FILES)
+    link_all(other, folder, missing)
     return source
 
 
-def _copy_font(checkpoint: Checkpoint, given: Path | None, folder: Path) -> tuple[str | None, bool]:
-    """Copy the header font; return its name, None for Pillow's default, and whether it is a stand-in.
+def _link_font(checkpoint: Checkpoint, given: Path | None, folder: Path) -> tuple[str | None, bool]:
+    """Link the header font; return its name, None for Pillow's default, and whether it is a stand-in.
 
     It is the one given, else the model's own, else Pix2Struct's training font, else Liberation Sans.
     """
@@ -172,7 +170,7 @@ def _copy_font(checkpoint: Checkpoint, given: Path | None, folder: Path) -> tupl
     except OSError as error:
         message = f"{font} is not a usable font ({error}): name a TrueType file with --font"
         raise PrepareError(message) from error
-    shutil.copyfile(font, folder / font.name)
+    link(font, folder)
     return font.name, stand_in
 
 
@@ -184,13 +182,3 @@ def _font(checkpoint: Checkpoint, given: Path | None) -> tuple[Path | None, bool
     if font := training_font():
         return font, False
     return _LIBERATION if _LIBERATION.is_file() else None, True
-
-
-def _max_patches(checkpoint: Checkpoint, folder: Path) -> int | None:
-    if checkpoint.manifest:
-        return checkpoint.manifest.max_patches
-    path = folder / "preprocessor_config.json"
-    if not path.is_file():
-        return None
-    value: int | None = json.loads(path.read_text(encoding="utf-8")).get("max_patches")
-    return value

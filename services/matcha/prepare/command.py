@@ -1,13 +1,11 @@
 """``prepare``: make an artifact folder for a model and a variant, atomically."""
 
-import logging
 import warnings
 from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 from rich.console import Console
-from transformers.utils import logging as transformers_logging
 
 from services.common.artifact import command
 from services.common.artifact.build import already_prepared
@@ -42,7 +40,7 @@ class Prepare(PrepareOptions):
         if self.font and not self.font.is_file():
             message = f"there is no font {self.font}"
             raise PrepareError(message)
-        checkpoint = find(self.model, self.revision, WANTED)
+        checkpoint = find(self.model, self.revision, WANTED, PIX2STRUCT)
         checkpoint.require(PIX2STRUCT)
         if self.is_done(checkpoint, PIX2STRUCT, ("fp32",), console):
             return
@@ -60,10 +58,5 @@ class Prepare(PrepareOptions):
 
 def prepare(arguments: list[str]) -> None:
     """Run ``prepare`` on a command line's arguments; exits with 1 and an explanation on failure."""
-    # The exporter and the quantizer log every step.
-    logging.getLogger().setLevel(logging.ERROR)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
     command.run(Prepare, arguments)

@@ -14,6 +14,7 @@ TOKENIZER_FILES: Final = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "preprocessor_config.json",
+    "processor_config.json",
 )
 _FONT_REPOSITORY, _FONT = "ybelkada/fonts", "Arial.TTF"
 

@@ -6,10 +6,11 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from services.common.artifact.build import link, staged, versions
+from services.common.artifact.architecture import CONFIG
+from services.common.artifact.build import is_stored_as, link_all, staged, versions
 from services.common.artifact.command import Report
 from services.common.artifact.manifest import MANIFEST_NAME, QWEN2_VL, Manifest, file_sha256
-from services.common.artifact.source import CONFIG, WEIGHTS_INDEX, Checkpoint, PrepareError
+from services.common.artifact.source import WEIGHTS_INDEX, Checkpoint, PrepareError
 from services.common.artifact.writer import seal
 from services.qwen_vl.model.chat_template import chat_template
 from services.qwen_vl.settings import Variant
@@ -33,7 +34,6 @@ _TEXT_FILES: Final = (
     "vocab.json",
 )
 _TOOLS: Final = ("bitsandbytes", "pillow", "safetensors", "tokenizers", "torch", "transformers")
-_STORED: Final = {"F32": "fp32", "BF16": "bf16"}
 _GROWTH: Final[dict[Variant, float]] = {"fp32": 2.0, "bf16": 1.0, "int8": 0.75, "nf4": 0.6}
 """Size of written weights, at most, relative to 16-bit ones; the head and the vision tower stay in 16 bits."""
 
@@ -43,12 +43,6 @@ def inputs_sum(checkpoint: Checkpoint) -> str:
     files = [checkpoint.folder / name for name in (MANIFEST_NAME, *_WEIGHTS_CONFIGS, *_TEXT_FILES)]
     sums = [file_sha256(path) if path.is_file() else "" for path in files]
     return hashlib.sha256(json.dumps(sums).encode()).hexdigest()
-
-
-def is_stored_as(checkpoint: Checkpoint, variant: Variant) -> bool:
-    """Whether the checkpoint's weights serve the variant as they are; 16-bit ones serve fp32 without a loss."""
-    stored = {_STORED.get(dtype) for dtype in checkpoint.dtypes}
-    return stored == {variant} or (variant == "fp32" and stored <= {"fp32", "bf16"})
 
 
 def build(checkpoint: Checkpoint, variant: Variant, out: Path, report: Report) -> None:
@@ -67,11 +61,11 @@ def build(checkpoint: Checkpoint, variant: Variant, out: Path, report: Report) -
     needed = 0 if kept else int(checkpoint.weights_bytes * _GROWTH[variant])
     with staged(out, needed) as folder:
         report("tokenizer and chat template")
-        _link(checkpoint.folder, folder, _TEXT_FILES)
+        link_all(checkpoint.folder, folder, _TEXT_FILES)
         report("linking the weights" if kept else f"converting the weights to {variant}")
         if kept:
-            _link(checkpoint.folder, folder, (*_WEIGHTS_CONFIGS, WEIGHTS_INDEX))
-            _link(checkpoint.folder, folder, [path.name for path in checkpoint.weights])
+            link_all(checkpoint.folder, folder, (*_WEIGHTS_CONFIGS, WEIGHTS_INDEX))
+            link_all(checkpoint.folder, folder, [path.name for path in checkpoint.weights])
         else:
             _convert(checkpoint.folder, variant, folder)
         report("manifest")
@@ -95,9 +89,3 @@ def _convert(source: Path, variant: Variant, folder: Path) -> None:
     set_verbosity_error()
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns about a cast in every product
     read_weights(source, variant, "cpu").save_pretrained(folder)
-
-
-def _link(source: Path, folder: Path, names: list[str] | tuple[str, ...]) -> None:
-    for name in names:
-        if (source / name).is_file():
-            link(source / name, folder)

@@ -28,7 +28,7 @@ class Prepare(PrepareOptions):
 
     def prepare(self, console: Console) -> None:
         """See ``PrepareOptions``."""
-        checkpoint = find(self.model, self.revision, WANTED)
+        checkpoint = find(self.model, self.revision, WANTED, QWEN2_VL)
         checkpoint.require(QWEN2_VL)
         if self.is_done(checkpoint, QWEN2_VL, FORMS[self.variant], console):
             return

@@ -141,7 +141,7 @@ def test_a_card_tells_what_is_served_and_from_which_manifest(folder: Path) -> No
 def test_a_folder_that_is_served_unverified_says_so(folder: Path, tmp_path: Path) -> None:
     stand_in = verify(folder, "Pix2StructForConditionalGeneration").model_copy(update={"variant": "onnx-fp32"})
     (folder / "manifest.json").unlink()
-    manifest, card = model_card(tmp_path, "Pix2StructForConditionalGeneration", unverified=stand_in)
+    manifest, card = model_card(tmp_path, "Pix2StructForConditionalGeneration", lambda _: stand_in)
     assert manifest is stand_in
     assert (card.variant, card.manifest_sha256) == ("onnx-fp32", "none")
 

@@ -50,6 +50,7 @@ class Prepare:
             command, env=self.environment | environment, capture_output=True, text=True, check=False, timeout=120
         )
         assert "Traceback" not in ended.stderr
+        assert "unauthenticated" not in ended.stderr  # the hub has its client say so
         return ended
 
     def refusal(self, model: str, *options: str, **environment: str) -> str:

@@ -40,13 +40,13 @@ def bundled_questions() -> list[tuple[ChartQuestion, str]]:
 @pytest.fixture
 def weights(monkeypatch: pytest.MonkeyPatch) -> "Weights":
     """Fake weights for every model that is prepared; no hub, and no system font."""
-    from services.matcha.prepare import build  # noqa: PLC0415 it imports torch, which most tests here do not need
-    from tests.unit.matcha.making import Weights  # noqa: PLC0415 torch takes seconds to import
+    from services.matcha.prepare import build, weights  # noqa: PLC0415 torch takes seconds to import
+    from tests.unit.matcha.making import Weights  # noqa: PLC0415 as above
 
     stand_in = Weights()
-    monkeypatch.setattr(build, "load_model", stand_in.load)
-    monkeypatch.setattr(build, "graphs", lambda _: ["a.onnx", "b.onnx"])
-    monkeypatch.setattr(build, "export", stand_in.export)
+    monkeypatch.setattr(weights, "load_model", stand_in.load)
+    monkeypatch.setattr(weights, "graphs", lambda _: ["a.onnx", "b.onnx"])
+    monkeypatch.setattr(weights, "export", stand_in.export)
     for quantizer in ("quantize_onnx", "quantize_openvino"):  # which take seconds to import
         monkeypatch.setitem(
             sys.modules, f"services.matcha.prepare.{quantizer}", SimpleNamespace(quantize=stand_in.quantize)
@@ -58,12 +58,14 @@ def weights(monkeypatch: pytest.MonkeyPatch) -> "Weights":
 
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
-    """A model as published by others, with its own processor; its weights are meaningless."""
+    """A model as published by others, with its own processor; its weights are meaningless, and in no form of ours."""
+    from tests.unit.matcha.making import write_weights  # noqa: PLC0415 as above
+
     folder = tmp_path / "plain"
     folder.mkdir()
     for name in ("config.json", "generation_config.json", *TOKENIZER):
         shutil.copy(MODEL / name, folder)
-    (folder / "model.safetensors").write_bytes(b"weights")
+    write_weights(folder / "model.safetensors", "float16")
     return folder
 
 

@@ -31,7 +31,7 @@ class Told:
     answers: list[list[int]] = field(default_factory=list)
     positions: int = 512
     fixed_patches: int | None = None
-    eos_token_id: int = EOS
+    end_token_ids: tuple[int, ...] = (EOS,)
     asked: list[tuple[Floats, int]] = field(default_factory=list)
 
     def generate(self, patches: Sequence[Floats], limits: Sequence[int]) -> list[list[int]]:

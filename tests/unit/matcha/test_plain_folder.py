@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from services.common.artifact.manifest import MANIFEST_NAME, Source
+from services.common.artifact.manifest import MANIFEST_NAME, ManifestError, Source
 from services.matcha.backends import onnx_names
 from services.matcha.plain_folder import unverified_manifest
 
+CONFIG = json.dumps({"model_type": "pix2struct"})
 EXPORTED = ["config.json", "decoder_model.onnx", "decoder_with_past_model.onnx", "encoder_model.onnx", "tokenizer.json"]
 
 
@@ -18,6 +19,7 @@ def exported(tmp_path: Path) -> Path:
     folder.mkdir()
     for name in EXPORTED:
         (folder / name).touch()
+    (folder / "config.json").write_text(CONFIG)
     return folder
 
 
@@ -85,8 +87,29 @@ def test_what_is_said_of_it_is_what_its_files_say(
 
 
 def test_a_checkpoint_as_on_the_hub_is_served_in_torch(tmp_path: Path) -> None:
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+    for name in ("tokenizer.json", "model.safetensors"):
         (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text(CONFIG)
     manifest = unverified_manifest(tmp_path)
     assert manifest is not None
     assert manifest.variant == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("file", "settings", "reason"),
+    [
+        (
+            "config.json",
+            {"model_type": "vision-encoder-decoder"},
+            "my-matcha is a vision-encoder-decoder model",
+        ),
+        ("preprocessor_config.json", {"is_vqa": False}, "my-matcha takes no questions: its image processor has"),
+        ("processor_config.json", {"image_processor": {"is_vqa": False}}, "my-matcha takes no questions"),
+    ],
+)
+def test_what_the_service_cannot_answer_with_is_refused(
+    file: str, settings: dict[str, object], reason: str, exported: Path
+) -> None:
+    (exported / file).write_text(json.dumps(settings))
+    with pytest.raises(ManifestError, match=reason):
+        unverified_manifest(exported)

@@ -3,7 +3,6 @@
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from services.matcha.backends.decoding import Arrays, GraphModel, ModelShape
+from services.matcha.backends.decoding import Arrays, GraphModel
 from services.matcha.patches import Floats
 
 LAYERS, HEADS, WIDTH = 3, 2, 5
@@ -181,7 +180,7 @@ def test_only_graphs_that_are_run_are_loaded(tmp_path: Path) -> None:
     optimums, ours, other = Toy({}), Toy({}), Toy({})
     model = GraphModel(tmp_path, optimums)
     assert sorted(optimums.loaded) == [f"{FIRST}.onnx", f"{NEXT}.onnx", f"{ENCODER}.onnx"]
-    assert (model.positions, model.eos_token_id, model.fixed_patches) == (40, EOS, None)
+    assert (model.positions, model.end_token_ids, model.fixed_patches) == (40, (EOS,), None)
     (tmp_path / f"{CROSS}.onnx").touch()
     GraphModel(tmp_path, ours)
     assert sorted(ours.loaded) == [f"{CROSS}.onnx", f"{NEXT}.onnx", f"{ENCODER}.onnx"]
@@ -189,24 +188,8 @@ def test_only_graphs_that_are_run_are_loaded(tmp_path: Path) -> None:
     assert sorted(other.loaded) == [f"{FIRST}.xml", f"{NEXT}.xml", f"{ENCODER}.xml"]
 
 
-@pytest.mark.parametrize(
-    ("generation", "tokens"),
-    [(None, (START, EOS)), ({"eos_token_id": 2}, (START, 2)), ({"decoder_start_token_id": 3}, (3, EOS))],
-)
-def test_the_shape_is_the_configurations(
-    generation: dict[str, Any] | None, tokens: tuple[int, int], tmp_path: Path
-) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({"text_config": TEXT, "vision_config": VISION}))
-    if generation:
-        (tmp_path / "generation_config.json").write_text(json.dumps(generation))
-    start, eos = tokens
-    assert ModelShape.read(tmp_path) == ModelShape(
-        positions=40,
-        layers=LAYERS,
-        heads=HEADS,
-        head_width=WIDTH,
-        encoder_heads=4,
-        encoder_head_width=6,
-        start_token_id=start,
-        eos_token_id=eos,
-    )
+def test_an_answer_ends_with_any_of_the_ends(folder: Path) -> None:
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": [EOS, 2]}))
+    model = GraphModel(folder, Toy({5: [4, 2, 3, EOS], 6: [4, 3, EOS, 2]}))
+    assert model.generate([image(5, 3)], [9]) == [[4, 2]]
+    assert model.generate([image(6, 1)], [9]) == [[4, 3, EOS]]

@@ -1,5 +1,8 @@
 """Every variant on the embedded model: it answers as fp32 does, and batching never changes an answer."""
 
+import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -161,6 +164,48 @@ def test_it_answers_as_fp32_does(engine: ChartQA, artifact: Artifact, bundled_qu
     golds = [gold for question, gold in bundled_questions if question.max_patches == 90]
     assert sum(one == other for one, other in zip(given, expected, strict=True)) >= len(asked) - 1
     assert sum(one == gold for one, gold in zip(given, golds, strict=True)) >= 0.75 * len(golds)
+
+
+SAMPLES = {
+    "do_sample": True,
+    "temperature": 9.0,
+    "num_beams": 3,
+    "num_return_sequences": 2,
+    "length_penalty": 3.0,
+    "repetition_penalty": 9.0,
+    "no_repeat_ngram_size": 1,
+    "min_length": 14,
+    "max_length": 3,
+    "suppress_tokens": [1],
+    "return_dict_in_generate": True,
+}
+"""What must not reach an answer; each alone would change most, or end in an error."""
+
+
+@pytest.mark.parametrize("variant", ["fp32", "onnx-fp32", "openvino"], indirect=True, scope="module")
+@pytest.mark.parametrize("file", ["generation_config.json", "config.json"])
+def test_what_a_model_says_of_decoding_does_not_change_an_answer(
+    file: str,
+    engine: ChartQA,
+    variant: VariantName,
+    artifact: Artifact,
+    bundled_questions: Questions,
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "sampling"
+    shutil.copytree(artifact(FOLDERS.get(variant, variant)), folder, copy_function=os.link)
+    generation = folder / "generation_config.json"
+    tokens = json.loads(generation.read_text())
+    generation.unlink()  # it is a link
+    if file == "config.json":  # as version 4 saved it, without the other file
+        config = json.loads((folder / file).read_text())
+        config["text_config"] |= SAMPLES
+        tokens = config
+        (folder / file).unlink()
+    (folder / file).write_text(json.dumps(tokens | SAMPLES))
+    questions = [question for question, _ in bundled_questions[:6]]
+    sampling = ChartQA.load(folder, None, variant, Hardware(threads=1))
+    assert [each.text for each in answers(sampling, questions)] == [each.text for each in answers(engine, questions)]
 
 
 def test_rows_beyond_256_are_not_rounded_in_bf16(artifact: Artifact) -> None:

@@ -1,6 +1,7 @@
 """The contents of an artifact folder, whatever happens while it is built."""
 
 import json
+import logging
 import shutil
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
@@ -9,12 +10,12 @@ from typing import Any
 import pytest
 from safetensors import SafetensorError
 
-from services.common.artifact.manifest import Source, read_manifest, verify, write_manifest
-from services.common.artifact.source import PrepareError, find
+from services.common.artifact.manifest import ManifestError, Source, read_manifest, verify, write_manifest
+from services.common.artifact.source import Checkpoint, PrepareError, find
 from services.matcha.prepare import build as building
 from services.matcha.prepare.build import WANTED, Extras, build, steps
 from tests.unit.matcha.conftest import TOKENIZER
-from tests.unit.matcha.making import ARCHITECTURE, MODEL, MONO, SANS, Weights, made, names, prepare
+from tests.unit.matcha.making import ARCHITECTURE, MODEL, MONO, SANS, Weights, made, names, prepare, write_weights
 
 pytestmark = pytest.mark.usefixtures("weights")
 
@@ -39,6 +40,27 @@ class TestManifest:
         assert manifest.processor == Source(id="tallyglass/tiny-matcha", revision="seed-0")
         for name in TOKENIZER:
             assert (tmp_path / "others" / name).read_bytes() == (MODEL / name).read_bytes()
+
+    def test_of_anothers_processor_only_what_the_model_lacks(self, plain: Path, tmp_path: Path) -> None:
+        (plain / "tokenizer.json").unlink()
+        (plain / "preprocessor_config.json").write_text('{"max_patches": 33}')
+        assert made(plain, tmp_path / "out", processor=str(MODEL)).max_patches == 33
+        assert (tmp_path / "out/preprocessor_config.json").read_text() == '{"max_patches": 33}'
+        assert (tmp_path / "out/tokenizer.json").samefile(MODEL / "tokenizer.json")
+        (plain / "preprocessor_config.json").unlink()
+        (plain / "processor_config.json").write_text('{"image_processor": {"max_patches": 34}}')
+        assert made(plain, tmp_path / "whole", processor=str(MODEL)).max_patches == 34
+
+    @pytest.mark.parametrize("whole", [False, True], ids=["transformers 4", "transformers 5"])
+    def test_a_model_that_takes_no_questions_is_refused(self, *, whole: bool, plain: Path, tmp_path: Path) -> None:
+        """Such as those that caption: a question drawn above the image would be read as a part of it."""
+        settings = {"is_vqa": False, "max_patches": 33}
+        file = plain / ("processor_config.json" if whole else "preprocessor_config.json")
+        (plain / "preprocessor_config.json").unlink()
+        file.write_text(json.dumps({"image_processor": settings} if whole else settings))
+        with pytest.raises(ManifestError, match=r"^plain takes no questions: .* such as google/matcha-chartqa"):
+            made(plain, tmp_path / "out")
+        assert names(tmp_path) == ["plain"]
 
     def test_tools_that_are_not_installed_had_no_part(
         self, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -111,6 +133,28 @@ class TestFont:
 
 
 class TestWeightsFiles:
+    def test_what_stays_as_it_is_exists_once(self, plain: Path, tmp_path: Path, weights: Weights) -> None:
+        (plain / "model.safetensors").unlink()
+        for number in (1, 2):
+            write_weights(plain / f"model-{number}.safetensors", "float32")
+        (plain / "model.safetensors.index.json").write_text("{}")
+        made(plain, tmp_path / "out", font=SANS)
+        assert set(names(tmp_path / "out")) == {*names(plain), SANS.name, "manifest.json"}
+        assert all((tmp_path / "out" / name).samefile(plain / name) for name in names(plain))
+        assert weights.asked == []
+
+    def test_what_changes_does_not(self, plain: Path, tmp_path: Path, weights: Weights) -> None:
+        write_weights(plain / "model.safetensors", "float32")
+        made(plain, tmp_path / "out", "bf16")
+        assert [form for _, form, _ in weights.asked] == ["bf16"]
+        shared = [name for name in names(tmp_path / "out") if (tmp_path / "out" / name).stat().st_nlink > 1]
+        assert shared == sorted(TOKENIZER)
+
+    def test_a_damaged_file_is_named(self, plain: Path, tmp_path: Path) -> None:
+        (plain / "model.safetensors").write_bytes(b"half")
+        with pytest.raises(PrepareError, match=r"model\.safetensors is incomplete or no .* download it again"):
+            made(plain, tmp_path / "out")
+
     @pytest.mark.parametrize("variant", ["fp32", "bf16", "int8", "onnx-fp32", "onnx-int8"])
     def test_safetensors_are_read_in_the_form_asked_for(
         self, variant: str, plain: Path, tmp_path: Path, weights: Weights
@@ -154,6 +198,14 @@ class TestWeightsFiles:
         assert len(told) == len(set(told)) == steps(variant)
         assert (told[0], told[-1]) == ("tokenizer and header font", "manifest")
 
+    def test_what_libraries_log_meanwhile_is_not_seen(
+        self, plain: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        made(plain, tmp_path / "out", "onnx-int8")
+        assert caplog.messages == []
+        logging.getLogger("torch.onnx").warning("afterwards it is")
+        assert caplog.messages == ["afterwards it is"]
+
 
 class TestWholeOrNotAtAll:
     @pytest.mark.parametrize("error", [RuntimeError("in the middle"), OSError("of another kind"), KeyboardInterrupt()])
@@ -191,7 +243,7 @@ class TestWholeOrNotAtAll:
     def test_room_is_enough_at_the_byte(
         self, variant: str, needed: int, plain: Path, charts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        (plain / "model.safetensors").write_bytes(bytes(1000))
+        monkeypatch.setattr(Checkpoint, "weights_bytes", 1000)
         asked = []
 
         def usage(path: Path) -> Any:

@@ -113,6 +113,16 @@ def test_a_folder_that_holds_something_else_is_not_overwritten(artifact: Artifac
     assert only(mine, "thesis.txt")
 
 
+def test_what_needs_no_torch_does_not_wait_for_it(tmp_path: Path) -> None:
+    script = "import sys; from services.matcha.prepare.command import prepare; prepare(sys.argv[1:]); sys.exit({})"
+    loaded = "'torch' in sys.modules or 'transformers' in sys.modules"
+    arguments = [str(MODEL), "--variant", "fp32", "--out", str(tmp_path / "out")]
+    for told in ("written: ", "nothing to do"):
+        command = [sys.executable, "-c", script.format(loaded), *arguments]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert (ended.returncode, told in ended.stderr) == (0, True)
+
+
 def test_force_replaces_it(tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
@@ -185,7 +195,7 @@ def test_an_artifact_is_not_prepared_again(artifact: Artifact, tmp_path: Path) -
 def test_too_little_room_is_said_before_anything_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 1000))  # noqa: SLF001 the standard library has no public name for it
     with pytest.raises(PrepareError, match="GB free"):
-        build(find(str(MODEL), None, WANTED), "fp32", tmp_path / "out", Extras(), lambda _: None)
+        build(find(str(MODEL), None, WANTED), "bf16", tmp_path / "out", Extras(), lambda _: None)
     assert only(tmp_path)
 
 

@@ -41,7 +41,8 @@ class TestProcessor:
     def test_the_hubs_without_the_weights(self, hub: list[Asked], tmp_path: Path) -> None:
         given = processor_files("google/matcha-base", "v2")
         assert given == (tmp_path / "google/matcha-base/c0ffee", Source(id="google/matcha-base", revision="c0ffee"))
-        names = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "preprocessor_config.json"]
+        names = ["tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"]
+        names += ["preprocessor_config.json", "processor_config.json"]
         assert hub == [("google/matcha-base", "v2", names)]
 
     def test_one_without_a_tokenizer_is_refused(self, plain: Path) -> None:

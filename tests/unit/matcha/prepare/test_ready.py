@@ -20,8 +20,8 @@ pytestmark = pytest.mark.usefixtures("weights")
 Change = Callable[[Path], list[str]]
 
 
-def _written(path: Path, content: bytes) -> list[str]:
-    path.write_bytes(content)
+def _retrained(path: Path) -> list[str]:
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
     return []
 
 
@@ -31,7 +31,7 @@ def _configured(path: Path, **values: object) -> list[str]:
 
 
 OTHERS: dict[str, Change] = {
-    "weights of the same name": lambda folder: _written(folder / "model.safetensors", b"retrained"),
+    "weights of the same name": lambda folder: _retrained(folder / "model.safetensors"),
     "another configuration": lambda folder: _configured(folder / "config.json", decoder_start_token_id=3),
     "another end": lambda folder: _configured(folder / "generation_config.json", eos_token_id=3),
     "another max_patches": lambda folder: _configured(folder / "preprocessor_config.json", max_patches=91),
