@@ -8,7 +8,7 @@ import json
 import re
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -24,6 +24,9 @@ UNAUTHENTICATED: Final = (
     "Please set a HF_TOKEN to enable higher rate limits and faster downloads."
 )
 """What the real hub has its client say where no token is sent."""
+PIECE: Final = 10 * 1024 * 1024
+"""``huggingface_hub`` writes this many bytes at a time, and goes on from the last that it wrote."""
+
 _API = re.compile(r"/api/models/([^/]+/[^/]+?)(?:/(revision|tree)/([^/]+)(/.*)?)?")
 _RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 _STORED = re.compile(r"/stored/([^/]+/[^/]+)/([0-9a-f]{64})/(.+)")
@@ -60,6 +63,9 @@ class Hub:
         gated: repositories that all can see, and only the token's owner can download.
         private: repositories that only the token's owner can see.
         cuts: after how many bytes the connection breaks, by file name; each happens once.
+        stalls: after how many bytes nothing more comes until ``resumed`` is set, by file name; each happens once.
+        stalled: set while a download stalls.
+        resumed: ends what stalls.
         wrong: bytes to serve in place of a file's own, by file name.
         requests: all that came, in order.
     """
@@ -70,6 +76,9 @@ class Hub:
         self.gated: set[str] = set()
         self.private: set[str] = set()
         self.cuts: dict[str, int] = {}
+        self.stalls: dict[str, int] = {}
+        self.stalled = threading.Event()
+        self.resumed = threading.Event()
         self.wrong: dict[str, bytes] = {}
         self.requests: list[Request] = []
 
@@ -175,7 +184,14 @@ class _Handler(BaseHTTPRequestHandler):
             first, last = int(wanted[1]), int(wanted[2] or len(data) - 1)
             headers["Content-Range"] = f"bytes {first}-{last}/{len(data)}"
             status, data = HTTPStatus.PARTIAL_CONTENT, data[first : last + 1]
-        cut = self.hub.cuts.pop(entry.path, None) if self.command == "GET" else None
+        getting = self.command == "GET"
+        if getting and (stall := self.hub.stalls.pop(entry.path, None)) is not None:
+            self._send(status, data, headers, stall)
+            self.wfile.flush()
+            self.hub.stalled.set()
+            self.hub.resumed.wait()
+            return
+        cut = self.hub.cuts.pop(entry.path, None) if getting else None
         self._send(status, data, headers, cut)
 
     def _send(self, status: HTTPStatus, body: bytes, headers: dict[str, str], cut: int | None = None) -> None:
@@ -186,7 +202,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body[:cut])
+            with suppress(ConnectionError):  # a client may have had enough
+                self.wfile.write(body[:cut])
 
 
 def _tree(repository: Repository, under: str) -> list[dict[str, Any]]:

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
-from services.common.artifact.manifest import Architecture, ManifestError, Source, verify
-from services.common.artifact.source import Checkpoint, PrepareError
+from services.common.artifact.manifest import Architecture, ManifestError, PrepareError, Source, verify
+from services.common.artifact.source import Checkpoint
 from services.common.artifact.writer import whole_folder
 
 _NO_SPACE: Final = os.strerror(errno.ENOSPC)

@@ -13,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from services.common.artifact.cache import artifact_folder
-from services.common.artifact.manifest import Architecture, ManifestError, verify
-from services.common.artifact.source import Checkpoint, PrepareError
+from services.common.artifact.manifest import Architecture, ManifestError, PrepareError, verify
+from services.common.artifact.source import Checkpoint
 
 INTERRUPTED = 130  # the shells' exit status after Ctrl-C
 

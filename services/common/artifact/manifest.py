@@ -27,6 +27,10 @@ class ManifestError(Exception):
     """The folder is missing, incomplete, modified or of another architecture; the message says how to fix it."""
 
 
+class PrepareError(Exception):
+    """The model cannot be prepared; the message says why and what to do."""
+
+
 class Source(BaseModel):
     """Origin of the weights: a hub id or folder name, and the revision or training seed."""
 

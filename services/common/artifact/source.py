@@ -7,37 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-    RevisionNotFoundError,
-)
 from safetensors import SafetensorError, safe_open
 
 from services.common.artifact.architecture import CONFIG, read_config, require_architecture
 from services.common.artifact.cache import is_hub_id
+from services.common.artifact.hub import PICKLED_WEIGHTS, download
 from services.common.artifact.manifest import (
     MANIFEST_NAME,
     Architecture,
     Manifest,
+    PrepareError,
     Source,
-    file_sha256,
     read_manifest,
 )
 
 WEIGHTS_INDEX: Final = "model.safetensors.index.json"
-PICKLED_WEIGHTS: Final = "pytorch_model.bin"
 _PIECE_BYTES: Final = 1 << 20
-_SHA256_DIGITS: Final = 64
-
-
-class PrepareError(Exception):
-    """The model cannot be prepared; the message says why and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,10 +107,11 @@ def find(
         message = f"{model} is neither a folder nor a Hugging Face id (owner/name)"
         raise PrepareError(message)
     if architecture:  # told from a small file, before gigabytes are downloaded for nothing
-        folder = _snapshot(model, revision, [CONFIG])
+        folder = download(model, revision, [CONFIG])
         require_architecture(read_config(folder), model, architecture)
         revision = folder.name
-    return _downloaded(model, revision, wanted)
+    folder = download(model, revision, wanted)
+    return Checkpoint(folder, Source(id=model, revision=folder.name), None)
 
 
 def _local(folder: Path, revision: str | None) -> Checkpoint:
@@ -153,58 +139,3 @@ def _weights_source(folder: Path) -> Source:
             while piece := file.read(_PIECE_BYTES):
                 digest.update(piece)
     return Source(id=folder.resolve().name, revision=f"sha256:{digest.hexdigest()[:16]}")
-
-
-def _downloaded(model: str, revision: str | None, wanted: Sequence[str]) -> Checkpoint:
-    safe = [pattern for pattern in wanted if pattern != PICKLED_WEIGHTS]
-    folder = _snapshot(model, revision, safe)
-    if PICKLED_WEIGHTS in wanted and not any(folder.glob("*.safetensors")):  # many repositories hold the weights twice
-        folder = _snapshot(model, folder.name, [PICKLED_WEIGHTS])
-    _verify_download(folder)
-    return Checkpoint(folder, Source(id=model, revision=folder.name), None)
-
-
-def _snapshot(model: str, revision: str | None, patterns: list[str]) -> Path:
-    try:
-        return Path(snapshot_download(model, revision=revision, allow_patterns=patterns))
-    except RevisionNotFoundError as error:
-        message = f"{model} has no revision {revision}: see its branches and commits on the hub"
-        raise PrepareError(message) from error
-    except GatedRepoError as error:
-        message = f"{model} is gated: accept its terms on the hub, then log in (`hf auth login`) or set HF_TOKEN"
-        raise PrepareError(message) from error
-    except (RepositoryNotFoundError, HFValidationError) as error:
-        message = f"model {model} does not exist on the hub, or is private: log in (`hf auth login`) or set HF_TOKEN"
-        raise PrepareError(message) from error
-    except (OfflineModeIsEnabled, LocalEntryNotFoundError) as error:
-        message = (
-            f"{model} is not in the hub's cache and the hub cannot be reached ({type(error).__name__}): "
-            "unset HF_HUB_OFFLINE and check network and proxy, or download it elsewhere and name its folder"
-        )
-        raise PrepareError(message) from error
-    except (HfHubHTTPError, OSError) as error:
-        message = (
-            f"{model} cannot be downloaded ({type(error).__name__}: {_first_line(error)}): "
-            "run the same command again to resume, or download it elsewhere and name its folder"
-        )
-        raise PrepareError(message) from error
-
-
-def _verify_download(folder: Path) -> None:
-    """Compare large files with their SHA-256, which the hub's cache names them by; the client checks sizes alone.
-
-    A file that differs is removed, so that it is downloaded again.
-    """
-    for path in folder.iterdir():
-        blob = path.resolve()
-        if len(blob.name) == _SHA256_DIGITS and file_sha256(blob) != blob.name:
-            path.unlink()
-            blob.unlink()
-            message = (
-                f"{path.name} differs from its checksum on the hub: run the same command again to download it anew"
-            )
-            raise PrepareError(message)
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or "no reason given").splitlines()[0]

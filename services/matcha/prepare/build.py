@@ -10,8 +10,9 @@ from typing import Final
 from services.common.artifact.architecture import CONFIG
 from services.common.artifact.build import is_stored_as, link, link_all, staged, versions
 from services.common.artifact.command import Report
-from services.common.artifact.manifest import MANIFEST_NAME, PIX2STRUCT, Manifest, Source, file_sha256
-from services.common.artifact.source import PICKLED_WEIGHTS, WEIGHTS_INDEX, Checkpoint, PrepareError
+from services.common.artifact.hub import PICKLED_WEIGHTS
+from services.common.artifact.manifest import MANIFEST_NAME, PIX2STRUCT, Manifest, PrepareError, Source, file_sha256
+from services.common.artifact.source import WEIGHTS_INDEX, Checkpoint
 from services.common.artifact.writer import seal
 from services.matcha.header import load_font
 from services.matcha.patches import Floats

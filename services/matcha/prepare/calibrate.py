@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from services.common.artifact.source import PrepareError
+from services.common.artifact.manifest import PrepareError
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
 

@@ -10,8 +10,8 @@ from rich.console import Console
 from services.common.artifact import command
 from services.common.artifact.build import already_prepared
 from services.common.artifact.command import PrepareOptions, progress, say
-from services.common.artifact.manifest import PIX2STRUCT
-from services.common.artifact.source import PrepareError, find
+from services.common.artifact.manifest import PIX2STRUCT, PrepareError
+from services.common.artifact.source import find
 from services.matcha.header import font_warning
 from services.matcha.prepare.build import WANTED, Extras, build, inputs_sum, steps
 from services.matcha.variants import FormName

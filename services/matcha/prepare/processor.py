@@ -6,8 +6,8 @@ from typing import Final
 from huggingface_hub import hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from services.common.artifact.manifest import Source
-from services.common.artifact.source import PrepareError, find
+from services.common.artifact.manifest import PrepareError, Source
+from services.common.artifact.source import find
 
 TOKENIZER_FILES: Final = (
     "tokenizer.json",

@@ -9,8 +9,8 @@ from typing import Final
 from services.common.artifact.architecture import CONFIG
 from services.common.artifact.build import is_stored_as, link_all, staged, versions
 from services.common.artifact.command import Report
-from services.common.artifact.manifest import MANIFEST_NAME, QWEN2_VL, Manifest, file_sha256
-from services.common.artifact.source import WEIGHTS_INDEX, Checkpoint, PrepareError
+from services.common.artifact.manifest import MANIFEST_NAME, QWEN2_VL, Manifest, PrepareError, file_sha256
+from services.common.artifact.source import WEIGHTS_INDEX, Checkpoint
 from services.common.artifact.writer import seal
 from services.qwen_vl.model.chat_template import chat_template
 from services.qwen_vl.settings import Variant

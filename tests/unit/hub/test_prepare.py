@@ -3,15 +3,16 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from services.common.artifact.manifest import verify
+from services.common.artifact.manifest import QWEN2_VL, verify
 from tests.hub.layouts import LAYOUTS, write
-from tests.hub.server import Hub, serving
+from tests.hub.server import PIECE, Hub, serving
 
 pytestmark = pytest.mark.slow
 
@@ -44,8 +45,12 @@ class Prepare:
             "NO_PROXY": "*",
         }
 
+    @staticmethod
+    def command(model: str, *options: str) -> list[str]:
+        return [sys.executable, "-m", "services.qwen_vl", "prepare", model, *options]
+
     def run(self, model: str, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "services.qwen_vl", "prepare", model, *options]
+        command = self.command(model, *options)
         ended = subprocess.run(
             command, env=self.environment | environment, capture_output=True, text=True, check=False, timeout=120
         )
@@ -90,9 +95,11 @@ def test_a_hub_id_becomes_an_artifact_whose_weights_are_the_caches_own(prepare: 
         ("no/model", (), {}, "model no/model does not exist on the hub, or is private: log in (`hf auth login`) or"),
         (MODEL, ("--revision", "v9"), {}, f"{MODEL} has no revision v9: see its branches and commits on the hub"),
         (MODEL, (), {"HF_HUB_OFFLINE": "1"}, f"{MODEL} is not in the hub's cache and the hub cannot be reached"),
+        (MODEL, (), {"HF_ENDPOINT": "hub.test"}, "HF_ENDPOINT is 'hub.test': set it to a hub's address, which starts"),
+        (MODEL, (), {"HF_ENDPOINT": ""}, "HF_ENDPOINT is ''"),
         (MODEL, (), {"HF_ENDPOINT": "http://127.0.0.1:9"}, f"{MODEL} is not in the hub's cache and the hub cannot be"),
     ],
-    ids=["no model", "no revision", "offline", "no hub"],
+    ids=["no model", "no revision", "offline", "no address", "empty address", "no hub"],
 )
 def test_what_the_hub_does_not_give_is_a_sentence(
     model: str, options: tuple[str, ...], environment: dict[str, str], reason: str, prepare: Prepare
@@ -118,3 +125,55 @@ def test_a_download_that_differs_from_its_checksum_is_refused_and_made_anew(
     )
     hub.wrong.clear()
     assert prepare.run(MODEL).returncode == 0
+
+
+def test_a_killed_download_leaves_nothing_half_and_goes_on(prepare: Prepare, hub: Hub) -> None:
+    name = "model-00001-of-00002.safetensors"
+    hub.stalls[name] = PIECE + 100_000  # the client writes whole pieces
+    process = subprocess.Popen(prepare.command(MODEL, "--variant", "bf16"), env=prepare.environment)
+    try:
+        assert hub.stalled.wait(60)
+        partial = await_partial(prepare.home, PIECE)
+    finally:
+        process.kill()
+        process.wait()
+        hub.resumed.set()
+    assert not list(prepare.home.glob("artifacts/**/*"))
+    an_hour_ago = time.time() - 3600
+    os.utime(partial, (an_hour_ago, an_hour_ago))
+    hub.requests.clear()
+    assert prepare.run(MODEL, "--variant", "bf16").returncode == 0
+    assert [one.path for one in hub.requests if one.method == "GET" and "/stored/" in one.path] == [
+        f"/stored/{MODEL}/{partial.name.split('.')[0]}/{name}"
+    ], "the files that were complete are kept"
+    assert not list(prepare.home.glob("hub/**/*.incomplete"))
+    (out,) = prepare.home.glob("artifacts/*/bf16")
+    verify(out, QWEN2_VL)
+
+
+def await_partial(home: Path, size: int) -> Path:
+    """The part of the stalled file that the client has on the disk, once all other files are complete."""
+    deadline_s = time.monotonic() + 30
+    while time.monotonic() < deadline_s:
+        parts = list(home.glob("hub/**/*.incomplete"))
+        if len(parts) == 1 and parts[0].stat().st_size == size:
+            return parts[0]
+        time.sleep(0.05)
+    pytest.fail(f"no single part of {size} bytes: {parts}")
+
+
+def test_a_disk_that_fills_up_during_the_download_is_a_sentence(prepare: Prepare, tmp_path: Path) -> None:
+    """A real full disk: a file system with less room than the weights take."""
+    small = tmp_path / "hub"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(small)], check=False).returncode:
+        pytest.skip("mounting needs root")
+    try:
+        reason = prepare.refusal(MODEL, "--variant", "bf16")
+        subprocess.run(["mount", "-o", "remount,size=200m", str(small)], check=True)
+        again = prepare.run(MODEL, "--variant", "bf16")
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+    reason_wanted = f"the disk of {small}/hub is full: free some space and run the same command again"
+    assert reason == f"cannot prepare: {reason_wanted}"
+    assert again.returncode == 0, again.stderr

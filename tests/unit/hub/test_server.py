@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.hub.server import Hub, serving
+from tests.hub.server import PIECE, Hub, serving
 
 pytestmark = pytest.mark.slow
 
@@ -20,8 +20,6 @@ FILES = {
     "sub folder/notes.txt": b"written by hand\n",
     "sub folder/adapter.safetensors": b"a large file's name",
 }
-PIECE = 10 * 1024 * 1024
-"""The client writes this many bytes at a time, and goes on from the last that it wrote."""
 DOWNLOAD = """
 import json, os, sys
 from huggingface_hub import snapshot_download

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from services.common.artifact.build import staged
-from services.common.artifact.source import PrepareError
+from services.common.artifact.manifest import PrepareError
 
 
 def test_a_folder_that_cannot_be_created_is_named_with_what_to_do(tmp_path: Path) -> None:

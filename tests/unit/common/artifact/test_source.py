@@ -19,9 +19,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from services.common.artifact import source
-from services.common.artifact.manifest import PIX2STRUCT, ManifestError, Source, read_manifest
-from services.common.artifact.source import Checkpoint, PrepareError, find
+from services.common.artifact.manifest import PIX2STRUCT, ManifestError, PrepareError, Source, read_manifest
+from services.common.artifact.source import Checkpoint, find
 from tests.hub.stand_in import Asked, Client, raising
 
 MODEL = Path(__file__).parents[4] / "models/tiny-matcha"
@@ -45,7 +44,7 @@ def plain(tmp_path: Path) -> Path:
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Asked]:
     """What the hub is asked for."""
     client = Client(tmp_path)
-    monkeypatch.setattr(source, "snapshot_download", client.snapshot_download)
+    monkeypatch.setattr("services.common.artifact.hub.snapshot_download", client.snapshot_download)
     return client.asked
 
 
@@ -151,7 +150,7 @@ def test_a_snapshot_in_the_hubs_cache_is_named_by_its_repository_and_commit(tmp_
     ids=lambda value: type(value).__name__,
 )
 def test_what_the_hub_says_is_told(error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source, "snapshot_download", raising(error))
+    monkeypatch.setattr("services.common.artifact.hub.snapshot_download", raising(error))
     with pytest.raises(PrepareError) as refused:
         find("a/b", "v9", WANTED)
     assert str(refused.value).startswith(reason)

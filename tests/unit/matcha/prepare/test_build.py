@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from safetensors import SafetensorError
 
-from services.common.artifact.manifest import ManifestError, Source, read_manifest, verify, write_manifest
-from services.common.artifact.source import Checkpoint, PrepareError, find
+from services.common.artifact.manifest import ManifestError, PrepareError, Source, read_manifest, verify, write_manifest
+from services.common.artifact.source import Checkpoint, find
 from services.matcha.prepare import build as building
 from services.matcha.prepare.build import WANTED, Extras, build, steps
 from tests.unit.matcha.conftest import TOKENIZER

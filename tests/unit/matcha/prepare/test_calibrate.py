@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.common.artifact.source import PrepareError
+from services.common.artifact.manifest import PrepareError
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import flatten_patches
 from services.matcha.prepare import calibrate

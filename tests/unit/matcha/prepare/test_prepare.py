@@ -15,8 +15,8 @@ import torch
 from pydantic_settings import CliApp
 from safetensors.torch import load_file
 
-from services.common.artifact.manifest import read_manifest, verify
-from services.common.artifact.source import PrepareError, find
+from services.common.artifact.manifest import PrepareError, read_manifest, verify
+from services.common.artifact.source import find
 from services.matcha.prepare import build as building
 from services.matcha.prepare.build import WANTED, Extras, build
 from services.matcha.prepare.command import Prepare

@@ -7,9 +7,8 @@ import httpx
 import pytest
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
-from services.common.artifact import source
-from services.common.artifact.manifest import Source
-from services.common.artifact.source import PrepareError, find
+from services.common.artifact.manifest import PrepareError, Source
+from services.common.artifact.source import find
 from services.matcha.prepare import processor
 from services.matcha.prepare.processor import TOKENIZER_FILES, processor_files, training_font
 from tests.hub.stand_in import Asked, Client, raising
@@ -29,7 +28,7 @@ def plain(tmp_path: Path) -> Path:
 def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Asked]:
     """What the hub is asked for."""
     client = Client(tmp_path)
-    monkeypatch.setattr(source, "snapshot_download", client.snapshot_download)
+    monkeypatch.setattr("services.common.artifact.hub.snapshot_download", client.snapshot_download)
     return client.asked
 
 
