@@ -7,18 +7,15 @@ is written to the working directory.
 
 import logging
 import os
-import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from multiprocessing import active_children
 from multiprocessing.connection import wait
 from multiprocessing.managers import SyncManager
 from multiprocessing.process import BaseProcess
-from types import FrameType
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from litserve import LitAPI, LitServer
 from litserve.specs.base import LitSpec
@@ -29,10 +26,13 @@ from services.common.artifact.manifest import ManifestError
 from services.common.cpu import WORKER_ENVIRONMENT
 from services.common.http import docs
 from services.common.http.routes import RequestTypes, Routes
+from services.common.processes import StopSignal, end_children, end_with_parent
 from services.common.settings import ServerSettings
 from services.wire.answer import ModelCard
 
 _log = logging.getLogger(__name__)
+_LONGEST_TEMPORARY_FOLDER: Final = 75
+"""Of the 107 bytes of a socket's path, multiprocessing takes 32: a folder of its own and the socket's name."""
 _REPLACED_PATHS = frozenset({"/", "/health", "/info"}) | docs.PAGES
 """Pages of LitServe and FastAPI, replaced by ``/live``, ``/ready``, ``/v1/models`` and our ``/docs``."""
 
@@ -57,42 +57,8 @@ class QueueSpec(LitSpec):  # type: ignore[misc]  # LitServe has no type hints
         return output
 
 
-class _Stop(KeyboardInterrupt):
-    """A subclass of the ``KeyboardInterrupt`` that makes LitServe shut down.
-
-    CPython 3.11 marks a plain ``KeyboardInterrupt`` that leaves an ``exec`` as unhandled even if an outer frame catches
-    it, and then dies by SIGINT instead of using the exit code; ``multiprocessing.managers`` uses ``exec`` a lot.
-    """
-
-
-class _StopSignal:
-    """Turns the first SIGTERM or Ctrl-C into the exception that shuts LitServe down.
-
-    The signal is also remembered: Python drops an exception that a handler raises in a fork hook, and LitServe forks.
-    """
-
-    def __init__(self) -> None:
-        self._main = os.getpid()
-        self._received = False
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self)
-
-    def __call__(self, _number: int, _frame: FrameType | None) -> None:
-        # The HTTP process, forked from the main one, gets here only after uvicorn has drained its requests.
-        if os.getpid() != self._main:
-            sys.exit(0)
-        if not self._received:  # a second signal must not interrupt the shutdown
-            self._received = True
-            raise _Stop
-
-    def check(self) -> None:
-        """Raise again if a signal was received, in case the exception was dropped."""
-        if self._received:
-            raise _Stop
-
-
 class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
-    stop: _StopSignal
+    stop: StopSignal
     verify: Callable[[], None]
 
     def verify_worker_status(self) -> None:
@@ -127,13 +93,6 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
         raise RuntimeError(message)
 
 
-def prepare_worker(settings: ServerSettings) -> None:
-    """Set up a worker process: JSON logs, Ctrl-C left to the main process, and a clean exit on SIGTERM."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
-    logs.configure(settings.log_level)
-
-
 def serve(
     api: LitAPI, settings: ServerSettings, card: ModelCard, wire: RequestTypes, verify: Callable[[], None]
 ) -> NoReturn:
@@ -143,7 +102,9 @@ def serve(
     a signal, with 1 if the port is taken, the model fails verification or to load, or the worker dies.
     """
     logs.configure(settings.log_level)
+    os.register_at_fork(after_in_child=end_with_parent)  # LitServe forks its queues' process and the HTTP process
     os.environ.update(WORKER_ENVIRONMENT | os.environ)  # for the worker, which is spawned
+    _refuse_long_temporary_folder()
     _refuse_taken_port(settings.host, settings.port)
     server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
     server.verify = verify
@@ -156,7 +117,7 @@ def serve(
 
 
 def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
-    server.stop = _StopSignal()
+    server.stop = StopSignal()
     try:
         _log.info("loading", extra={"model": card.id, "variant": card.variant, "port": settings.port})
         for warning in card.warnings:
@@ -179,17 +140,9 @@ def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
         _log.error("shutting down: %s (%s)", error, type(error).__name__)
         return 1
     finally:
-        _end_children()
+        end_children()
     _log.info("stopped")
     return 0
-
-
-def _end_children() -> None:
-    """Stop the worker that LitServe leaves running when loading fails; the interpreter would wait for it."""
-    for child in active_children():
-        with suppress(ValueError):
-            child.terminate()
-            child.join(timeout=5)
 
 
 def _refuse_taken_port(host: str, port: int) -> None:
@@ -198,4 +151,17 @@ def _refuse_taken_port(host: str, port: int) -> None:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
         _log.error("cannot listen on %s port %d: %s; choose another port", host, port, error.strerror)
+        sys.exit(1)
+
+
+def _refuse_long_temporary_folder() -> None:
+    """The processes talk over sockets in the temporary folder, and the system limits the length of their paths."""
+    try:
+        folder = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        _log.error("there is no temporary folder that can be written to: set TMPDIR to one (%s)", error.strerror)
+        sys.exit(1)
+    if len(folder) > _LONGEST_TEMPORARY_FOLDER:
+        message = "the path in TMPDIR has %d characters, too many for the sockets in it: set it to one of at most %d"
+        _log.error(message, len(folder), _LONGEST_TEMPORARY_FOLDER)
         sys.exit(1)

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.common.cpu import available_cores
 
@@ -20,6 +20,8 @@ MODEL_HELP = (
 
 class ServerSettings(BaseSettings):
     """Where to listen, and limits on requests. Sizes are checked before anything is decoded."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True)
 
     model: str
     revision: str | None = Field(default=None, description="Branch, tag or commit of a model on the hub.")
@@ -42,3 +44,11 @@ class ServerSettings(BaseSettings):
     max_image_bytes: int = Field(default=10 << 20, ge=1024, description="Largest image file, in bytes.")
     max_image_pixels: int = Field(default=32_000_000, ge=1, description="Largest image, in pixels.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level to log.")
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _not_a_service_link(cls, value: object) -> object:
+        """In a cluster with a Service named ``matcha``, MATCHA_PORT is its address, ``tcp://…``, and not a setting."""
+        if isinstance(value, str) and value.startswith(("tcp://", "udp://", "sctp://")):
+            return cls.model_fields["port"].default
+        return value

@@ -6,7 +6,8 @@ from pathlib import Path
 from litserve import LitAPI
 
 from services.common.artifact.manifest import Manifest
-from services.common.server import QueueSpec, prepare_worker
+from services.common.processes import prepare_worker
+from services.common.server import QueueSpec
 from services.common.worker.messages import Job, Reply
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartQA

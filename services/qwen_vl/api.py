@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from litserve import LitAPI
 
-from services.common.server import QueueSpec, prepare_worker
+from services.common.processes import prepare_worker
+from services.common.server import QueueSpec
 from services.common.worker.continuous_batching import ContinuousBatchingLoop
 from services.common.worker.messages import End, Job, Reply
 from services.qwen_vl.settings import QwenVLSettings, Variant

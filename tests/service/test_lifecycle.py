@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -129,8 +130,8 @@ def test_ctrl_c_while_loading_ends_cleanly(tmp_path: Path) -> None:
 def test_a_stop_signal_inside_an_exec_ends_with_0() -> None:
     """CPython exits by SIGINT, whatever the exit code, after a KeyboardInterrupt inside ``exec``."""
     program = """if True:
-        from services.common.server import _StopSignal
-        _StopSignal()
+        from services.common.processes import StopSignal
+        StopSignal()
         try:
             exec("import time; print('waiting', flush=True); time.sleep(30)")
         except KeyboardInterrupt:
@@ -147,6 +148,33 @@ def _connected(process: psutil.Process, port: int | None) -> bool:
     """Whether the process has a client connected on ``port``."""
     connections = process.net_connections("tcp")
     return any(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in connections)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGUSR1])
+def test_however_the_main_process_dies_the_others_end_and_the_port_is_free(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    with running("matcha", tmp_path / "log") as service:
+        processes = family(service)
+        assert len(processes) > 3
+        service.process.send_signal(number)
+        assert service.process.wait(10) == -number
+        assert_gone(processes)
+        socket.create_server(("127.0.0.1", int(service.url.rpartition(":")[2]))).close()
+
+
+def test_a_terminal_that_is_closed_stops_the_service_cleanly(tmp_path: Path, png: bytes) -> None:
+    """The hang-up reaches every process of the session; what has begun is answered all the same."""
+    with running("matcha", tmp_path / "log", "--threads", "1") as service:
+        processes = family(service)
+        body = {"image": base64.b64encode(png).decode(), "question": "How many?", "max_patches": 4096}
+        with ThreadPoolExecutor() as pool:
+            reply = pool.submit(httpx.post, f"{service.url}/v1/answer", json=body, timeout=60)
+            _wait_for_in_flight(service, 1)
+            os.killpg(service.process.pid, signal.SIGHUP)
+            assert reply.result().status_code == 200
+        assert service.process.wait(30) == 0
+    assert_gone(processes)
 
 
 @pytest.mark.parametrize("part", ["worker", "http"])

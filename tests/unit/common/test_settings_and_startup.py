@@ -107,6 +107,15 @@ def test_the_command_line_goes_before_the_environment(monkeypatch: pytest.Monkey
     assert read_settings(Settings, []).port == 2001
 
 
+def test_an_empty_variable_and_a_clusters_link_to_a_service_are_no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLY_PORT", "")
+    monkeypatch.setenv("TALLY_TIMEOUT_S", "")
+    assert (read_settings(Settings, []).port, read_settings(Settings, []).timeout_s) == (8000, 60)
+    monkeypatch.setenv("TALLY_PORT", "tcp://10.0.0.7:9000")
+    assert read_settings(Settings, []).port == 8000
+    assert read_settings(Settings, ["--port", "9000"]).port == 9000
+
+
 def test_the_old_name_of_the_model_is_refused_with_the_new_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

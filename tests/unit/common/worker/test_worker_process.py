@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from services.common import logs
-from services.common.server import QueueSpec, prepare_worker
+from services.common.processes import prepare_worker
+from services.common.server import QueueSpec
 from services.common.worker.messages import Job
 from services.wire.contract import WireRequest
 from tests.unit.common.http.serving import Settings, answer
