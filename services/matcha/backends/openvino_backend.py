@@ -8,6 +8,7 @@ import openvino as ov
 import openvino.opset13 as opset
 from numpy.typing import NDArray
 
+from services.common.artifact.manifest import ManifestError
 from services.matcha.attention import Int8Attention
 from services.matcha.backends import Hardware
 from services.matcha.backends.decoding import Arrays, Graph, GraphModel
@@ -75,11 +76,23 @@ def read(core: ov.Core, path: Path) -> ov.Model:
     """Read a graph; an encoder for any number of patches loses its mask.
 
     Images are encoded one by one without padding, so there is nothing to mask, and unmasked attention is faster.
+
+    Raises:
+        ManifestError: the file is a link to one of another name, as in the hub's cache.
     """
-    model = core.read_model(path)
+    model = core.read_model(_followed(path))
     if PATCHES in _names(model) and not _bound(model):
         _unmask(model)
     return model
+
+
+def _followed(path: Path) -> Path:
+    """The file that a link leads to. OpenVINO reads weights from the folder of the graph alone, and not through links."""
+    file = path.resolve()
+    if file.name != path.name:
+        message = f"{path} is a link to {file}, beside which OpenVINO finds no weights: copy the folder with cp -rL"
+        raise ManifestError(message)
+    return file
 
 
 def _unmask(encoder: ov.Model) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from transformers import Pix2StructForConditionalGeneration
 from transformers.models.pix2struct.modeling_pix2struct import Pix2StructTextModel
 
+from services.common.artifact.manifest import ManifestError
 from services.common.images import decode
 from services.matcha.backends import Hardware
 from services.matcha.backends.onnx_backend import OnnxGraph
@@ -52,6 +53,31 @@ def answers(engine: ChartQA, questions: list[ChartQuestion]) -> list[ChartAnswer
     given = engine.answer(questions)
     assert all(isinstance(each, ChartAnswer) for each in given)
     return [each for each in given if isinstance(each, ChartAnswer)]
+
+
+@pytest.mark.parametrize("name", ["onnx-fp32", "openvino"])
+def test_a_folder_of_links_is_served(
+    name: VariantName, artifact: Artifact, bundled_questions: Questions, tmp_path: Path
+) -> None:
+    folder = artifact("onnx-fp32")
+    for path in folder.iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    question, _ = bundled_questions[0]
+    direct, linked = (ChartQA.load(each, None, name, Hardware(threads=1)) for each in (folder, tmp_path))
+    assert answers(linked, [question])[0].text == answers(direct, [question])[0].text != ""
+
+
+def test_links_to_files_of_other_names_are_refused_where_they_cannot_be_read(
+    artifact: Artifact, tmp_path: Path
+) -> None:
+    """So a snapshot in the hub's cache is made up."""
+    folder = shutil.copytree(artifact("onnx-fp32"), tmp_path / "blobs")
+    (tmp_path / "snapshot").mkdir()
+    for number, path in enumerate(sorted(folder.iterdir())):
+        path.rename(folder / str(number))
+        (tmp_path / "snapshot" / path.name).symlink_to(folder / str(number))
+    with pytest.raises(ManifestError, match=r"is a link to .*: copy the folder with cp -rL"):
+        ChartQA.load(tmp_path / "snapshot", None, "openvino", Hardware(threads=1))
 
 
 def test_a_batch_never_changes_an_answer(engine: ChartQA, bundled_questions: Questions) -> None:
