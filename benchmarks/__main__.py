@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.measurements import Measurement, read, show
+from clients.terminal import print_anything
 
 
 def main(runs: Annotated[Path, typer.Option(help="Folder with the run folders.")] = Path("runs")) -> None:
@@ -23,4 +24,5 @@ def main(runs: Annotated[Path, typer.Option(help="Folder with the run folders.")
 
 
 if __name__ == "__main__":
+    print_anything()
     typer.run(main)

@@ -22,7 +22,7 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,tar
 FROM build AS app
 COPY services/__init__.py /app/services/
 COPY services/wire /app/services/wire
-COPY clients/__init__.py /app/clients/
+COPY clients/__init__.py clients/terminal.py /app/clients/
 COPY clients/replay /app/clients/replay
 COPY clients/samples /app/clients/samples
 RUN python3 -m compileall -q /app

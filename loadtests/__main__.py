@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.measurements import write
+from clients.terminal import print_anything
 from loadtests import profile as profiles
 from loadtests.errors import LoadTestError
 from loadtests.generator import measure_generator
@@ -146,6 +147,7 @@ def _tell(summaries: Sequence[Summary], out: Path, how: str) -> None:
 
 def main() -> None:
     """Run the command line; errors print one line and exit with code 1."""
+    print_anything()
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(143))  # so that the started service is stopped
     try:
         app()

@@ -14,6 +14,7 @@ from benchmarks.matcha import attention, batches, parity, roofline, service, spe
 from benchmarks.matcha.speed import HOW, Place
 from benchmarks.measurements import Measurement
 from benchmarks.serving import serving
+from clients.terminal import print_anything
 from services.common.cpu import available_cores
 from services.common.settings import MODELS
 from services.matcha.types import ChartQuestion
@@ -131,4 +132,5 @@ if __name__ == "__main__":
     logging.getLogger().setLevel(logging.ERROR)  # httpx and the quantizer log every step
     logging.getLogger("httpx").setLevel(logging.ERROR)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server started here is stopped
+    print_anything()
     app()

@@ -10,6 +10,7 @@ import typer
 
 from benchmarks import measurements
 from benchmarks.measurements import Measurement
+from clients.terminal import print_anything
 from services.common.cpu import WORKER_ENVIRONMENT
 
 if TYPE_CHECKING:
@@ -95,4 +96,5 @@ if __name__ == "__main__":
         again = [sys.executable, "-m", "benchmarks.qwen_vl", *sys.argv[1:]]
         os.execve(sys.executable, again, os.environ | WORKER_ENVIRONMENT)  # noqa: S606 ourselves
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that a server started here is stopped
+    print_anything()
     app()

@@ -9,6 +9,7 @@ import typer
 
 from benchmarks.measurements import show, write
 from benchmarks.replay.measure import kills, overhead, reports, selections
+from clients.terminal import print_anything
 
 
 def main(
@@ -34,4 +35,5 @@ def main(
 
 
 if __name__ == "__main__":
+    print_anything()
     typer.run(main)

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from clients.launcher import StartupError, running
+from clients.terminal import print_anything
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -87,4 +88,5 @@ def _client(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
+    print_anything()
     typer.run(main)

@@ -18,6 +18,8 @@ from clients.replay.tasks.protocols import PROTOCOLS, Protocol
 from clients.replay.tasks.sample import Split
 from clients.replay.tasks.selection import Shard
 from clients.replay.tasks.task import Task
+from clients.terminal import print_anything
+from services.wire import __version__
 
 INTERRUPTED: Final = 130  # the shells' exit code for Ctrl-C
 
@@ -25,8 +27,13 @@ _CONSOLE: Final = Console()
 _ERRORS: Final = Console(stderr=True)
 
 
+def _say_version(asked: bool) -> None:  # noqa: FBT001 typer's callbacks get their value so
+    if asked:
+        typer.echo(f"tallyglass {__version__}")
+        raise typer.Exit
+
+
 app = typer.Typer(
-    help="Replay RealCQA and TallyQA against a service, and report quality, latency and layer traces.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -36,6 +43,16 @@ _Types = Annotated[
     list[str] | None,
     typer.Option("--question-type", help="Only this answer type, kind or taxonomy id; repeatable."),
 ]
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version.")
+    ] = False,
+) -> None:
+    """Replay RealCQA and TallyQA against a service, and report quality, latency and layer traces."""
 
 
 @app.command("run")
@@ -208,5 +225,11 @@ def _fail(message: object) -> NoReturn:
     raise typer.Exit(1)
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the command that the command line names."""
+    print_anything()
     app()
+
+
+if __name__ == "__main__":
+    main()

@@ -5,11 +5,13 @@ from collections.abc import Callable
 from importlib import import_module
 
 from services.common.artifact.inspect import inspect
+from services.wire import __version__
 
 _USAGE = """\
 python -m {service} [serve] [OPTIONS]     {what} over HTTP
 python -m {service} prepare [OPTIONS]     make an artifact folder for a model and a variant
 python -m {service} inspect FOLDER        print a folder's manifest and verify its checksums
+python -m {service} --version
 Each command has --help; the options of serve follow.
 """
 
@@ -26,7 +28,9 @@ def run(service: str, what: str, extra: str, serve: Callable[[list[str]], None],
     """
     usage = _USAGE.format(service=service, what=what)
     command, rest = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0].isalpha() else ("serve", arguments)
-    if command == "prepare":
+    if arguments == ["--version"]:
+        print(f"tallyglass {__version__}")  # noqa: T201 what the command prints
+    elif command == "prepare":
         _prepare(service, extra, rest)
     elif command == "inspect":
         inspect(rest)

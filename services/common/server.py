@@ -31,6 +31,7 @@ from services.common.settings import ServerSettings
 from services.wire.answer import ModelCard
 
 _log = logging.getLogger(__name__)
+_LISTENING_EVERY_S: Final = 0.05
 _LONGEST_TEMPORARY_FOLDER: Final = 75
 """Of the 107 bytes of a socket's path, multiprocessing takes 32: a folder of its own and the socket's name."""
 _REPLACED_PATHS = frozenset({"/", "/health", "/info"}) | docs.PAGES
@@ -59,6 +60,7 @@ class QueueSpec(LitSpec):  # type: ignore[misc]  # LitServe has no type hints
 
 class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
     stop: StopSignal
+    address: tuple[str, int]
     verify: Callable[[], None]
 
     def verify_worker_status(self) -> None:
@@ -88,7 +90,13 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
         """
         self.stop.check()
         needed = [*self.inference_workers, *http.values()]
-        wait([process.sentinel for process in needed])
+        ended = [process.sentinel for process in needed]
+        while not wait(ended, timeout=_LISTENING_EVERY_S):
+            if _listens(*self.address):
+                url = f"http://{_in_url(self.address[0])}:{self.address[1]}"
+                _log.info("ready on %s, docs at %s/docs", url, url)
+                wait(ended)
+                break
         message = f"{' and '.join(process.name for process in needed if not process.is_alive())} died"
         raise RuntimeError(message)
 
@@ -107,7 +115,7 @@ def serve(
     _refuse_long_temporary_folder()
     _refuse_taken_port(settings.host, settings.port)
     server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
-    server.verify = verify
+    server.verify, server.address = verify, (settings.host, settings.port)
     app = server.app
     app.title, app.version = f"Tallyglass: {card.id} ({card.variant})", "1"
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _REPLACED_PATHS]
@@ -143,6 +151,19 @@ def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
         end_children()
     _log.info("stopped")
     return 0
+
+
+def _listens(host: str, port: int) -> bool:
+    """Whether the HTTP process accepts connections; one to all of the machine's addresses reaches its loopback."""
+    try:
+        socket.create_connection((host, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _refuse_taken_port(host: str, port: int) -> None:

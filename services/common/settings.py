@@ -45,6 +45,13 @@ class ServerSettings(BaseSettings):
     max_image_pixels: int = Field(default=32_000_000, ge=1, description="Largest image, in pixels.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level to log.")
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_options: object) -> None:
+        """Name each option's environment variable in its help text."""
+        prefix = cls.model_config.get("env_prefix", "")
+        for name, field in cls.model_fields.items():
+            field.description = f"{field.description or ''} [{prefix}{name.upper()}]".lstrip()
+
     @field_validator("port", mode="before")
     @classmethod
     def _not_a_service_link(cls, value: object) -> object:

@@ -33,5 +33,10 @@ def serve_matcha(arguments: list[str]) -> None:
     serve(api, settings, card, wire, partial(verify_checksums, folder, manifest))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the command that the command line names."""
     commands.run("services.matcha", "answer chart questions", "matcha-prepare", serve_matcha, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

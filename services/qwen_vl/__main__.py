@@ -30,5 +30,10 @@ def serve_qwen_vl(arguments: list[str]) -> None:
     serve(api, settings, card, wire, partial(verify_checksums, folder, manifest))
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """Run the command that the command line names."""
     commands.run("services.qwen_vl", "answer image questions", "qwen-vl", serve_qwen_vl, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    main()

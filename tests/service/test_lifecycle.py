@@ -48,7 +48,9 @@ def test_sigterm_ends_cleanly_and_leaves_nothing(name: str, tmp_path: Path) -> N
         assert service.process.wait(30) == 0
     assert_gone(processes)
     lines = (tmp_path / "log").read_text().splitlines()
-    assert [json.loads(line)["message"] for line in lines][-1] == "stopped"  # and every line is JSON
+    messages = [json.loads(line)["message"] for line in lines]  # every line is JSON
+    assert messages[0] == "loading"
+    assert messages[-2:] == [f"ready on {service.url}, docs at {service.url}/docs", "stopped"]
 
 
 def test_requests_begun_are_answered_before_the_end(tmp_path: Path, png: bytes) -> None:

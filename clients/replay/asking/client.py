@@ -43,18 +43,30 @@ class AskOptions:
 
 
 class AnswerClient:
-    """Asks one service; ``transport`` replaces the network in tests."""
+    """Asks one service; ``transport`` replaces the network in tests.
+
+    Raises:
+        ReplayError: the URL, or a proxy or certificate file that the environment names, cannot be used.
+    """
 
     def __init__(self, url: str, options: AskOptions, transport: httpx.AsyncBaseTransport | None = None) -> None:
         self._options = options
         self._fields = options.fields()
-        self._http = httpx.AsyncClient(
-            base_url=_checked(url),
-            timeout=options.timeout_s,
-            transport=transport,
-            limits=httpx.Limits(max_connections=None),  # the runner bounds them; waiting for one would count as latency
-            trust_env=not _is_loopback(url),  # a proxy cannot reach this machine's own services
-        )
+        base_url = _checked(url)
+        try:
+            self._http = httpx.AsyncClient(
+                base_url=base_url,
+                timeout=options.timeout_s,
+                transport=transport,
+                limits=httpx.Limits(max_connections=None),  # the runner bounds them; waiting would count as latency
+                trust_env=not _is_loopback(url),  # a proxy cannot reach this machine's own services
+            )
+        except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:  # of a proxy, and of certificates
+            message = (
+                f"The environment's proxy or certificates cannot be used: {error}. Correct or unset HTTP_PROXY, "
+                "HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE and SSL_CERT_DIR."
+            )
+            raise ReplayError(message) from error
 
     async def __aenter__(self) -> Self:
         await self._http.__aenter__()
@@ -102,7 +114,7 @@ class AnswerClient:
 
 
 def _describe(error: httpx.HTTPError) -> str:
-    return str(error) or type(error).__name__
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _checked(url: str) -> httpx.URL:

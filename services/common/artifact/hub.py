@@ -1,13 +1,14 @@
 """Download a model from the hub into its cache, with each failure as a sentence that says what to do."""
 
 import errno
+import os
 import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import get_session, snapshot_download
 from huggingface_hub.constants import ENDPOINT, HF_HUB_CACHE
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -38,7 +39,7 @@ def download(model: str, revision: str | None, wanted: Sequence[str]) -> Path:
     Raises:
         PrepareError: they cannot be downloaded, or a file differs from its checksum on the hub.
     """
-    _require_address()
+    _require_network_settings()
     _remove_parts(model)
     folder = _snapshot(model, revision, [pattern for pattern in wanted if pattern != PICKLED_WEIGHTS])
     if PICKLED_WEIGHTS in wanted and not any(folder.glob("*.safetensors")):  # many repositories hold the weights twice
@@ -47,10 +48,22 @@ def download(model: str, revision: str | None, wanted: Sequence[str]) -> Path:
     return folder
 
 
-def _require_address() -> None:
+def _require_network_settings() -> None:
     if not ENDPOINT.startswith(("http://", "https://")):
         message = f"HF_ENDPOINT is {ENDPOINT!r}: set it to a hub's address, which starts with https://, or unset it"
         raise PrepareError(message)
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        if (path := os.environ.get(name)) and not Path(path).exists():
+            message = f"{name} is {path}, which does not exist: correct it, or unset it"
+            raise PrepareError(message)
+    try:
+        get_session()
+    except Exception as error:  # whatever the client's own HTTP library makes of a proxy that it cannot read
+        message = (
+            f"the environment's proxy or certificates cannot be used ({_first_line(error)}): "
+            "correct or unset HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and SSL_CERT_FILE"
+        )
+        raise PrepareError(message) from error
 
 
 def _snapshot(model: str, revision: str | None, patterns: list[str]) -> Path:

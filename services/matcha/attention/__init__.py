@@ -25,6 +25,8 @@ _PATCHES_OF_A_THREAD: Final = 64
 
 Floats = NDArray[np.float32]
 
+_log = logging.getLogger(__name__)
+
 
 class Int8Attention:
     """Unmasked attention over one image, with the heads split across threads."""
@@ -38,16 +40,20 @@ class Int8Attention:
     @classmethod
     def find(cls, heads: int, width: int, threads: int) -> Self | None:
         """Int8 attention for heads of that width, or None, with the reason logged, if unavailable on this machine."""
-        reason = None
         if not KERNEL.is_file():
-            reason = "the kernel was not built"
-        elif not instructions() >= INSTRUCTIONS:
+            _log.warning(
+                "the int8 attention kernel was not built, so the runtime's own attention is used, which takes two to "
+                "three times as long (docs/measurements.md): make install builds the kernel"
+            )
+            return None
+        reason = None
+        if not instructions() >= INSTRUCTIONS:
             reason = f"this CPU lacks {', '.join(sorted(INSTRUCTIONS - instructions()))}"
         elif width not in _WIDTHS:
             reason = f"heads are {width} wide, not {' or '.join(map(str, sorted(_WIDTHS)))}"
         if reason is None:
             return cls(heads, threads)
-        logging.getLogger(__name__).info("int8 attention is not available: %s", reason)
+        _log.info("int8 attention is not available: %s", reason)
         return None
 
     def __call__(self, query: Floats, key: Floats, value: Floats, out: Floats, scale: float = 1.0) -> None:

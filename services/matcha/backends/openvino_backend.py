@@ -87,7 +87,7 @@ def read(core: ov.Core, path: Path) -> ov.Model:
 
 
 def _followed(path: Path) -> Path:
-    """The file that a link leads to. OpenVINO reads weights from the folder of the graph alone, and not through links."""
+    """The file a link leads to: OpenVINO reads weights from the folder of the graph alone, and not through links."""
     file = path.resolve()
     if file.name != path.name:
         message = f"{path} is a link to {file}, beside which OpenVINO finds no weights: copy the folder with cp -rL"
