@@ -170,11 +170,11 @@ def test_a_terminal_that_is_closed_stops_the_service_cleanly(tmp_path: Path, png
     with running("matcha", tmp_path / "log", "--threads", "1") as service:
         processes = family(service)
         body = {"image": base64.b64encode(png).decode(), "question": "How many?", "max_patches": 4096}
-        with ThreadPoolExecutor() as pool:
-            reply = pool.submit(httpx.post, f"{service.url}/v1/answer", json=body, timeout=60)
-            _wait_for_in_flight(service, 1)
+        with ThreadPoolExecutor(4) as pool:  # enough that all can be observed in flight
+            replies = [pool.submit(httpx.post, f"{service.url}/v1/answer", json=body, timeout=60) for _ in range(4)]
+            _wait_for_in_flight(service, 4)
             os.killpg(service.process.pid, signal.SIGHUP)
-            assert reply.result().status_code == 200
+            assert [reply.result().status_code for reply in replies] == [200] * 4
         assert service.process.wait(30) == 0
     assert_gone(processes)
 
