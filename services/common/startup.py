@@ -1,11 +1,12 @@
 """Before serving: read the settings and find the model folder, or exit with an explanation."""
 
+import ctypes
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from pydantic import ValidationError
 from pydantic_settings import CliApp, SettingsError
@@ -21,6 +22,8 @@ from services.common.artifact.manifest import (
 )
 from services.common.settings import ServerSettings
 from services.wire.answer import ModelCard
+
+_CUDA_DRIVER: Final = "libcuda.so.1"
 
 Settings = TypeVar("Settings", bound=ServerSettings)
 
@@ -38,6 +41,15 @@ def read_settings(settings: type[Settings], arguments: list[str] | None = None) 
         for line in _lines(error):
             print(f"  {line}", file=sys.stderr)  # noqa: T201 logging is not configured yet
         sys.exit(2)
+
+
+def require_device(device: str) -> None:
+    """Exit with 1 if the device is ``cuda`` and this machine has no NVIDIA driver: PyTorch takes seconds to notice."""
+    if device == "cuda":
+        try:
+            ctypes.CDLL(_CUDA_DRIVER)
+        except OSError:
+            sys.exit(f"cannot serve: no NVIDIA driver ({_CUDA_DRIVER}) is installed here: use --device cpu")
 
 
 def model_folder(settings: ServerSettings, service: str, form: str) -> Path:

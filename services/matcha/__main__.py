@@ -8,7 +8,7 @@ from services.common.artifact.manifest import PIX2STRUCT, verify_checksums
 from services.common.artifact.variants import VariantError
 from services.common.http.routes import RequestTypes
 from services.common.server import serve
-from services.common.startup import model_card, model_folder, read_settings
+from services.common.startup import model_card, model_folder, read_settings, require_device
 from services.matcha.api import MatchaAPI
 from services.matcha.header import font_warning
 from services.matcha.plain_folder import unverified_manifest
@@ -21,6 +21,7 @@ from services.wire.chat import MatchaChat
 def serve_matcha(arguments: list[str]) -> None:
     """Serve, or exit with an explanation."""
     settings = read_settings(MatchaSettings, arguments)
+    require_device(settings.device)
     folder = model_folder(settings, "services.matcha", VARIANTS[settings.variant or "fp32"].forms[0])
     manifest, card = model_card(folder, PIX2STRUCT, unverified_manifest if settings.allow_unverified else None)
     try:

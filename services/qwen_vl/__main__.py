@@ -8,7 +8,7 @@ from services.common.artifact.manifest import QWEN2_VL, verify_checksums
 from services.common.artifact.variants import VariantError, served_variant
 from services.common.http.routes import RequestTypes
 from services.common.server import serve
-from services.common.startup import model_card, model_folder, read_settings
+from services.common.startup import model_card, model_folder, read_settings, require_device
 from services.qwen_vl.api import QwenVLAPI
 from services.qwen_vl.plain_folder import unverified_manifest
 from services.qwen_vl.settings import FORMS, QwenVLSettings
@@ -19,6 +19,7 @@ from services.wire.chat import QwenVLChat
 def serve_qwen_vl(arguments: list[str]) -> None:
     """Serve, or exit with an explanation."""
     settings = read_settings(QwenVLSettings, arguments)
+    require_device(settings.device)
     folder = model_folder(settings, "services.qwen_vl", settings.variant or "bf16")
     manifest, card = model_card(folder, QWEN2_VL, unverified_manifest if settings.allow_unverified else None)
     try:

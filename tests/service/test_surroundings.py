@@ -72,6 +72,14 @@ def test_a_proxy_or_certificates_that_cannot_be_used(environment: dict[str, str]
     assert reason in replay.stderr
 
 
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a GPU")
+@pytest.mark.parametrize("service", ["matcha", "qwen_vl"])
+def test_a_gpu_that_is_not_there(service: str) -> None:
+    ended = run(f"services.{service}", "--device", "cuda")
+    assert ended.returncode == 1
+    assert ended.stderr == "cannot serve: no NVIDIA driver (libcuda.so.1) is installed here: use --device cpu\n"
+
+
 def test_a_temporary_folder_whose_path_is_too_long_for_sockets() -> None:
     folder = Path("/tmp", "x" * 71)  # noqa: S108 pytest's own folders may be longer already
     folder.mkdir()
