@@ -41,6 +41,7 @@ RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,tar
 
 # The code of this service and no other, byte-compiled.
 FROM build AS app
+COPY imaging /app/imaging
 COPY services/__init__.py /app/services/
 COPY services/wire /app/services/wire
 COPY services/common /app/services/common

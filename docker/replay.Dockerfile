@@ -18,8 +18,9 @@ FROM build AS venv
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,target=/wheels \
     --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install replay
 
-# The client, and of the services the wire contract alone; byte-compiled.
+# The client, what reads images, and of the services the wire contract alone; byte-compiled.
 FROM build AS app
+COPY imaging /app/imaging
 COPY services/__init__.py /app/services/
 COPY services/wire /app/services/wire
 COPY clients/__init__.py clients/terminal.py /app/clients/

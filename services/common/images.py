@@ -1,19 +1,16 @@
-"""Decode untrusted image bytes, with all sizes checked before anything is decoded.
+"""Images of a request: their sizes checked before anything is decoded, and errors as the services have them.
 
 ``probe`` reads only the header and is cheap enough for the HTTP process; ``decode`` runs in the worker.
 """
 
-import io
-import warnings
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
+import imaging.decode
+from imaging.errors import ImageError, ImageTooLargeError
 from services.wire.errors import TooLargeError, UnsupportedImageError
-
-FORMATS: Final = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-_TURNED_ON_ITS_SIDE: Final = (5, 6, 7, 8)
-"""EXIF orientations that swap width and height."""
 
 
 def probe(data: bytes, max_bytes: int, max_pixels: int) -> tuple[int, int]:
@@ -21,7 +18,7 @@ def probe(data: bytes, max_bytes: int, max_pixels: int) -> tuple[int, int]:
 
     Raises:
         TooLargeError: more bytes or pixels than allowed.
-        UnsupportedImageError: empty, or not an image in one of ``FORMATS``.
+        UnsupportedImageError: empty, or not an image in one of ``imaging.formats.FORMATS``.
     """
     if not data:
         message = "the image is empty (0 bytes)"
@@ -29,8 +26,8 @@ def probe(data: bytes, max_bytes: int, max_pixels: int) -> tuple[int, int]:
     if len(data) > max_bytes:
         message = f"the image has {len(data)} bytes, the limit is {max_bytes}: scale it down"
         raise TooLargeError(message, "image")
-    with _open(data) as image:
-        width, height = image.size
+    with _as_service_errors():
+        width, height = imaging.decode.stored_size(data)
     if width * height > max_pixels:
         message = f"the image has {width} x {height} pixels, the limit is {max_pixels} in total: scale it down"
         raise TooLargeError(message, "image")
@@ -38,54 +35,32 @@ def probe(data: bytes, max_bytes: int, max_pixels: int) -> tuple[int, int]:
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode to RGB: rotated by the EXIF tag, transparency composited on white, first frame of an animation.
-
-    White, because charts are often saved without a background, and black text on black is unreadable.
+    """Decode to RGB as a browser shows it, see ``imaging.decode.decode``.
 
     Raises:
+        TooLargeError: more pixels than Pillow opens.
         UnsupportedImageError: not an image, or corrupt or truncated.
     """
-    with _open(data) as image:
-        try:
-            upright = ImageOps.exif_transpose(_in_8_bits(image))
-            if not upright.has_transparency_data:
-                return upright.convert("RGB")
-            rgba = upright.convert("RGBA")
-        except (OSError, SyntaxError, ValueError) as error:  # what Pillow's readers raise on broken data
-            message = f"the image is corrupt or truncated ({error})"
-            raise UnsupportedImageError(message, "image") from error
-    return Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba).convert("RGB")
+    with _as_service_errors():
+        return imaging.decode.decode(data)
 
 
 def upright_size(data: bytes) -> tuple[int, int]:
-    """Width and height of what ``decode`` returns, without decoding where the format allows it.
+    """Width and height of what ``decode`` returns, without decoding.
 
     Raises:
+        TooLargeError: as ``decode``.
         UnsupportedImageError: as ``decode``.
     """
-    with _open(data) as image:
-        try:
-            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-        except (OSError, SyntaxError, ValueError) as error:
-            message = f"the image is corrupt or truncated ({error})"
-            raise UnsupportedImageError(message, "image") from error
-        width, height = image.size
-    return (height, width) if orientation in _TURNED_ON_ITS_SIDE else (width, height)
+    with _as_service_errors():
+        return imaging.decode.upright_size(data)
 
 
-def _in_8_bits(image: Image.Image) -> Image.Image:
-    """Scale 16-bit greyscale to 8 bits: Pillow's ``convert`` clips at 255, which turns most of the image white."""
-    return image.point(lambda grey: grey / 256).convert("L") if image.mode == "I;16" else image
-
-
-def _open(data: bytes) -> Image.Image:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # probe has its own, lower limit
-        try:
-            return Image.open(io.BytesIO(data), formats=FORMATS)
-        except Image.DecompressionBombError as error:
-            message = f"the image is too large ({error}): scale it down"
-            raise TooLargeError(message, "image") from error
-        except (OSError, SyntaxError, ValueError) as error:
-            message = f"the bytes are not an image that can be read: send one of {', '.join(FORMATS)}"
-            raise UnsupportedImageError(message, "image") from error
+@contextmanager
+def _as_service_errors() -> Iterator[None]:
+    try:
+        yield
+    except ImageTooLargeError as error:
+        raise TooLargeError(str(error), "image") from error
+    except ImageError as error:
+        raise UnsupportedImageError(str(error), "image") from error

@@ -170,7 +170,8 @@ def test_a_build_sees_the_project_alone() -> None:
     rules = [line for line in lines if line and not line.startswith("#")]
     assert rules[0] == "*"
     assert {rule for rule in rules if rule.startswith("!")} == {
-        *("!clients", "!constraints.txt", "!docker/install", "!docker/strip", "!models", "!pyproject.toml", "!services")
+        *("!clients", "!constraints.txt", "!docker/install", "!docker/strip", "!imaging", "!models", "!pyproject.toml"),
+        "!services",
     }
 
 

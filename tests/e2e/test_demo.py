@@ -7,17 +7,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, sync_playwright
-
-CHROMIUM_FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run"),
-]
+from playwright.sync_api import Browser
 
 
 def demo(*options: str) -> list[str]:
@@ -80,14 +74,6 @@ def test_a_stopped_demo_stops_its_services(tmp_path: Path, number: signal.Signal
         process.kill()
     _, alive = psutil.wait_procs(started, timeout=10)
     assert not alive
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=CHROMIUM_FLAGS)
-        yield started
-        started.close()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -76,7 +76,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
 def _settings(group: Group) -> str:
     """Settings for mutmut, as TOML."""
     lists = {
-        "source_paths": ["services", "clients", "benchmarks", "loadtests"],
+        "source_paths": ["services", "clients", "benchmarks", "loadtests", "imaging"],
         "only_mutate": group.files,
         "also_copy": ["models", "docker", "k8s", "README.md", "Makefile", "constraints.txt"],
         "pytest_add_cli_args_test_selection": list(group.tests),

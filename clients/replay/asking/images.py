@@ -13,6 +13,8 @@ from PIL import Image
 
 from clients.replay.run.folder import kept_path
 from clients.replay.tasks.task import ImageSource
+from imaging.decode import decode
+from imaging.errors import ImageError
 
 KEPT_IMAGES: Final = 48
 _KEPT_SIDE_PIXELS: Final = 560
@@ -41,7 +43,7 @@ def blank_image() -> EncodedImage:
 
 
 def keep_images(keys: Sequence[str], read: ImageSource, folder: Path, seed: int) -> None:
-    """Save small copies of a seeded sample of the images in a folder, so that a report needs only its run."""
+    """Save small copies of a seeded sample of the images, as the services read them: a report needs only its run."""
     chosen = random.Random(seed).sample(keys, min(KEPT_IMAGES, len(keys)))  # noqa: S311 - not for security
     for key in sorted(chosen, key=keys.index):  # in dataset order: neighbours may be in the same file
         _keep(key, read, folder)
@@ -53,11 +55,10 @@ def _keep(key: str, read: ImageSource, folder: Path) -> None:
         path = kept_path(folder, hashlib.sha256(content).hexdigest())
         if path.exists():
             return
-        with Image.open(io.BytesIO(content)) as image:
-            copy = image.convert("RGB")
+        copy = decode(content)
         copy.thumbnail((_KEPT_SIDE_PIXELS, _KEPT_SIDE_PIXELS))
         draft = path.with_suffix(".part")
         copy.save(draft, "WEBP", quality=_KEPT_QUALITY)
         draft.replace(path)
-    except Exception:  # noqa: BLE001 - a broken file makes Pillow raise anything, SyntaxError for one
+    except (OSError, ImageError):
         return  # costs the report one example; the service's verdict on the image is in the outcomes

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from imaging.decode import decode
+from imaging.errors import ImageError
 from services.common.artifact.manifest import PrepareError
 from services.matcha.header import load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
@@ -45,10 +46,10 @@ def calibration_patches(folder: Path, header_font: Path | None, max_patches: int
     patches = []
     for index, path in enumerate(calibration_images(folder)):
         try:
-            with Image.open(path) as image:
-                drawn = render_header(image, _QUESTIONS[index % len(_QUESTIONS)], font)
-        except (UnidentifiedImageError, OSError) as error:
+            chart = decode(path.read_bytes())
+        except (ImageError, OSError) as error:
             message = f"{path} cannot be read as an image ({error}): remove it from {folder}"
             raise PrepareError(message) from error
+        drawn = render_header(chart, _QUESTIONS[index % len(_QUESTIONS)], font)
         patches.append(flatten_patches(drawn, max_patches))
     return patches

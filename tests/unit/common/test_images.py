@@ -82,15 +82,10 @@ def test_a_large_file_is_refused_unopened(size: int) -> None:
     assert refused.value.param == "image"
 
 
-BREAKS_OFF = "the image is corrupt or truncated"
-
-
-@pytest.mark.parametrize(
-    ("form", "told"),
-    [("PNG", BREAKS_OFF), ("JPEG", BREAKS_OFF), ("GIF", BREAKS_OFF), ("WEBP", "not an image that can be read")],
-)
-def test_an_image_that_breaks_off_is_unsupported(form: str, told: str) -> None:
+@pytest.mark.parametrize("form", ["PNG", "JPEG", "GIF", "WEBP"])
+def test_an_image_that_breaks_off_is_unsupported(form: str) -> None:
     data = encode(NOISE, form)
+    told = f"the image is corrupt or truncated: it begins as a {form}, but cannot be read"
     with pytest.raises(UnsupportedImageError, match=told) as refused:
         decode(data[: len(data) // 2])
     assert refused.value.param == "image"

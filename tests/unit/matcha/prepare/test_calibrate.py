@@ -65,3 +65,10 @@ def test_one_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         calibration_patches(tmp_path, None, 55)
     assert str(refused.value).startswith(f"{tmp_path / 'b.png'} cannot be read as an image")
     assert str(refused.value).endswith(f": remove it from {tmp_path}")
+
+
+def test_a_chart_without_a_background_is_on_white_as_it_will_be_served(tmp_path: Path) -> None:
+    Image.new("LA", (90, 60), (0, 0)).save(tmp_path / "a.png")
+    (rows,) = calibration_patches(tmp_path, MONO, 55)
+    white = render_header(Image.new("RGB", (90, 60), "white"), calibrate._QUESTIONS[0], load_font(MONO))  # noqa: SLF001
+    assert np.array_equal(rows, flatten_patches(white, 55))

@@ -90,6 +90,20 @@ def test_a_copy_fits_560_pixels_and_is_never_enlarged(
         assert (image.format, image.size, image.mode) == ("WEBP", kept_size, "RGB")
 
 
+def test_a_copy_is_what_the_service_reads(tmp_path: Path) -> None:
+    image = Image.new("LA", (30, 20), (0, 0))
+    image.paste((0, 255), (0, 0, 15, 20))
+    tag = image.getexif()
+    tag[0x0112] = 6
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", exif=tag)
+    keep_images(["a"], lambda _: buffer.getvalue(), tmp_path, 0)
+    (path,) = tmp_path.iterdir()
+    with Image.open(path) as copy:
+        assert copy.size == (20, 30), "upright"
+        assert [copy.convert("L").getpixel(at) for at in ((10, 5), (10, 25))] == [0, 255], "transparent is white"
+
+
 def test_what_cannot_be_kept_costs_the_report_an_example_and_nothing_else(tmp_path: Path) -> None:
     broken = encoded((30, 30))[:40]
     whole = encoded((30, 30))
