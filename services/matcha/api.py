@@ -1,21 +1,26 @@
 """The MatCha worker: connects LitServe's hooks to the engine."""
 
+import logging
 import time
+from functools import partial
 from pathlib import Path
 
 from litserve import LitAPI
 
 from services.common.artifact.manifest import Manifest
+from services.common.isolation import attempt
 from services.common.processes import prepare_worker
 from services.common.server import QueueSpec
-from services.common.worker.messages import Job, Reply
+from services.common.worker.messages import Job, Reply, failed
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartQA
 from services.matcha.settings import MatchaSettings
 from services.matcha.translate import Asked, Translator
-from services.matcha.types import LIMITS, Limits
+from services.matcha.types import LIMITS, ChartAnswer, Limits
 from services.matcha.variants import VariantName
 from services.wire.errors import ServiceError
+
+_log = logging.getLogger(__name__)
 
 
 class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
@@ -45,10 +50,20 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
 
     def _answer(self, jobs: list[Job[Asked]]) -> list[Reply]:
         begun_s = time.monotonic()
-        answers = self._engine.answer([self._translator.question(job.request) for job in jobs])
+        questions = [attempt(partial(self._translator.question, job.request)) for job in jobs]
+        answers = iter(self._engine.answer([asked for asked in questions if not isinstance(asked, Exception)]))
         return [
-            answer
-            if isinstance(answer, ServiceError)
-            else self._translator.answer(job.request, answer, (begun_s - job.enqueued_s) * 1000)
-            for job, answer in zip(jobs, answers, strict=True)
+            self._reply(job, asked if isinstance(asked, Exception) else next(answers), begun_s)
+            for job, asked in zip(jobs, questions, strict=True)
         ]
+
+    def _reply(self, job: Job[Asked], answer: ChartAnswer | Exception, begun_s: float) -> Reply:
+        queue_ms = (begun_s - job.enqueued_s) * 1000
+        if not isinstance(answer, Exception):
+            reply = attempt(partial(self._translator.answer, job.request, answer, queue_ms))
+        else:
+            reply = answer
+        if not isinstance(reply, Exception) or isinstance(reply, ServiceError):
+            return reply
+        _log.error("job %s failed", job.id, exc_info=reply)
+        return failed(job.id)

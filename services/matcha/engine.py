@@ -1,7 +1,9 @@
 """Chart question answering: a chart and a question in, an answer out. Knows neither HTTP nor the environment."""
 
+import logging
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -10,12 +12,15 @@ from PIL.ImageFont import FreeTypeFont
 from tokenizers import Tokenizer
 
 from services.common import images
+from services.common.isolation import attempt
 from services.matcha.backends import Backend, Hardware, load_backend
 from services.matcha.header import HeaderTooLargeError, load_font, render_header
 from services.matcha.patches import Floats, flatten_patches
 from services.matcha.types import LIMITS, ChartAnswer, ChartQuestion, Limits
 from services.matcha.variants import VariantName
-from services.wire.errors import InvalidRequestError, ServiceError
+from services.wire.errors import InvalidRequestError
+
+_log = logging.getLogger(__name__)
 
 
 class ChartQA:
@@ -41,25 +46,41 @@ class ChartQA:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         return cls(load_backend(variant, folder, hardware), tokenizer, font, limits)
 
-    def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | ServiceError]:
+    def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | Exception]:
         """Answer each question greedily, with the same result as if it were asked alone.
 
-        A question that cannot be answered yields an error in its place: the image is corrupt or too elongated, or more
-        patches were requested than the server or the model allows.
+        A question that cannot be answered yields an error in its place: a ``ServiceError`` if the image is corrupt or
+        too elongated, or more patches were requested than the server or the model allows; another if it fails by a
+        defect.
         """
         started_s = time.perf_counter()
-        inputs = [self._patches_or_error(question) for question in questions]
+        inputs = [attempt(partial(self._patches, question)) for question in questions]
         valid = [
             (question, rows) for question, rows in zip(questions, inputs, strict=True) if isinstance(rows, np.ndarray)
         ]
         prepared_s = time.perf_counter()
         limits = [question.max_new_tokens for question, _ in valid]
-        token_ids = iter(self._backend.generate([rows for _, rows in valid], limits) if valid else [])
+        token_ids = iter(self._generate([rows for _, rows in valid], limits) if valid else [])
         spent_ms = ((prepared_s - started_s) * 1000, (time.perf_counter() - prepared_s) * 1000)
         return [
-            item if isinstance(item, ServiceError) else self._written(next(token_ids), len(item), spent_ms)
+            item if isinstance(item, Exception) else self._answer(next(token_ids), len(item), spent_ms)
             for item in inputs
         ]
+
+    def _generate(self, patches: list[Floats], limits: list[int]) -> list[list[int] | Exception]:
+        """The tokens of each answer; if the batch fails, each is tried alone, so that one failure is one answer's."""
+        token_ids = attempt(partial(self._backend.generate, patches, limits))
+        if not isinstance(token_ids, Exception):
+            return [*token_ids]
+        if len(patches) == 1:
+            return [token_ids]
+        _log.warning("a batch of %d failed (%r): each is asked alone", len(patches), token_ids)
+        return [self._generate([rows], [limit])[0] for rows, limit in zip(patches, limits, strict=True)]
+
+    def _answer(
+        self, ids: list[int] | Exception, patches: int, spent_ms: tuple[float, float]
+    ) -> ChartAnswer | Exception:
+        return ids if isinstance(ids, Exception) else attempt(partial(self._written, ids, patches, spent_ms))
 
     def _written(self, ids: list[int], patches: int, spent_ms: tuple[float, float]) -> ChartAnswer:
         return ChartAnswer(
@@ -70,12 +91,6 @@ class ChartQA:
             preprocess_ms=spent_ms[0],
             inference_ms=spent_ms[1],
         )
-
-    def _patches_or_error(self, question: ChartQuestion) -> Floats | ServiceError:
-        try:
-            return self._patches(question, self._max_patches(question))
-        except ServiceError as error:
-            return error
 
     def _max_patches(self, question: ChartQuestion) -> int:
         requested, limit, bound = question.max_patches, self._limits.max_patches, self._backend.fixed_patches
@@ -88,7 +103,8 @@ class ChartQA:
             raise InvalidRequestError(message, "max_patches")
         return patches
 
-    def _patches(self, question: ChartQuestion, max_patches: int) -> Floats:
+    def _patches(self, question: ChartQuestion) -> Floats:
+        max_patches = self._max_patches(question)
         try:
             image = render_header(images.decode(question.image), question.text, self._font)
         except HeaderTooLargeError as error:

@@ -1,17 +1,20 @@
 """The Qwen2-VL worker: connects LitServe's hooks to the engine."""
 
+import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from litserve import LitAPI
 
+from services.common.isolation import attempt
 from services.common.processes import prepare_worker
 from services.common.server import QueueSpec
 from services.common.worker.continuous_batching import ContinuousBatchingLoop
-from services.common.worker.messages import End, Job, Reply
+from services.common.worker.messages import End, Job, Reply, failed
 from services.qwen_vl.settings import QwenVLSettings, Variant
 from services.qwen_vl.types import Limits, Piece
 from services.wire.errors import DeadlineError, ServiceError
@@ -19,6 +22,8 @@ from services.wire.errors import DeadlineError, ServiceError
 if TYPE_CHECKING:
     from services.qwen_vl.engine import Started
     from services.qwen_vl.translate import Asked
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -68,7 +73,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
             return [error]
         active = _Active(job, started, queue_ms)
         self._active[job.id] = active
-        return self._replies(active, started.pieces[0])
+        return self._settled(active, started.pieces[0])
 
     def step(self) -> Iterable[tuple[str, Reply]]:
         """Decode one more token for every job; jobs past their deadline are dropped."""
@@ -81,12 +86,21 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         if actives:
             pieces = self._engine.step([active.started for active in actives])
             for active, piece in zip(actives, pieces, strict=True):
-                for reply in self._replies(active, piece):
+                for reply in self._settled(active, piece):
                     yield active.job.id, reply
 
     def drop_all(self) -> None:
         """Drop all active jobs."""
         self._active.clear()
+
+    def _settled(self, active: _Active, piece: Piece | Exception) -> list[Reply]:
+        """The replies to a job's new piece; a job that fails is let go, with an error."""
+        replies = piece if isinstance(piece, Exception) else attempt(partial(self._replies, active, piece))
+        if not isinstance(replies, Exception):
+            return replies
+        self._active.pop(active.job.id, None)
+        _log.error("job %s failed", active.job.id, exc_info=replies)
+        return [failed(active.job.id)]
 
     def _replies(self, active: _Active, piece: Piece) -> list[Reply]:
         replies: list[Reply] = []

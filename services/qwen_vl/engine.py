@@ -1,12 +1,15 @@
 """Image question answering: a conversation in, an answer and its lens out. Knows neither HTTP nor the environment."""
 
+import logging
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 import torch
 
+from services.common.isolation import attempt
 from services.qwen_vl.lens.readout import LogitLens
 from services.qwen_vl.lens.trace import Trace
 from services.qwen_vl.model.check import check_lens
@@ -19,6 +22,11 @@ from services.qwen_vl.model.prompt import Prompt, PromptBuilder
 from services.qwen_vl.settings import Device, Variant
 from services.qwen_vl.types import LIMITS, Answer, CacheUse, LensOptions, Limits, Piece, Question
 from services.wire.errors import InvalidRequestError, PromptTooLongError
+
+_log = logging.getLogger(__name__)
+
+_Output = tuple[torch.Tensor, list[torch.Tensor]]
+"""Logits (vocabulary) of one answer's next token, and each layer's state (hidden) if recorded."""
 
 
 @dataclass(slots=True)
@@ -75,7 +83,9 @@ class VisionQA:
         """
         started = self.begin(question)
         while not started.ended:
-            self.step([started])
+            (piece,) = self.step([started])
+            if isinstance(piece, Exception):
+                raise piece
         return self.finish(started)
 
     @torch.inference_mode()
@@ -110,14 +120,33 @@ class VisionQA:
         )
 
     @torch.inference_mode()
-    def step(self, started: list[Started]) -> list[Piece]:
-        """Decode one more token for each of several unfinished answers, as a batch, and return the new pieces."""
+    def step(self, started: list[Started]) -> list[Piece | Exception]:
+        """Decode one more token for each of several unfinished answers, as a batch, and return the new pieces.
+
+        An answer that fails yields its exception in its place, and cannot be continued.
+        """
         generations = [one.generation for one in started]
-        tap = any(generation.wants_states for generation in generations)
-        logits, states = self.network.decode([generation.sequence for generation in generations], tap=tap)
         return [
-            generation.advance(logits[index], [layer[index, -1] for layer in states])
-            for index, generation in enumerate(generations)
+            output if isinstance(output, Exception) else attempt(partial(generation.advance, *output))
+            for generation, output in zip(generations, self._decode(generations), strict=True)
+        ]
+
+    def _decode(self, generations: list[Generation]) -> list[_Output | Exception]:
+        """Logits and states of each answer; if the batch fails, each is tried alone."""
+        sequences = [generation.sequence for generation in generations]
+        before = [sequence.position for sequence in sequences]
+        tap = any(generation.wants_states for generation in generations)
+        output = attempt(partial(self.network.decode, sequences, tap=tap))
+        if not isinstance(output, Exception):
+            logits, states = output
+            return [(logits[row], [layer[row, -1] for layer in states]) for row in range(len(generations))]
+        if len(generations) == 1:
+            return [output]
+        _log.warning("a step of %d answers failed (%r): each is decoded alone", len(generations), output)
+        return [
+            # An answer that the step has moved on has keys and values of a token that was never picked.
+            self._decode([generation])[0] if generation.sequence.position == position else output
+            for generation, position in zip(generations, before, strict=True)
         ]
 
     @torch.inference_mode()

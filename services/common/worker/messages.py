@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from services.wire.answer import Cache, FinishReason, TokenLogprob, Usage
 from services.wire.contract import WireRequest
-from services.wire.errors import ServiceError
+from services.wire.errors import InternalError, ServiceError
 from services.wire.lens import LensTrace
 
 Request = TypeVar("Request", bound=WireRequest)
@@ -56,3 +56,9 @@ End = WorkerAnswer | ServiceError
 """The last reply to a job."""
 
 Reply = Delta | End
+
+
+def failed(job_id: str) -> InternalError:
+    """The error for a job that failed by a defect, which the worker has logged under the job's id."""
+    message = f"the worker failed on this request; see {job_id} in its log"
+    return InternalError(message)

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 from litserve.utils import LitAPIStatus
 
-from services.common.worker.messages import Delta, Job, Reply
+from services.common.worker.messages import Delta, Job, Reply, failed
 from services.wire.contract import WireRequest
-from services.wire.errors import DeadlineError, InternalError
+from services.wire.errors import DeadlineError
 
 
 class Queue(Protocol):
@@ -76,7 +76,6 @@ async def _next(box: Mailbox, job: Job[WireRequest]) -> Reply:
         message = f"no answer within {job.timeout_s:g} s: try again, or request fewer tokens or patches"
         raise DeadlineError(message) from error
     if status != LitAPIStatus.OK:
-        message = f"the worker failed on this request; see {job.id} in its log"
-        raise InternalError(message)
+        raise failed(job.id)
     received: Reply = reply
     return received

@@ -20,23 +20,24 @@ from services.matcha.translate import Asked
 from services.matcha.types import ChartAnswer, ChartQuestion, Limits
 from services.wire.answer import MatchaRequest
 from services.wire.chat import MatchaChat
-from services.wire.errors import InvalidRequestError
+from services.wire.errors import InternalError, InvalidRequestError
 
 REFUSED = InvalidRequestError("too many", "max_patches")
 
 
 class Engine:
-    """Answers with the size of the image's file; rejects one of 13 bytes."""
+    """Answers with the size of the image's file; rejects one of 13 bytes, and fails on one of 14."""
 
     def __init__(self, *made_of: object) -> None:
         self.made_of = made_of
         self.asked: list[ChartQuestion] = []
 
-    def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | InvalidRequestError]:
+    def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | Exception]:
         self.asked += questions
+        bad: dict[int, Exception] = {13: REFUSED, 14: ZeroDivisionError("a defect")}
         return [
-            REFUSED
-            if len(question.image) == 13
+            bad[len(question.image)]
+            if len(question.image) in bad
             else ChartAnswer(f"{len(question.image)} bytes", "length", 40 + len(question.image), 7, 20.0, 300.0)
             for question in questions
         ]
@@ -143,6 +144,27 @@ def test_bad_items_of_a_batch_get_their_errors_in_their_places() -> None:
     assert [(each.text, each.usage.image_tokens) for each in (first, last)] == [("30 bytes", 70), ("50 bytes", 90)]
     assert refused is REFUSED
     assert [each.text for each in engine_of(made).asked] == [f"How large is {name}?" for name in "abc"]
+
+
+def test_a_defect_on_one_of_a_batch_is_logged_once_under_its_id(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = service()
+    translate = made._translator.question  # noqa: SLF001 to break it
+
+    def question(asked: Asked) -> ChartQuestion:
+        if isinstance(asked, MatchaRequest) and len(asked.image) == 15:
+            raise KeyError(asked.question)
+        return translate(asked)
+
+    monkeypatch.setattr(made._translator, "question", question)  # noqa: SLF001 as above
+    replies: list[Reply] = made.predict([job(30, "a"), job(14, "b"), job(15, "c"), job(50, "d")])  # type: ignore[assignment]
+    assert [getattr(reply, "text", None) for reply in replies] == ["30 bytes", None, None, "50 bytes"]
+    for name, reply in zip("bc", replies[1:3], strict=True):
+        assert isinstance(reply, InternalError)
+        assert reply.message == f"the worker failed on this request; see {name} in its log"
+    assert [record.getMessage() for record in caplog.records] == ["job b failed", "job c failed"]
+    assert all(record.exc_info for record in caplog.records)
 
 
 @pytest.mark.parametrize(("fields", "patches"), [({}, None), ({"max_patches": 1}, 1), ({"max_patches": 9999}, 9999)])

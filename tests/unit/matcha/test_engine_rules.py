@@ -33,9 +33,13 @@ class Told:
     fixed_patches: int | None = None
     end_token_ids: tuple[int, ...] = (EOS,)
     asked: list[tuple[Floats, int]] = field(default_factory=list)
+    fails_on: int | None = None  # limit
+    most: int = 9
 
     def generate(self, patches: Sequence[Floats], limits: Sequence[int]) -> list[list[int]]:
         assert patches  # it is never called without work
+        if self.fails_on in limits or len(patches) > self.most:
+            raise RuntimeError(limits)
         self.asked += zip(patches, limits, strict=True)
         return self.answers[: len(patches)]
 
@@ -213,3 +217,22 @@ def test_times_are_milliseconds_of_each_part(monkeypatch: pytest.MonkeyPatch) ->
     (given,) = made.answer([question()])
     assert isinstance(given, ChartAnswer)
     assert (given.preprocess_ms, given.inference_ms) == (250, 1750)
+
+
+def test_a_defect_on_one_of_a_batch_leaves_its_neighbours(monkeypatch: pytest.MonkeyPatch) -> None:
+    rice = [*ids("Rice"), EOS]
+    asked = [question(tokens=tokens) for tokens in (3, 4, 5)]
+    first, failed, last = engine(Told([rice], fails_on=4)).answer(asked)
+    assert isinstance(failed, RuntimeError)
+    for given in (first, last):
+        assert isinstance(given, ChartAnswer)
+        assert given.text == "Rice"
+    texts = [each.text for each in engine(Told([rice], most=1)).answer(asked) if isinstance(each, ChartAnswer)]
+    assert texts == ["Rice"] * 3, "a batch for which there is too little memory"
+
+    def defect(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("services.matcha.engine.images.decode", defect)
+    (failed,) = engine(Told()).answer([question()])
+    assert isinstance(failed, ZeroDivisionError)

@@ -2,6 +2,7 @@
 
 import base64
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from services.qwen_vl.translate import Asked
 from services.qwen_vl.types import Limits
 from services.wire.answer import QwenVLRequest
 from services.wire.chat import QwenVLChat
-from services.wire.errors import DeadlineError, InvalidRequestError, UnsupportedImageError
+from services.wire.errors import DeadlineError, InternalError, InvalidRequestError, UnsupportedImageError
 from services.wire.lens import LensRequest
 from tests.unit.qwen_vl.conftest import asked, scene
 
@@ -127,6 +128,49 @@ def test_a_job_whose_deadline_passes_while_it_is_written_is_let_go_alone(
     (late,) = replies["late"]
     assert isinstance(late, DeadlineError)
     assert isinstance(replies["quick"][-1], WorkerAnswer)
+
+
+@pytest.mark.parametrize("where", ["network", "generation", "end"])
+def test_a_defect_on_one_of_several_answers_leaves_its_neighbours(
+    where: str, api: QwenVLAPI, engine: VisionQA, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts = {"a": 2, "bad": 5, "c": 3}
+    for name, count in counts.items():
+        assert list(api.begin(job(name, about(count)))) == []
+    bad = api._active["bad"].started.generation  # noqa: SLF001 to break it
+
+    def failing(works: Callable[..., Any], broken: Callable[..., bool]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            if broken(*arguments):
+                raise ZeroDivisionError
+            return works(*arguments, **named)
+
+        return call
+
+    if where == "network":
+        decode = failing(engine.network.decode, lambda rows: bad.sequence in rows)
+        monkeypatch.setattr(engine.network, "decode", decode)
+    elif where == "generation":
+        monkeypatch.setattr(bad, "advance", failing(bad.advance, lambda *_: True))
+    else:
+        monkeypatch.setattr(engine, "finish", failing(engine.finish, lambda ended: ended.generation is bad))
+    replies = to_the_end(api)
+    (failed,) = replies.pop("bad")
+    assert isinstance(failed, InternalError)
+    assert failed.message == "the worker failed on this request; see bad in its log"
+    monkeypatch.undo()
+    for name, (reply,) in replies.items():
+        assert isinstance(reply, WorkerAnswer)
+        assert reply.text == engine.answer(asked(scene(counts[name]))).text.strip()
+    assert sorted(replies) == ["a", "c"]
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["job bad failed"]
+
+
+def test_a_job_that_fails_at_its_first_piece_is_let_go(api: QwenVLAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api._translator, "delta", lambda _: 1 / 0)  # noqa: SLF001 to break it
+    (failed,) = api.begin(job("a", about(2), in_pieces=True))
+    assert isinstance(failed, InternalError)
+    assert list(api.step()) == []
 
 
 def test_after_a_defect_no_job_is_left(api: QwenVLAPI) -> None:

@@ -9,7 +9,7 @@ from services.qwen_vl.engine import VisionQA
 from services.qwen_vl.lens.readout import LogitLens
 from services.qwen_vl.model.check import LensMismatchError
 from services.qwen_vl.settings import Variant
-from services.qwen_vl.types import LensOptions, Limits, Question, Sampling, Turn
+from services.qwen_vl.types import LensOptions, Limits, Piece, Question, Sampling, Turn
 from services.torch_cpu.linear import PackedLinear, WidenedLinear
 from tests.unit.qwen_vl.conftest import FOLDER, asked, marked, scene
 from tests.unit.qwen_vl.reading import plain_forward, plain_lens
@@ -68,7 +68,9 @@ def test_greedy_tokens_are_those_of_transformers_generate(engine: VisionQA) -> N
     )
     started = engine.begin(question)
     while not started.ended:
-        started.pieces += engine.step([started])
+        (piece,) = engine.step([started])
+        assert isinstance(piece, Piece)
+        started.pieces.append(piece)
     answer = engine.finish(started)
     assert answer.token_ids == expected.sequences[0, prompt.tokens :].tolist()
     for piece, logits in zip(started.pieces[:-1], expected.logits, strict=False):
