@@ -15,7 +15,8 @@ from benchmarks.matcha.subjects.own import QUESTION
 from benchmarks.matcha.subjects.process import Subject, own, peer
 from benchmarks.measurements import Measurement
 from services.common.artifact.source import find
-from services.matcha.header import load_font, render_header
+from services.matcha.header import render_header
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import flatten_patches
 from services.matcha.prepare.build import WANTED, Extras, build
 from services.matcha.variants import VARIANTS, VariantName

@@ -11,6 +11,7 @@ from services.common.server import serve
 from services.common.startup import model_card, model_folder, read_settings, require_device
 from services.matcha.api import MatchaAPI
 from services.matcha.header import font_warning
+from services.matcha.header.fonts import load_font
 from services.matcha.plain_folder import unverified_manifest
 from services.matcha.settings import MatchaSettings, chosen_variant
 from services.matcha.variants import VARIANTS
@@ -22,6 +23,11 @@ def serve_matcha(arguments: list[str]) -> None:
     """Serve, or exit with an explanation."""
     settings = read_settings(MatchaSettings, arguments)
     require_device(settings.device)
+    for path in settings.header_fonts:
+        try:
+            load_font(path)
+        except OSError as error:
+            sys.exit(f"cannot serve: {path} is not a usable font ({error}): name TrueType files with --header-fonts")
     folder = model_folder(settings, "services.matcha", VARIANTS[settings.variant or "fp32"].forms[0])
     manifest, card = model_card(folder, PIX2STRUCT, unverified_manifest if settings.allow_unverified else None)
     try:

@@ -41,7 +41,9 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         prepare_worker(settings)
         hardware = Hardware(settings.threads, settings.device)
         limits = Limits(settings.max_patches_limit, manifest.max_patches or LIMITS.default_patches)
-        self._engine = ChartQA.load(self._folder, manifest.header_font, self._variant, hardware, limits)
+        self._engine = ChartQA.load(
+            self._folder, manifest.header_font, self._variant, hardware, limits, settings.header_fonts
+        )
         self._translator = Translator(settings.max_new_tokens)
 
     def predict(self, jobs: Job[Asked] | list[Job[Asked]]) -> Reply | list[Reply]:

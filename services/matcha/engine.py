@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from PIL.ImageFont import FreeTypeFont
 from tokenizers import Tokenizer
 
 from services.common import images
 from services.common.isolation import attempt
 from services.matcha.backends import Backend, Hardware, load_backend
-from services.matcha.header import HeaderTooLargeError, load_font, render_header
+from services.matcha.header import HeaderTooLargeError, render_header
+from services.matcha.header.fonts import Font, UndrawableError, drawable, load_font
 from services.matcha.patches import Floats, flatten_patches
 from services.matcha.types import LIMITS, ChartAnswer, ChartQuestion, Limits
 from services.matcha.variants import VariantName
@@ -26,10 +26,12 @@ _log = logging.getLogger(__name__)
 class ChartQA:
     """A loaded MatCha model in one variant."""
 
-    def __init__(self, backend: Backend, tokenizer: Tokenizer, font: FreeTypeFont, limits: Limits = LIMITS) -> None:
+    def __init__(
+        self, backend: Backend, tokenizer: Tokenizer, fonts: Font | Sequence[Font], limits: Limits = LIMITS
+    ) -> None:
         self._backend = backend
         self._tokenizer = tokenizer
-        self._font = font
+        self._fonts = (fonts,) if isinstance(fonts, Font) else tuple(fonts)
         self._limits = limits
 
     @classmethod
@@ -40,18 +42,22 @@ class ChartQA:
         variant: VariantName,
         hardware: Hardware,
         limits: Limits = LIMITS,
+        more_fonts: Sequence[Path] = (),
     ) -> Self:
-        """Load an artifact folder; ``header_font`` is a file in it, or None for Pillow's default font."""
-        font = load_font(folder / header_font if header_font else None)
+        """Load an artifact folder; ``header_font`` is a file in it, or None for Pillow's default font.
+
+        ``more_fonts`` draw the characters that it lacks.
+        """
+        fonts = [load_font(folder / header_font if header_font else None), *map(load_font, more_fonts)]
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        return cls(load_backend(variant, folder, hardware), tokenizer, font, limits)
+        return cls(load_backend(variant, folder, hardware), tokenizer, fonts, limits)
 
     def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | Exception]:
         """Answer each question greedily, with the same result as if it were asked alone.
 
         A question that cannot be answered yields an error in its place: a ``ServiceError`` if the image is corrupt or
-        too elongated, or more patches were requested than the server or the model allows; another if it fails by a
-        defect.
+        too elongated, the fonts lack a character, or more patches were requested than the server or the model allows;
+        another if it fails by a defect.
         """
         started_s = time.perf_counter()
         inputs = [attempt(partial(self._patches, question)) for question in questions]
@@ -105,8 +111,12 @@ class ChartQA:
 
     def _patches(self, question: ChartQuestion) -> Floats:
         max_patches = self._max_patches(question)
+        font, *others = self._fonts
         try:
-            image = render_header(images.decode(question.image), question.text, self._font)
+            text = drawable(question.text, self._fonts)
+            image = render_header(images.decode(question.image), text, font, others)
+        except UndrawableError as error:
+            raise InvalidRequestError(str(error), "question") from error
         except HeaderTooLargeError as error:
             raise InvalidRequestError(str(error), "image") from error
         patches = flatten_patches(image, max_patches)

@@ -1,9 +1,10 @@
 """Settings of the MatCha service: ``MATCHA_…`` in the environment, or ``--…`` on the command line."""
 
-from typing import Literal
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from services.common.artifact.variants import VariantError, served_variant
 from services.common.cpu import computes_in_bf16
@@ -12,6 +13,11 @@ from services.matcha.types import LIMITS
 from services.matcha.variants import VARIANTS, VariantName
 
 Device = Literal["cpu", "cuda"]
+
+
+def _split(paths: str | list[str]) -> list[str]:
+    parts = paths.split(",") if isinstance(paths, str) else paths
+    return [part for part in parts if part]
 
 
 class MatchaSettings(ServerSettings):
@@ -27,6 +33,10 @@ class MatchaSettings(ServerSettings):
     )
     device: Device = Field(default="cpu", description="Device of the torch variants.")
     force_bf16: bool = Field(default=False, description="Serve bf16 even on a CPU without bfloat16, where it is slow.")
+    header_fonts: Annotated[list[Path], NoDecode, BeforeValidator(_split)] = Field(
+        default=[],
+        description="TrueType files, separated by commas, for characters that the model's own header font lacks.",
+    )
     max_patches_limit: int = Field(
         default=LIMITS.max_patches, ge=1, le=16384, description="Most patches that a request may use."
     )

@@ -14,7 +14,8 @@ from clients.launcher import running
 from services.common.artifact.manifest import read_manifest
 from services.matcha.backends import Hardware, onnx_backend
 from services.matcha.backends.torch_backend import TorchBackend
-from services.matcha.header import load_font, render_header
+from services.matcha.header import render_header
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import Floats, flatten_patches
 from tests.interop.conftest import output_of
 

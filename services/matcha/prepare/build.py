@@ -14,7 +14,7 @@ from services.common.artifact.hub import PICKLED_WEIGHTS
 from services.common.artifact.manifest import MANIFEST_NAME, PIX2STRUCT, Manifest, PrepareError, Source, file_sha256
 from services.common.artifact.source import WEIGHTS_INDEX, Checkpoint
 from services.common.artifact.writer import seal
-from services.matcha.header import load_font
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import Floats
 from services.matcha.plain_folder import image_processor, require_questions
 from services.matcha.prepare.calibrate import calibration_images, calibration_patches

@@ -8,7 +8,8 @@ import numpy as np
 from imaging.decode import decode
 from imaging.errors import ImageError
 from services.common.artifact.manifest import PrepareError
-from services.matcha.header import load_font, render_header
+from services.matcha.header import render_header
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import Floats, flatten_patches
 
 MOST_IMAGES: Final = 24

@@ -96,9 +96,10 @@ def asked(made: MatchaAPI, **fields: Any) -> ChartQuestion:
 
 @pytest.mark.parametrize(("models_own", "default"), [(700, 700), (None, 2048)])
 def test_the_engine_is_created_from_the_settings(tmp_path: Path, models_own: int | None, default: int) -> None:
-    made = service(models_own, tmp_path, threads=3, device="cuda", max_patches_limit=900)
+    fonts = [tmp_path / "more.ttf"]
+    made = service(models_own, tmp_path, threads=3, device="cuda", max_patches_limit=900, header_fonts=fonts)
     limits = Limits(max_patches=900, default_patches=default)
-    assert engine_of(made).made_of == (tmp_path, "header.ttf", "onnx-int8", Hardware(3, "cuda"), limits)
+    assert engine_of(made).made_of == (tmp_path, "header.ttf", "onnx-int8", Hardware(3, "cuda"), limits, fonts)
 
 
 def test_the_worker_is_prepared_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ from transformers.models.pix2struct.image_processing_pil_pix2struct import Pix2S
 from services.common.artifact.manifest import read_manifest
 from services.matcha.backends import Hardware, load_backend
 from services.matcha.engine import ChartQA
-from services.matcha.header import load_font
+from services.matcha.header.fonts import load_font
 from services.matcha.types import ChartAnswer, ChartQuestion
 from services.wire.errors import InvalidRequestError
 from tests.images import encode

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer
 from services.common.images import decode
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartQA
-from services.matcha.header import load_font, render_header
+from services.matcha.header import render_header
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import Floats, flatten_patches
 from services.matcha.types import ChartAnswer, ChartQuestion, Limits
 from services.wire.errors import InvalidRequestError, UnsupportedImageError
@@ -90,6 +91,22 @@ def test_the_backend_sees_the_question_above_the_chart_in_the_font_given() -> No
     assert not np.array_equal(seen[0], seen[1])
 
 
+def test_a_question_that_the_font_cannot_draw_is_refused_unless_another_can() -> None:
+    told = Told([[*ids("Rice"), EOS]] * 2)
+    refused, answer = engine(told).answer([question(text="Säule?"), question(text="What?")])
+    assert isinstance(refused, InvalidRequestError)
+    assert "ä (U+00E4)" in refused.message
+    assert (refused.status, refused.param) == (422, "question")
+    assert isinstance(answer, ChartAnswer)
+    fonts = load_font(None), load_font(FONTS / "DejaVuSans.ttf")
+    several = ChartQA(told, Tokenizer.from_file(str(FOLDER / "tokenizer.json")), fonts)
+    assert all(
+        isinstance(each, ChartAnswer) for each in several.answer([question(text="Säule?"), question(text="Süd?")])
+    )
+    (*_, (one, _), (two, _)) = told.asked
+    assert not np.array_equal(one, two)
+
+
 def test_an_engine_is_loaded_from_a_folder_with_its_tokenizer_and_font(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,7 +120,8 @@ def test_an_engine_is_loaded_from_a_folder_with_its_tokenizer_and_font(
 
     monkeypatch.setattr("services.matcha.engine.load_backend", load)
     hardware = Hardware(threads=5, device="cuda")
-    made = ChartQA.load(tmp_path, "header.ttf", "bf16", hardware, Limits(max_patches=70, default_patches=60))
+    more = [FONTS / "DejaVuSans.ttf"]
+    made = ChartQA.load(tmp_path, "header.ttf", "bf16", hardware, Limits(max_patches=70, default_patches=60), more)
     assert given == [("bf16", tmp_path, hardware)]
     (answer,) = made.answer([question(120, 70, "Which one?", patches=None)])
     assert isinstance(answer, ChartAnswer)

@@ -13,7 +13,8 @@ from transformers.image_utils import SizeDict
 from transformers.models.pix2struct import image_processing_pil_pix2struct
 from transformers.models.pix2struct.image_processing_pil_pix2struct import Pix2StructImageProcessorPil
 
-from services.matcha.header import HeaderTooLargeError, load_font, render_header, render_text
+from services.matcha.header import HeaderTooLargeError, render_header, render_text
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import Floats, flatten_patches, grid_shape, mean_and_deviation, pad_patches
 
 FONT = Path(mpl.__file__).parent / "mpl-data/fonts/ttf/DejaVuSans.ttf"

@@ -22,7 +22,7 @@ from transformers.models.pix2struct import image_processing_pil_pix2struct
 from services.common.artifact.manifest import PIX2STRUCT, Manifest, verify
 from services.matcha.backends import Backend, Hardware, load_backend
 from services.matcha.engine import ChartQA
-from services.matcha.header import load_font
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import Floats
 from services.matcha.prepare.command import Prepare
 from services.matcha.types import ChartAnswer, ChartQuestion, Limits

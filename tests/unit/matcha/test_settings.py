@@ -9,6 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from services.common.artifact.variants import VariantError
+from services.common.startup import read_settings
+from services.matcha.__main__ import serve_matcha
 from services.matcha.settings import MatchaSettings, chosen_variant
 from services.matcha.variants import VARIANTS, VariantName
 
@@ -116,6 +118,21 @@ def test_each_is_read_from_the_environment_under_the_services_name(monkeypatch: 
         monkeypatch.setenv(f"MATCHA_{name}", value)
     settings = MatchaSettings()
     assert (settings.variant, settings.max_patches_limit, settings.allow_unverified) == ("onnx-int8", 321, True)
+
+
+@pytest.mark.parametrize(
+    ("told", "paths"), [("", []), ("a.ttf", [Path("a.ttf")]), ("a.ttf,/b c.ttf", [Path("a.ttf"), Path("/b c.ttf")])]
+)
+def test_fonts_are_separated_by_commas(told: str, paths: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_settings(MatchaSettings, ["--header-fonts", told]).header_fonts == paths
+    monkeypatch.setenv("MATCHA_HEADER_FONTS", told)
+    assert read_settings(MatchaSettings, []).header_fonts == paths
+
+
+def test_a_font_that_is_none_is_named_before_anything_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "none.ttf").write_text("no font")
+    with pytest.raises(SystemExit, match=rf"^cannot serve: {tmp_path}/none.ttf is not a usable font .*--header-fonts$"):
+        serve_matcha(["--header-fonts", str(tmp_path / "none.ttf")])
 
 
 def test_the_makefile_is_given_each_variant_with_the_folder_it_needs() -> None:

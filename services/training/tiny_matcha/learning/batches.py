@@ -15,7 +15,8 @@ from PIL import Image
 from tokenizers import Tokenizer
 from torch.nn import functional
 
-from services.matcha.header import load_font, render_header
+from services.matcha.header import render_header
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import CHANNELS, PATCH_PIXELS, grid_shape
 from services.training.tiny_matcha.learning.targets import ChartExample, Part, target
 from services.training.tiny_matcha.model.network import GRID, MAX_PATCHES, PATCH_VALUES

@@ -11,7 +11,8 @@ from PIL import Image
 from tokenizers import Tokenizer
 from transformers import Pix2StructForConditionalGeneration
 
-from services.matcha.header import load_font, render_header
+from services.matcha.header import render_header
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import flatten_patches, pad_patches
 from services.training.shared.weights import parameter_count
 from services.training.tiny_matcha.model.network import MAX_PATCHES

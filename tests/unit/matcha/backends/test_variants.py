@@ -21,7 +21,8 @@ from services.matcha.backends.onnx_backend import OnnxGraph
 from services.matcha.backends.openvino_backend import OpenVinoGraph
 from services.matcha.backends.torch_backend import TorchBackend
 from services.matcha.engine import ChartQA
-from services.matcha.header import load_font, render_header
+from services.matcha.header import render_header
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import flatten_patches, pad_patches
 from services.matcha.types import ChartAnswer, ChartQuestion
 from services.matcha.variants import VARIANTS, VariantName

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from services.common.artifact.manifest import PrepareError
-from services.matcha.header import load_font, render_header
+from services.matcha.header import render_header
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import flatten_patches
 from services.matcha.prepare import calibrate
 from services.matcha.prepare.calibrate import calibration_images, calibration_patches

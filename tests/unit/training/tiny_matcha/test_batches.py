@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.matcha.header import load_font, render_header, render_text
+from services.matcha.header import render_header, render_text
+from services.matcha.header.fonts import load_font
 from services.matcha.patches import ROW_LENGTH, flatten_patches, grid_shape
 from services.training.tiny_matcha.data.charts import CATEGORY_NAMES
 from services.training.tiny_matcha.data.drawing import HEIGHT, WIDTH

@@ -6,62 +6,70 @@ The pixels match transformers (``render_text`` and ``render_header`` in
 Depends on neither torch nor transformers, so that all variants see the same image.
 """
 
+import math
 import textwrap
-from functools import cache
-from pathlib import Path
+from collections.abc import Sequence
+from itertools import groupby
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from services.common.artifact.manifest import Manifest
+from services.matcha.header.fonts import Font, font_for
 
-FONT_SIZE = 36
 PADDING = 5
 LINE_CHARACTERS = 80
 MAX_PIXELS = 64_000_000
 """Limit for header and chart together; a 1 : 500 chart under a long question would need gigabytes."""
 
-Font = ImageFont.FreeTypeFont
+LINE_SPACING = 4
+"""Pillow's own, in pixels."""
 
 
 class HeaderTooLargeError(ValueError):
     """Chart and header, scaled to the same width, exceed ``MAX_PIXELS``."""
 
 
-@cache
-def load_font(path: Path | None) -> Font:
-    """Load the header font: a TrueType file, or Pillow's default font for ``None``.
+def render_text(text: str, font: Font, others: Sequence[Font] = ()) -> Image.Image:
+    """Render black on white, wrapped at 80 characters, with a 5-pixel border; empty text is a 10 × 10 white square.
 
-    Uses Pillow's basic layout engine. Raqm, the default where libfribidi happens to be installed, places letters
-    differently, so that pixels and answers would depend on the machine.
-
-    Raises:
-        OSError: the file is missing or not a font.
+    ``others`` are for characters that the font lacks.
     """
-    if path is not None:
-        return ImageFont.truetype(str(path), FONT_SIZE, encoding="UTF-8", layout_engine=ImageFont.Layout.BASIC)
-    font = ImageFont.load_default(FONT_SIZE)
-    if not isinstance(font, Font):
-        message = "this Pillow lacks FreeType, which is needed to draw headers: install the official wheel"
-        raise OSError(message)
-    return font
-
-
-def render_text(text: str, font: Font) -> Image.Image:
-    """Render black on white, wrapped at 80 characters, with a 5-pixel border; empty text is a 10 × 10 white square."""
-    wrapped = "\n".join(textwrap.wrap(text, LINE_CHARACTERS))
+    lines = textwrap.wrap(text, LINE_CHARACTERS)
+    if others and any(font_for(character, (font,)) is None for line in lines for character in line):
+        return _in_several_fonts(lines, (font, *others))
+    wrapped = "\n".join(lines)
     _, _, right, bottom = ImageDraw.Draw(Image.new("RGB", (1, 1))).textbbox((0, 0), wrapped, font=font)
     image = Image.new("RGB", (int(right) + 2 * PADDING, int(bottom) + 2 * PADDING), "white")
     ImageDraw.Draw(image).text((PADDING, PADDING), wrapped, fill="black", font=font)
     return image
 
 
-def render_header(chart: Image.Image, question: str, font: Font) -> Image.Image:
+def _in_several_fonts(lines: Sequence[str], fonts: Sequence[Font]) -> Image.Image:
+    """Draw each character in the first font that has it, on common baselines."""
+    rows = [
+        [(font, "".join(run)) for font, run in groupby(line, lambda character: font_for(character, fonts) or fonts[0])]
+        for line in lines
+    ]
+    ascents, descents = zip(*(font.getmetrics() for font in fonts), strict=True)
+    height = max(ascents) + max(descents) + LINE_SPACING
+    width = max(sum(font.getlength(run) for font, run in row) for row in rows)
+    image = Image.new("RGB", (math.ceil(width) + 2 * PADDING, height * len(rows) + 2 * PADDING), "white")
+    draw = ImageDraw.Draw(image)
+    for number, row in enumerate(rows):
+        x, baseline = float(PADDING), PADDING + max(ascents) + number * height
+        for font, run in row:
+            draw.text((x, baseline), run, fill="black", font=font, anchor="ls")
+            x += font.getlength(run)
+    return image
+
+
+def render_header(chart: Image.Image, question: str, font: Font, others: Sequence[Font] = ()) -> Image.Image:
     """Return an RGB image with the question above the chart, both as wide as the wider of the two.
 
     Raises:
         HeaderTooLargeError: the result would exceed ``MAX_PIXELS``.
     """
-    header = render_text(question, font)
+    header = render_text(question, font, others)
     width = max(header.width, chart.width)
     chart_height = int(chart.height * (width / chart.width))
     header_height = int(header.height * (width / header.width))
