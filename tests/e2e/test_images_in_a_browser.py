@@ -30,7 +30,7 @@ _SHOWN = """async (url) => {
 }"""
 
 NOISE = Image.fromarray(np.random.default_rng(5).integers(0, 256, (19, 26, 3), dtype=np.uint8))
-SOFT = NOISE.resize((130, 95), Image.Resampling.BICUBIC)
+SOFT = NOISE.resize((52, 38), Image.Resampling.BICUBIC)
 CLEAR = NOISE.copy()
 CLEAR.putalpha(Image.linear_gradient("L").resize(NOISE.size))
 FRAMES = [NOISE, Image.new("RGB", NOISE.size, "lime"), Image.new("RGB", NOISE.size, "blue")]
