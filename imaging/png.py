@@ -24,6 +24,8 @@ _TO_8_BITS: Final = {1: 255, 2: 85, 4: 17}
 """By how much Pillow multiplies greys of fewer bits."""
 
 _GAMMA_OF_SRGB: Final = 45_455
+_GAMMAS: Final = range(10_000, 1_000_001)
+"""In units of 1/100,000; what is beyond is no screen's."""
 _NEARLY: Final = 0.05
 """Browsers take a gamma this close to that of sRGB, on its own, for sRGB."""
 
@@ -113,7 +115,7 @@ def _profile(found: dict[bytes, bytes]) -> bytes | None:
     if points:
         white, red, green, blue = ((points[at] / 1e5, points[at + 1] / 1e5) for at in range(0, 8, 2))
         primaries = (white, red, green, blue)
-    return matrix_profile(primaries, power_curve(1e5 / gamma)) if gamma else None
+    return matrix_profile(primaries, power_curve(1e5 / gamma)) if gamma in _GAMMAS else None
 
 
 def _named(cicp: bytes) -> bytes | None:

@@ -16,13 +16,17 @@ _D50: Final = np.array([0.9642, 1.0, 0.8249])
 _BRADFORD: Final = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
 
 
+def _fixed(value: float) -> bytes:
+    return struct.pack(">i", round(value * 65536))
+
+
 def power_curve(exponent: float) -> bytes:
     """An ICC curve: linear light is the value to the power of the exponent."""
     return struct.pack(">4sIHH", b"para", 0, 0, 0) + _fixed(exponent)
 
 
 CURVE_OF_SRGB: Final = struct.pack(">4sIHH", b"para", 0, 3, 0) + b"".join(
-    struct.pack(">i", round(value * 65536)) for value in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
+    _fixed(value) for value in (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
 )
 
 
@@ -38,8 +42,6 @@ def matrix_profile(primaries: Primaries, curve: bytes) -> bytes | None:
     if not np.isfinite(columns).all() or np.abs(columns).max() > 100:  # noqa: PLR2004 far beyond any colour
         return None
     tags = {
-        b"desc": struct.pack(">4sII", b"desc", 0, 1) + bytes(79),
-        b"wtpt": _xyz(_D50),
         **{name: _xyz(column) for name, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns.T, strict=True)},
         **dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve),
     }
@@ -63,14 +65,10 @@ def _file(tags: dict[bytes, bytes]) -> bytes:
         content += value + bytes(-len(value) % 4)
     size = at + len(content)
     header = struct.pack(">I4sI4s4s4s", size, bytes(4), 0x02400000, b"mntr", b"RGB ", b"XYZ ")
-    header += struct.pack(">6H4s", 2026, 1, 1, 0, 0, 0, b"acsp") + bytes(28)
+    header += bytes(12) + b"acsp" + bytes(28)
     header += b"".join(_fixed(value) for value in _D50)
     return header.ljust(128, b"\0") + table + content
 
 
 def _xyz(values: NDArray[np.float64]) -> bytes:
     return struct.pack(">4sI", b"XYZ ", 0) + b"".join(_fixed(value) for value in values)
-
-
-def _fixed(value: float) -> bytes:
-    return struct.pack(">i", min(max(round(value * 65536), -(2**31)), 2**31 - 1))

@@ -88,6 +88,8 @@ def test_a_profile_is_honoured_if_it_can_be_read(profile: bytes, levels: Sequenc
         ([(b"gAMA", struct.pack(">I", 45_455))], (128, 32)),
         ([(b"gAMA", struct.pack(">I", 47_000))], (128, 32)),
         ([(b"gAMA", bytes(4))], (128, 32)),
+        ([(b"gAMA", struct.pack(">I", 9_999))], (128, 32)),
+        ([(b"gAMA", b"\xff" * 4)], (128, 32)),
         ([(b"gAMA", b"\1")], (128, 32)),
         ([(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", bytes(32))], (128, 32)),
         ([(b"gAMA", struct.pack(">I", 100_000)), (b"cHRM", bytes(9))], (128, 32)),
@@ -106,11 +108,18 @@ def test_primaries_are_honoured_with_a_gamma() -> None:
     assert green > 200
     assert blue < 40
     assert row(8, 2, bytes([40, 200, 40, 0, 0, 0]), (b"cHRM", points))[0] == [40, 200, 40]
+    ((red, green, blue), black) = row(8, 2, bytes([40, 200, 40, 0, 0, 0]), (b"cICP", bytes([12, 13, 0, 1])))
+    assert (red, black) == (0, [0, 0, 0])
+    assert green > 200
+    assert blue < 40
 
 
 @pytest.mark.parametrize("cicp", [bytes([9, 16, 0, 1]), bytes([12, 18, 0, 1]), bytes([99, 13, 0, 1]), b""])
 def test_high_dynamic_range_is_refused(cicp: bytes) -> None:
-    with pytest.raises(ImageError, match="cICP"):
+    with pytest.raises(
+        ImageError,
+        match=r"^the PNG has colours that are not read .its cICP chunk names a high dynamic range.: save it in sRGB$",
+    ):
         row(8, 0, b"\0\0", (b"cICP", cicp))
 
 
