@@ -54,9 +54,7 @@ def _without_transparency(image: Image.Image) -> Image.Image:
         message = f"the image has colours that are not read (mode {image.mode}): save it as RGB"
         raise ImageError(message)
     if image.mode == "I;16":
-        return image.point(lambda grey: grey / 256).convert("L")  # Pillow's convert clips at 255
-    if image.mode == "P":
-        image = image.convert("RGBA")
+        image = image.point(lambda grey: grey / 256)  # Pillow's convert clips at 255
     return image.convert(mode)
 
 

@@ -99,7 +99,7 @@ def _frame(image: Image.Image) -> tuple[int, int, int, int]:
 
 def _alpha(image: Image.Image, transparent: tuple[int, ...] | None) -> Image.Image | None:
     if transparent is not None:
-        pixels = np.asarray(image.convert("L") if image.mode == "1" else image)
+        pixels = np.asarray(image)
         matches = (pixels.reshape(*pixels.shape[:2], -1) == transparent).all(axis=2)
         return Image.fromarray(np.where(matches, 0, 255).astype(np.uint8))
     return image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
