@@ -1,5 +1,6 @@
 """Settings common to all services, from environment or command line; each service adds its own and a prefix."""
 
+import re
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,8 @@ from services.common.cpu import available_cores
 MODELS = Path(__file__).parents[2] / "models"
 """The embedded models, served by default."""
 
+
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+/?")
 
 MODEL_HELP = (
     "Model to serve: an artifact folder; or a model folder or a Hugging Face id (owner/name), which is prepared once, "
@@ -43,6 +46,13 @@ class ServerSettings(BaseSettings):
     max_body_bytes: int = Field(default=16 << 20, ge=1024, description="Largest request body, in bytes.")
     max_image_bytes: int = Field(default=10 << 20, ge=1024, description="Largest image file, in bytes.")
     max_image_pixels: int = Field(default=32_000_000, ge=1, description="Largest image, in pixels.")
+    strict: bool = Field(
+        default=False, description="Refuse fields of chat requests that have no effect, instead of naming them."
+    )
+    cors_origins: str = Field(
+        default="",
+        description="Origins whose pages may ask, such as https://charts.example, separated by commas; * means all.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level to log.")
 
     @classmethod
@@ -59,3 +69,12 @@ class ServerSettings(BaseSettings):
         if isinstance(value, str) and value.startswith(("tcp://", "udp://", "sctp://")):
             return cls.model_fields["port"].default
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, text: str) -> str:
+        for origin in filter(None, map(str.strip, text.split(","))):
+            if origin != "*" and not _ORIGIN.fullmatch(origin):
+                message = f"{origin!r} is not an origin: write a scheme and a host, such as https://charts.example"
+                raise ValueError(message)
+        return text

@@ -175,7 +175,7 @@ class VisionQA:
                 f"the prompt has {prompt.tokens} tokens, {prompt.image_tokens} of them for {len(prompt.spans)} "
                 f"images, at most {most} are allowed: send fewer or smaller images, or leave out old turns"
             )
-            raise PromptTooLongError(message)
+            raise PromptTooLongError(message, "image")
 
     def _trace(self, options: LensOptions, prompt: Prompt) -> Trace:
         last = self.network.num_layers

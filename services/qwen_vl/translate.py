@@ -18,7 +18,7 @@ from services.qwen_vl.types import (
     Turn,
 )
 from services.wire.answer import QwenVLRequest, TokenLogprob, TokenScore, Usage
-from services.wire.chat import ImagePart, Message, QwenVLChat
+from services.wire.chat import ImagePart, Message, QwenVLChat, image_name
 from services.wire.lens import (
     GridLayer,
     ImageGrid,
@@ -55,7 +55,7 @@ class Translator:
                 max_pixels=asked.max_pixels,
             )
         return Question(
-            turns=tuple(_turn(message) for message in asked.messages),
+            turns=tuple(_turn(message, at) for at, message in enumerate(asked.messages)),
             max_new_tokens=asked.max_answer_tokens or self._max_new_tokens,
             sampling=Sampling(asked.temperature or 0.0, asked.top_p or 1.0, asked.seed),
             stop=tuple(asked.stop or ()),
@@ -155,8 +155,11 @@ def _rows(cells: list[Reading], columns: int) -> list[list[Reading]]:
     return [cells[at : at + columns] for at in range(0, len(cells), columns)]
 
 
-def _turn(message: Message) -> Turn:
-    parts = (ImageFile(part.image_url.url) if isinstance(part, ImagePart) else part.text for part in message.content)
+def _turn(message: Message, position: int) -> Turn:
+    parts = (
+        ImageFile(part.image_url.url, image_name(position, at)) if isinstance(part, ImagePart) else part.text
+        for at, part in enumerate(message.content)
+    )
     return Turn(_ROLES[message.role], tuple(parts))
 
 

@@ -14,9 +14,10 @@ CacheUse = Literal["hit", "miss"]
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image file's bytes, decoded only if the image is not cached."""
+    """An image file's bytes, decoded only if the image is not cached, and what errors call it."""
 
     data: bytes
+    name: str = "image"
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,46 +4,18 @@ Pydantic and the standard library only, so that clients can import it. A field t
 error: a lens request to MatCha must not be silently ignored.
 """
 
-import base64
-import binascii
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StringConstraints, WithJsonSchema
+from pydantic import Field, StringConstraints
 
 from services.wire.contract import WireRequest, WireResponse
-from services.wire.lens import (
-    LensRequest,
-    LensTrace,
-)
+from services.wire.image_data import ImageBytes
+from services.wire.lens import LensRequest, LensTrace
 
 MAX_QUESTION_CHARACTERS = 2000
 MAX_NEW_TOKENS = 512
 
 
-def _decode_image(value: object) -> object:
-    """Decode a data URL or bare base64; bytes (a form's file) pass through."""
-    if not isinstance(value, str):
-        return value
-    if value.startswith(("http://", "https://")):
-        message = "images are not fetched from URLs: send the bytes in base64, or as a data URL"
-        raise ValueError(message)
-    if value.startswith("data:"):
-        head, _, value = value.partition(",")
-        if not head.endswith(";base64"):
-            message = "a data URL must be base64: data:image/png;base64,..."
-            raise ValueError(message)
-    try:
-        return base64.b64decode(value, validate=True)
-    except binascii.Error as error:
-        message = f"not base64 ({error})"
-        raise ValueError(message) from error
-
-
-ImageBytes = Annotated[
-    bytes,
-    BeforeValidator(_decode_image),
-    WithJsonSchema({"type": "string", "format": "byte", "description": "A data URL, or the bytes as base64."}),
-]
 QuestionText = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION_CHARACTERS)
 ]
@@ -59,6 +31,11 @@ class AnswerRequest(WireRequest):
     max_new_tokens: int | None = Field(
         default=None, ge=1, le=MAX_NEW_TOKENS, description="Most tokens to generate; null means the server's default."
     )
+
+    @property
+    def named_images(self) -> list[tuple[str, bytes]]:
+        """The image, undecoded, with the field it came in."""
+        return [("image", self.image)]
 
 
 class MatchaRequest(AnswerRequest):
@@ -145,6 +122,11 @@ class ModelCard(WireResponse):
     manifest_sha256: str
     warnings: list[str] = Field(default_factory=list)
     """What is wrong with the model as it is served, in sentences."""
+
+    @property
+    def fingerprint(self) -> str:
+        """OpenAI's ``system_fingerprint``: answers of the same model and variant have the same one."""
+        return f"fp_{self.manifest_sha256[:10]}_{self.variant}"
 
 
 class ModelList(WireResponse):

@@ -1,40 +1,23 @@
 """Requests of ``/v1/chat/completions``: OpenAI's fields, and our own.
 
-An unsupported OpenAI field is rejected by name unless its value has no effect: silently dropping an option would give
-wrong answers that look right. Pydantic and the standard library only.
+The models have only the fields that are used; ``rules`` sorts out the others. Pydantic and the standard library only.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
+from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
-from services.wire.answer import MAX_NEW_TOKENS, MAX_QUESTION_CHARACTERS, ImageBytes, MatchaRequest, QwenVLOptions
+from services.wire.answer import MAX_NEW_TOKENS, MAX_QUESTION_CHARACTERS, MatchaRequest, QwenVLOptions
 from services.wire.contract import WireRequest
+from services.wire.errors import InvalidRequestError
+from services.wire.image_data import ImageBytes
+from services.wire.rules import Sorted
 
 MAX_MESSAGES: Final = 64
 MAX_IMAGES: Final = 16
 MAX_CHARACTERS: Final = 32_000
 """Total text over all messages."""
 MAX_STOPS: Final = 4
-
-
-class _Only:
-    """A validator that accepts only null and the given values."""
-
-    def __init__(self, *allowed: object) -> None:
-        self._allowed = allowed
-
-    def __call__(self, value: object) -> object:
-        if value is not None and value not in self._allowed:
-            message = f"not supported here; leave it out, or send {' or '.join(map(repr, self._allowed))}"
-            raise ValueError(message)
-        return value
-
-
-_OFF = False
-Refused = Annotated[Any, AfterValidator(_Only())]
-NoNumber = Annotated[Any, AfterValidator(_Only(0))]
-Ignored = Annotated[Any, Field(description="Accepted, but has no effect.")]
 
 
 class TextPart(WireRequest):
@@ -48,7 +31,6 @@ class ImageURL(WireRequest):
     """An image as a data URL; ``detail`` has no effect, use ``min_pixels`` and ``max_pixels`` instead."""
 
     url: ImageBytes
-    detail: Literal["auto", "low", "high"] | None = None
 
 
 class ImagePart(WireRequest):
@@ -58,8 +40,17 @@ class ImagePart(WireRequest):
     image_url: ImageURL
 
 
+def _as_list(value: object) -> object:
+    if isinstance(value, str):
+        return [value]
+    if value is not None and not isinstance(value, list):
+        message = "must be text or a list"
+        raise ValueError(message)
+    return value
+
+
 def _as_parts(content: object) -> object:
-    return [{"type": "text", "text": content}] if isinstance(content, str) else content
+    return [{"type": "text", "text": content}] if isinstance(content, str) else _as_list(content)
 
 
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
@@ -70,15 +61,6 @@ class Message(WireRequest):
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Annotated[list[Part], BeforeValidator(_as_parts), Field(min_length=1, max_length=128)]
-    name: Ignored = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, fields: object) -> object:
-        """Drop null fields, which an assistant message sent back as a turn includes."""
-        if not isinstance(fields, dict):
-            return fields
-        return {name: value for name, value in fields.items() if value is not None}
 
     @property
     def text(self) -> str:
@@ -95,68 +77,73 @@ class StreamOptions(WireRequest):
     """Options for streaming."""
 
     include_usage: bool = Field(default=False, description="End with a chunk that contains the usage.")
-    include_obfuscation: Ignored = None
 
 
 Stop = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
 
 
-def _as_list(stop: object) -> object:
-    return [stop] if isinstance(stop, str) else stop
-
-
 class ChatRequest(WireRequest):
     """OpenAI's request. A service has one model, so any ``model`` is accepted; the response names the real one."""
 
+    greedy: ClassVar[bool]
+    """Whether decoding is always greedy."""
+
     messages: list[Message] = Field(min_length=1, max_length=MAX_MESSAGES)
     model: str | None = None
-    max_tokens: int | None = Field(default=None, ge=1, le=MAX_NEW_TOKENS)
-    max_completion_tokens: int | None = Field(default=None, ge=1, le=MAX_NEW_TOKENS)
+    max_tokens: int | None = Field(default=None, ge=1, description=f"At most {MAX_NEW_TOKENS} are generated.")
+    max_completion_tokens: int | None = Field(default=None, ge=1, description="The newer name of max_tokens.")
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     stop: Annotated[Stops | None, BeforeValidator(_as_list)] = None
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
+    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
+    top_p: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     logprobs: bool | None = None
-    n: Annotated[Any, AfterValidator(_Only(1))] = None
-    frequency_penalty: NoNumber = None
-    presence_penalty: NoNumber = None
-    logit_bias: Annotated[Any, AfterValidator(_Only({}))] = None
-    tools: Annotated[Any, AfterValidator(_Only([]))] = None
-    tool_choice: Annotated[Any, AfterValidator(_Only("none", "auto"))] = None
-    parallel_tool_calls: Ignored = None
-    functions: Annotated[Any, AfterValidator(_Only([]))] = None
-    function_call: Annotated[Any, AfterValidator(_Only("none", "auto"))] = None
-    response_format: Annotated[Any, AfterValidator(_Only({"type": "text"}))] = None
-    modalities: Annotated[Any, AfterValidator(_Only(["text"]))] = None
-    audio: Refused = None
-    prediction: Refused = None
-    reasoning_effort: Refused = None
-    verbosity: Refused = None
-    web_search_options: Refused = None
-    service_tier: Annotated[Any, AfterValidator(_Only("auto", "default"))] = None
-    store: Annotated[Any, AfterValidator(_Only(_OFF))] = None
-    user: Ignored = None
-    metadata: Ignored = None
-    safety_identifier: Ignored = None
-    prompt_cache_key: Ignored = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+
+    @classmethod
+    def sort(cls, sent: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+        """The fields to be used, and the names of those that are taken without effect."""
+        fields = Sorted(sent, cls.model_fields, greedy=cls.greedy)
+        return fields.fields, fields.ignored
 
     @model_validator(mode="after")
-    def _within_bounds(self) -> "ChatRequest":
-        images = sum(len(message.images) for message in self.messages)
+    def _within_bounds(self) -> Self:
+        images = len(self.images)
         characters = sum(len(message.text) for message in self.messages)
         if images > MAX_IMAGES:
-            message = f"{images} images, at most {MAX_IMAGES} are allowed: leave out old turns"
-            raise ValueError(message)
+            message = f"'messages' has {images} images, at most {MAX_IMAGES} are allowed: leave out old turns"
+            raise InvalidRequestError(message, "messages")
         if characters > MAX_CHARACTERS:
-            message = f"{characters} characters of text, at most {MAX_CHARACTERS} are allowed: leave out old turns"
-            raise ValueError(message)
+            message = (
+                f"'messages' has {characters} characters of text, at most {MAX_CHARACTERS} are allowed: "
+                "leave out old turns"
+            )
+            raise InvalidRequestError(message, "messages")
+        if self.top_logprobs and not self.logprobs:
+            message = "'top_logprobs' needs 'logprobs': true"
+            raise InvalidRequestError(message, "top_logprobs")
         return self
+
+    def name_of(self, field: str | None) -> str | None:
+        """What the request calls a field of the engine, which knows one image and one question."""
+        return "messages" if field in {"image", "question"} else field
+
+    @property
+    def named_images(self) -> list[tuple[str, bytes]]:
+        """All images of the conversation, undecoded, each with the field it came in."""
+        return [
+            (image_name(at, place), part.image_url.url)
+            for at, message in enumerate(self.messages)
+            for place, part in enumerate(message.content)
+            if isinstance(part, ImagePart)
+        ]
 
     @property
     def images(self) -> list[bytes]:
         """All images of the conversation, undecoded."""
-        return [image for message in self.messages for image in message.images]
+        return [image for _, image in self.named_images]
 
     @property
     def wants_scores(self) -> bool:
@@ -175,57 +162,86 @@ class ChatRequest(WireRequest):
 
     @property
     def max_answer_tokens(self) -> int | None:
-        """Most tokens to generate; OpenAI has two names for it."""
-        return self.max_completion_tokens or self.max_tokens
+        """Most tokens to generate; OpenAI has two names for it. Clients may ask for more than a server gives."""
+        wanted = self.max_completion_tokens or self.max_tokens
+        return wanted and min(wanted, MAX_NEW_TOKENS)
+
+
+def image_name(message: int, part: int) -> str:
+    """The field of an image in a request."""
+    return f"messages.{message}.content.{part}.image_url"
 
 
 class QwenVLChat(ChatRequest, QwenVLOptions):
     """A conversation about images. Greedy unless the temperature is above 0."""
 
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = Field(default=None, gt=0, le=1)
-    top_logprobs: int | None = Field(default=None, ge=0, le=20)
-
-    @model_validator(mode="after")
-    def _logprobs_go_together(self) -> "QwenVLChat":
-        if self.top_logprobs is not None and not self.logprobs:
-            message = "'top_logprobs' needs 'logprobs': true"
-            raise ValueError(message)
-        return self
+    greedy = False
 
 
 class MatchaChat(ChatRequest):
-    """A conversation. MatCha reads only the last user message, one chart and a question; decoding is always greedy."""
+    """A conversation. MatCha reads its last image and its last question; decoding is always greedy."""
 
-    temperature: NoNumber = None
-    top_p: Ignored = None
-    logprobs: Annotated[bool | None, AfterValidator(_Only(_OFF))] = None
-    top_logprobs: NoNumber = None
+    greedy = True
+
     max_patches: int | None = Field(
         default=None, ge=1, description="Most patches of 16 x 16 px; null means the model's default."
     )
 
     @model_validator(mode="after")
-    def _asks_about_one_chart(self) -> "MatchaChat":
-        last = self._last_user_message()
-        if last is None or len(last.images) != 1 or not last.text.strip():
-            message = "the last user message must contain one image and a question: this model reads nothing else"
-            raise ValueError(message)
-        if len(last.text) > MAX_QUESTION_CHARACTERS:
-            message = f"the question has {len(last.text)} characters, at most {MAX_QUESTION_CHARACTERS} are allowed"
-            raise ValueError(message)
+    def _asks_about_one_chart(self) -> Self:
+        if self.logprobs:
+            message = "'logprobs' is not supported by this model: leave it out, or send false"
+            raise InvalidRequestError(message, "logprobs")
+        chart, question = self._read
+        images = len(self.messages[chart].images) if chart is not None else 0
+        if images != 1:
+            found = f"its last message with images has {images}" if images else "it has none"
+            message = f"'messages' must have one image to ask about, and {found}: this model reads one image at a time"
+            raise InvalidRequestError(message, "messages")
+        if question is None:
+            message = "'messages' must end with a question: after the last answer there is no text of the user"
+            raise InvalidRequestError(message, "messages")
+        characters = len(self.messages[question].text)
+        if characters > MAX_QUESTION_CHARACTERS:
+            message = f"the question has {characters} characters, at most {MAX_QUESTION_CHARACTERS} are allowed"
+            raise InvalidRequestError(message, f"messages.{question}.content")
         return self
 
     def last_question(self) -> MatchaRequest:
-        """The last user message as a request for ``/v1/answer``."""
-        last = self._last_user_message()
-        assert last is not None  # noqa: S101 checked during validation
+        """The last question about the last image as a request for ``/v1/answer``."""
+        chart, question = self._read
+        assert chart is not None  # noqa: S101 checked during validation
+        assert question is not None  # noqa: S101 checked during validation
         return MatchaRequest(
-            image=last.images[0],
-            question=last.text,
+            image=self.messages[chart].images[0],
+            question=self.messages[question].text,
             max_new_tokens=self.max_answer_tokens,
             max_patches=self.max_patches,
         )
 
-    def _last_user_message(self) -> Message | None:
-        return next((message for message in reversed(self.messages) if message.role == "user"), None)
+    def name_of(self, field: str | None) -> str | None:
+        """What the request calls a field of the engine: the image and the question are those that are read."""
+        chart, question = self._read
+        if field == "image":
+            return next(name for name, _ in self.named_images if name.startswith(f"messages.{chart}."))
+        return f"messages.{question}.content" if field == "question" else super().name_of(field)
+
+    @property
+    def without_effect(self) -> list[str]:
+        """The turns that are not read, and what sampling would need."""
+        turns = [f"messages.{at}" for at in range(len(self.messages)) if at not in self._read]
+        sampling = {"temperature": self.temperature or None, "top_p": self.top_p, "seed": self.seed}
+        return [*turns, *(name for name, value in sampling.items() if value is not None)]
+
+    @property
+    def _read(self) -> tuple[int | None, int | None]:
+        """The positions of the last message with an image, and of the last question since the last answer."""
+        last = range(len(self.messages) - 1, -1, -1)
+        chart = next((at for at in last if self.messages[at].images), None)
+        asked = next((at for at in last if self.messages[at].role == "user"), -1)
+        for at in range(asked, -1, -1):
+            if self.messages[at].role == "assistant":
+                break
+            if self.messages[at].role == "user" and self.messages[at].text.strip():
+                return chart, at
+        return chart, None

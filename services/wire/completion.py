@@ -2,9 +2,15 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from services.wire.answer import Cache, FinishReason, Timing, TokenLogprob
 from services.wire.contract import WireResponse
 from services.wire.lens import LensTrace
+
+
+def _is_none(value: object) -> bool:
+    return value is None
 
 
 class PromptDetails(WireResponse):
@@ -49,7 +55,7 @@ class Choice(WireResponse):
 
 
 class ChatCompletion(WireResponse):
-    """OpenAI's response; ``variant``, ``timing`` and ``cache`` are ours."""
+    """OpenAI's response; ``variant``, ``timing``, ``cache`` and ``ignored`` are ours."""
 
     id: str
     object: Literal["chat.completion"] = "chat.completion"
@@ -57,16 +63,19 @@ class ChatCompletion(WireResponse):
     model: str
     choices: list[Choice]
     usage: ChatUsage
+    system_fingerprint: str
+    service_tier: None = None
     variant: str
     timing: Timing
     cache: Cache | None
+    ignored: list[str] = Field(default=[], description="Fields of the request that had no effect.")
 
 
 class DeltaMessage(WireResponse):
     """What a chunk adds to the answer."""
 
-    role: Literal["assistant"] | None = None
-    content: str | None = None
+    role: Literal["assistant"] | None = Field(default=None, exclude_if=_is_none)
+    content: str | None = Field(default=None, exclude_if=_is_none)
 
 
 class ChunkChoice(WireResponse):
@@ -76,11 +85,14 @@ class ChunkChoice(WireResponse):
     delta: DeltaMessage
     logprobs: Logprobs | None = None
     finish_reason: FinishReason | None = None
-    lens: LensTrace | None = None
+    lens: LensTrace | None = Field(default=None, exclude_if=_is_none)
 
 
 class ChatChunk(WireResponse):
-    """One server-sent event; the usage event has no choices."""
+    """One server-sent event, with every field of OpenAI's; the usage event has no choices.
+
+    The fields of our own are in the events that they belong to alone: ``ignored`` in the first.
+    """
 
     id: str
     object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
@@ -88,6 +100,9 @@ class ChatChunk(WireResponse):
     model: str
     choices: list[ChunkChoice]
     usage: ChatUsage | None = None
+    system_fingerprint: str
+    service_tier: None = None
     variant: str
-    timing: Timing | None = None
-    cache: Cache | None = None
+    timing: Timing | None = Field(default=None, exclude_if=_is_none)
+    cache: Cache | None = Field(default=None, exclude_if=_is_none)
+    ignored: list[str] | None = Field(default=None, exclude_if=_is_none)

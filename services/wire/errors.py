@@ -6,8 +6,10 @@
     ├── InvalidRequestError     422  well-formed, but a value is invalid
     │   ├── MalformedError      400  neither JSON nor a multipart form
     │   └── PromptTooLongError  422  images, text and answer exceed the model's or the server's limit
+    ├── NotFoundError           404  no model of that name
     ├── TooLargeError           413  more bytes or pixels than the server accepts
     ├── UnsupportedImageError   415  not an image in a supported format, or corrupt
+    ├── UnsupportedEncodingError 415 a body in a Content-Encoding that is not read
     ├── NotReadyError           503  the model is not ready (yet, or any more)
     ├── DeadlineError           504  no answer within the timeout
     └── InternalError           500  a bug in the server
@@ -16,6 +18,8 @@ The worker returns errors as values to the HTTP process, where ``error_handlers.
 Apart from the status, nothing here depends on HTTP.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar, Literal
 
 from services.wire.contract import WireResponse
@@ -60,6 +64,13 @@ class PromptTooLongError(InvalidRequestError):
     code = "context_length_exceeded"
 
 
+class NotFoundError(ServiceError):
+    """There is no model of that name."""
+
+    status = 404
+    code = "model_not_found"
+
+
 class TooLargeError(ServiceError):
     """More bytes or pixels than the server accepts; checked before anything is decoded."""
 
@@ -72,6 +83,13 @@ class UnsupportedImageError(ServiceError):
 
     status = 415
     code = "unsupported_image"
+
+
+class UnsupportedEncodingError(ServiceError):
+    """The body has a ``Content-Encoding`` that is not read."""
+
+    status = 415
+    code = "unsupported_encoding"
 
 
 class NotReadyError(ServiceError):
@@ -90,6 +108,16 @@ class DeadlineError(ServiceError):
 
 class InternalError(ServiceError):
     """A bug in the server; the log has the traceback under the request id."""
+
+
+@contextmanager
+def named(field: str) -> Iterator[None]:
+    """Errors raised in the block are about this field."""
+    try:
+        yield
+    except ServiceError as error:
+        error.param = field
+        raise
 
 
 class Problem(WireResponse):

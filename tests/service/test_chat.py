@@ -135,12 +135,12 @@ REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "a bias": ("logit_bias", {"logit_bias": {"5": 1}}),
     "tools": ("tools", {"tools": [{"type": "function", "function": {"name": "f"}}]}),
     "JSON mode": ("response_format", {"response_format": {"type": "json_object"}}),
-    "an unknown field": ("best_of", {"extra_body": {"best_of": 3}}),
-    "too many tokens": ("max_tokens", {"max_tokens": 10**6}),
+    "an unknown field": ("guided_json", {"extra_body": {"guided_json": {}}}),
+    "no tokens": ("max_tokens", {"max_tokens": 0}),
     "no messages": ("messages", {"messages": []}),
     "an unknown role": ("messages.0.role", {"messages": [{"role": "tool", "content": "x"}]}),
     "a remote image": (
-        "messages.0.content.0.image_url.image_url.url",
+        "messages.0.content.0.image_url.url",
         {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "https://a.b/c"}}]}]},
     ),
 }
@@ -158,20 +158,51 @@ def test_what_is_not_supported_is_refused_by_name(
 
 def test_what_changes_nothing_is_taken(client: openai.OpenAI, png: bytes) -> None:
     harmless: dict[str, Any] = {
-        "n": 1,
-        "temperature": 0,
-        "top_p": 1,
         "frequency_penalty": 0,
         "presence_penalty": 0.0,
         "logit_bias": {},
-        "response_format": {"type": "text"},
-        "user": "somebody",
         "metadata": {"a": "b"},
-        "seed": 7,
-        "logprobs": False,
-        "store": False,
+        "n": 1,
+        "response_format": {"type": "text"},
+        "store": True,
+        "user": "somebody",
     }
-    assert client.chat.completions.create(model="any", messages=messages(png), **harmless).choices[0].message.content
+    nulls: dict[str, Any] = {"stop": None, "tools": None, "stream_options": None, "logprobs": None}
+    others: Any = {"top_k": -1, "min_p": 0, "repetition_penalty": 1.0, "ignore_eos": False}
+    plain = client.chat.completions.create(model="any", messages=messages(png), temperature=0)
+    asked = client.chat.completions.with_raw_response.create(
+        model="any", messages=messages(png), temperature=0, extra_body=others, **harmless, **nulls
+    )
+    completion = asked.parse()
+    assert completion.choices[0].message.content == plain.choices[0].message.content
+    assert completion.system_fingerprint == plain.system_fingerprint is not None
+    named = set(harmless) | set(others)
+    assert set(extra(completion)["ignored"]) == set(asked.headers["x-ignored-fields"].split(", ")) == named
+    assert extra(plain)["ignored"] == []
+
+
+def test_a_client_may_allow_more_tokens_than_the_server_gives(client: openai.OpenAI, png: bytes) -> None:
+    completion = client.chat.completions.create(model="any", messages=messages(png), max_tokens=4096)
+    assert completion.choices[0].finish_reason == "stop"
+
+
+def test_a_second_question_is_about_the_image_of_an_earlier_turn(client: openai.OpenAI, png: bytes) -> None:
+    first = client.chat.completions.create(model="any", messages=messages(png, "What type of chart is it?"))
+    came_back = first.choices[0].message.model_dump() | {"id": "7", "reasoning_content": None}
+    turns: Any = [*messages(png, "What type of chart is it?"), came_back, {"role": "user", "content": QUESTION}]
+    second = client.chat.completions.create(model="any", messages=turns)
+    assert second.choices[0].message.content
+    assert second.usage is not None
+    details = second.usage.prompt_tokens_details
+    assert details is not None
+    assert details.model_dump()["image_tokens"] > 0
+
+
+def test_the_model_is_retrieved_by_its_name(client: openai.OpenAI) -> None:
+    (card,) = client.models.list().data
+    assert client.models.retrieve(card.id) == card
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("some/other")
 
 
 def test_images_are_checked(client: openai.OpenAI) -> None:
@@ -198,7 +229,7 @@ def test_every_image_of_a_conversation_is_checked(
     turns = [turn for image in images for turn in messages(image)]
     with pytest.raises(openai.APIStatusError) as refused:
         client.chat.completions.create(model="any", messages=turns)
-    assert (refused.value.status_code, refused.value.param) == (status, "image")
+    assert (refused.value.status_code, refused.value.param) == (status, f"messages.{place}.content.0.image_url")
 
 
 def test_a_client_that_leaves_breaks_nothing(service: Service, png: bytes) -> None:
@@ -230,9 +261,12 @@ def test_matcha_reads_the_last_user_message(matcha: Service, png: bytes) -> None
         assert completion.choices[0].message.content == direct.answer
         assert completion.usage is not None
         assert completion.usage.prompt_tokens == direct.usage.prompt_tokens
+        earlier = [*messages(png, "What type of chart is it?"), {"role": "assistant", "content": "None."}]
+        asked_in_text = [*turns[:3], *earlier, {"role": "user", "content": QUESTION}]
+        later = client.chat.completions.create(model="any", messages=asked_in_text, extra_body={"max_patches": 50})
+        assert later.choices[0].message.content == direct.answer
         refused: dict[str, dict[str, Any]] = {
-            "one image and a question": {"messages": [{"role": "user", "content": "How many?"}]},
-            "temperature": {"temperature": 0.7},
+            "one image to ask about": {"messages": [{"role": "user", "content": "How many?"}]},
             "logprobs": {"logprobs": True},
             "lens": {"extra_body": {"lens": {}}},
         }
@@ -389,7 +423,7 @@ def test_long_answers_end_at_their_length(qwen: openai.OpenAI, png: bytes) -> No
     text = "How many? " * 2500
     with pytest.raises(openai.UnprocessableEntityError) as refused:
         qwen.chat.completions.create(model="any", messages=messages(png, text), max_tokens=512)
-    assert refused.value.code == "context_length_exceeded"
+    assert (refused.value.code, refused.value.param) == ("context_length_exceeded", "messages")
 
 
 def test_qwen_vl_takes_pixel_bounds(qwen_vl: Service) -> None:

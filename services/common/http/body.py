@@ -2,65 +2,65 @@
 
 import json
 from collections.abc import AsyncGenerator
-from typing import Any, TypeVar
+from typing import Any, Final, NoReturn, TypeVar
 
 from fastapi import Request
-from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from services.wire.errors import InvalidRequestError, MalformedError, ServiceError, TooLargeError
+from services.common.http.content_encoding import bounded
+from services.wire.contract import WireRequest
+from services.wire.errors import InvalidRequestError, MalformedError
+from services.wire.image_data import decode_image
+from services.wire.reading import Read, read
 
-Model = TypeVar("Model", bound=BaseModel)
+Model = TypeVar("Model", bound=WireRequest)
 
-_NESTED_FIELDS = frozenset({"lens"})
+_NESTED_FIELDS: Final = frozenset({"lens"})
 """Object-valued fields: a form carries only text, so there they are encoded as JSON."""
 
-_UNREADABLE = (ValueError, RecursionError)
+_UNREADABLE: Final = (ValueError, RecursionError)
 """What ``json.loads`` raises on invalid JSON, invalid UTF-8, or nesting beyond Python's recursion limit."""
 
-_LISTED_FIELDS = 12
-"""An error message that listed more fields would be hard to read."""
 
-
-async def read_request(request: Request, model: type[Model], max_bytes: int) -> Model:
-    """Parse and validate a JSON or multipart body.
+async def read_request(request: Request, model: type[Model], max_bytes: int) -> Read[Model]:
+    """Parse and validate a JSON or multipart body; a ``Content-Encoding`` is undone first.
 
     Raises:
-        TooLargeError: the body is larger than ``max_bytes``; the rest of it is not read.
+        TooLargeError: the body is larger than ``max_bytes``, as sent or decoded; the rest of it is not read.
+        UnsupportedEncodingError: the body is encoded in another way than gzip or deflate.
         MalformedError: neither JSON nor a multipart form.
         InvalidRequestError: a field is missing, unknown or invalid; the error names the first.
     """
-    content_type = request.headers.get("content-type", "").lower()  # RFC 9110: in any case
-    if content_type.startswith("multipart/form-data") and "image" in model.model_fields:
-        return _validate(model, await _read_form(request, max_bytes), strict=False)
-    body = b"".join([chunk async for chunk in _bounded(request, max_bytes)])
+    encodings = ",".join(request.headers.getlist("content-encoding"))
+    chunks = bounded(request.stream(), encodings, max_bytes)
+    takes_form = "image" in model.model_fields
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()  # RFC 9110: in any case
+    if media_type == "multipart/form-data" and takes_form:
+        return read(model, await _read_form(request, chunks, max_bytes), strict=False)
+    body = b"".join([chunk async for chunk in chunks])
     try:
-        fields = json.loads(body)
+        fields = json.loads(body, parse_constant=_refuse_constant)
     except _UNREADABLE as error:
-        message = f"the body is not JSON ({error}): send JSON, or a multipart form with a file 'image'"
+        hint = "send JSON, or a multipart form with a file 'image'" if takes_form else "send JSON"
+        message = f"the body is not JSON ({error}): {hint}"
         raise MalformedError(message) from error
     if not isinstance(fields, dict):
         required = [name for name, field in model.model_fields.items() if field.is_required()]
         message = f"the body must be a JSON object with {' and '.join(required)}"
         raise MalformedError(message)
-    return _validate(model, fields, strict=True)
+    return read(model, fields)
 
 
-async def _bounded(request: Request, max_bytes: int) -> AsyncGenerator[bytes, None]:
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > max_bytes:
-            message = f"the body is larger than {max_bytes} bytes: scale the image down"
-            raise TooLargeError(message)
-        yield chunk
+def _refuse_constant(name: str) -> NoReturn:
+    message = f"{name} is not a number in JSON"
+    raise ValueError(message)
 
 
-async def _read_form(request: Request, max_bytes: int) -> dict[str, Any]:
+async def _read_form(request: Request, chunks: AsyncGenerator[bytes, None], max_bytes: int) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     try:
-        parser = MultiPartParser(request.headers, _bounded(request, max_bytes), max_files=1, max_fields=16)
+        parser = MultiPartParser(request.headers, chunks, max_files=1, max_fields=16, max_part_size=max_bytes)
         form = await parser.parse()
     except MultiPartException as error:
         message = f"the multipart form cannot be read ({error})"
@@ -71,6 +71,8 @@ async def _read_form(request: Request, max_bytes: int) -> dict[str, Any]:
                 fields[name] = await value.read()
             elif name in _NESTED_FIELDS:
                 fields[name] = _nested(name, value)
+            elif name == "image":
+                fields[name] = _image(value)
             else:
                 fields[name] = value
     finally:
@@ -86,24 +88,13 @@ def _nested(name: str, value: str) -> Any:  # noqa: ANN401 any JSON value; the m
         raise InvalidRequestError(message, name) from error
 
 
-def _validate(model: type[Model], fields: dict[str, Any], *, strict: bool) -> Model:
+def _image(value: str) -> object:
+    """An image sent as text: forms tell files from text by the file name alone."""
     try:
-        return model.model_validate(fields, strict=strict)
-    except ValidationError as error:
-        raise _explain(error, model) from error
-
-
-def _explain(error: ValidationError, model: type[BaseModel]) -> ServiceError:
-    """The first validation error, as a sentence that names the field."""
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden" and len(first["loc"]) == 1:
-        fields = list(model.model_fields)
-        hint = f"; the fields are {', '.join(fields)}" if len(fields) <= _LISTED_FIELDS else ", see /docs"
-        message = f"'{name}' is not a field of this request{hint}"
-    elif first["type"] == "missing":
-        message = f"'{name}' is missing"
-    else:
-        prefix = f"'{name}': " if name else ""  # a check across several fields has no name
-        message = prefix + first["msg"].removeprefix("Value error, ")
-    return InvalidRequestError(message, name or None)
+        return decode_image(value)
+    except ValueError as error:
+        message = (
+            f"'image' has no file name in this form, so it was read as text, and it {error}; "
+            'to send a file, give it a name, such as filename="image.png"'
+        )
+        raise InvalidRequestError(message, "image") from error

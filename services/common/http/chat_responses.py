@@ -5,7 +5,7 @@ import time
 from pydantic import BaseModel
 
 from services.common.worker.messages import Delta
-from services.wire.answer import AnswerResponse, TokenLogprob
+from services.wire.answer import AnswerResponse, ModelCard, TokenLogprob
 from services.wire.completion import (
     ChatChunk,
     ChatCompletion,
@@ -22,8 +22,10 @@ from services.wire.errors import ServiceError, envelope
 DONE = b"data: [DONE]\n\n"
 
 
-def completion(response: AnswerResponse, logprobs: list[TokenLogprob] | None) -> ChatCompletion:
-    """The complete, unstreamed response."""
+def completion(
+    response: AnswerResponse, logprobs: list[TokenLogprob] | None, fingerprint: str, ignored: list[str]
+) -> ChatCompletion:
+    """The complete, unstreamed response; ``ignored`` names the request's fields that had no effect."""
     choice = Choice(
         message=ChatMessage(content=response.answer),
         logprobs=None if logprobs is None else Logprobs(content=logprobs),
@@ -37,21 +39,29 @@ def completion(response: AnswerResponse, logprobs: list[TokenLogprob] | None) ->
         variant=response.variant,
         choices=[choice],
         usage=_usage(response),
+        system_fingerprint=fingerprint,
         timing=response.timing,
         cache=response.cache,
+        ignored=ignored,
     )
 
 
 class Chunks:
     """Builds the events of one streamed answer: ``first``, then ``delta`` for each piece, then ``last``."""
 
-    def __init__(self, request_id: str, model: str, variant: str) -> None:
-        self._head = {"id": request_id, "created": int(time.time()), "model": model, "variant": variant}
+    def __init__(self, request_id: str, card: ModelCard) -> None:
+        self._head = {
+            "id": request_id,
+            "created": int(time.time()),
+            "model": card.id,
+            "variant": card.variant,
+            "system_fingerprint": card.fingerprint,
+        }
         self._sent = 0
 
-    def first(self) -> bytes:
-        """The opening event, which sets the role."""
-        return self._event([ChunkChoice(delta=DeltaMessage(role="assistant", content=""))])
+    def first(self, ignored: list[str]) -> bytes:
+        """The opening event, which sets the role, and names the request's fields that have no effect."""
+        return self._event([ChunkChoice(delta=DeltaMessage(role="assistant", content=""))], ignored=ignored)
 
     def delta(self, delta: Delta) -> bytes:
         """An event with a piece of the text."""
@@ -74,8 +84,8 @@ class Chunks:
 
 
 def event(data: BaseModel) -> bytes:
-    """One server-sent event; null fields are omitted because clients tell events apart by the fields present."""
-    return b"data: " + data.model_dump_json(exclude_none=True).encode() + b"\n\n"
+    """One server-sent event."""
+    return b"data: " + data.model_dump_json().encode() + b"\n\n"
 
 
 def error_event(error: ServiceError) -> bytes:

@@ -5,6 +5,7 @@ import logging
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.errors import ServerErrorMiddleware
 
 from services.wire.errors import ErrorEnvelope, InternalError, Problem, ServiceError, envelope
 
@@ -19,7 +20,8 @@ def problem(error: ServiceError, headers: dict[str, str] | None = None) -> JSONR
 def install(app: FastAPI) -> None:
     """Handle the errors that route handlers do not: FastAPI's own HTTP errors, and bugs."""
     app.add_exception_handler(HTTPException, _refusal)
-    app.add_exception_handler(Exception, _defect)
+    # FastAPI's own handler of exceptions would answer outside of all middleware, and so without CORS headers
+    app.add_middleware(ServerErrorMiddleware, handler=_defect)
 
 
 async def _refusal(_: Request, error: Exception) -> Response:

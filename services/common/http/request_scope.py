@@ -5,6 +5,7 @@ import time
 import uuid
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 from fastapi import Response
 from starlette.requests import ClientDisconnect
@@ -20,6 +21,9 @@ _log = logging.getLogger(__name__)
 _GONE = 499
 """The status that proxies log when a client disconnects; it is never sent."""
 _DEFECT = 500
+REQUEST_ID, IGNORED_FIELDS = "X-Request-Id", "X-Ignored-Fields"
+"""Headers of our own."""
+_LONGEST_HEADER = 2000
 
 
 class RequestScope:
@@ -32,11 +36,14 @@ class RequestScope:
         self._card = card
         self._route = route
         self._status: int | None = None
+        self.ignored: list[str] = []
+        """The request's fields that have no effect."""
 
     @property
     def headers(self) -> dict[str, str]:
         """Headers of every response."""
-        return {"X-Request-Id": self.id}
+        named = {IGNORED_FIELDS: _in_header(self.ignored)} if self.ignored else {}
+        return {REQUEST_ID: self.id, **named}
 
     def __enter__(self) -> Self:
         self._metrics.in_flight.inc()
@@ -78,6 +85,12 @@ class RequestScope:
 
     def _total_ms(self) -> float:
         return (time.monotonic() - self.started_s) * 1000
+
+
+def _in_header(names: list[str]) -> str:
+    """Names that a client chose, fit for a header: percent-encoded, and cut where servers stop reading."""
+    text = ", ".join(quote(name, safe="") for name in names)
+    return text if len(text) <= _LONGEST_HEADER else f"{text[:_LONGEST_HEADER].rpartition(',')[0]}, ..."
 
 
 class HeldStream(StreamingResponse):

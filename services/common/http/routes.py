@@ -4,13 +4,13 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.common import images
-from services.common.http import error_handlers
+from services.common.http import error_handlers, middleware
 from services.common.http.body import read_request
 from services.common.http.chat_responses import Chunks, completion, error_event
 from services.common.http.error_handlers import problem
@@ -23,9 +23,11 @@ from services.common.worker.transport import Queue, replies
 from services.wire.answer import AnswerRequest, AnswerResponse, ModelCard, ModelList, TokenLogprob
 from services.wire.chat import ChatRequest
 from services.wire.completion import ChatCompletion
-from services.wire.contract import WireRequest
-from services.wire.errors import ErrorEnvelope, NotReadyError, ServiceError
+from services.wire.contract import WireRequest, printable
+from services.wire.errors import ErrorEnvelope, InvalidRequestError, NotFoundError, NotReadyError, ServiceError, named
+from services.wire.reading import Read
 
+Model = TypeVar("Model", bound=WireRequest)
 Piece = Delta | WorkerAnswer
 """Replies to a job that does not fail: pieces of the answer, then the complete answer."""
 
@@ -77,6 +79,13 @@ class Routes:
             summary="Continue a conversation (OpenAI-compatible)",
         )
         router.add_api_route("/v1/models", self.models, response_model=ModelList, summary="The model being served")
+        router.add_api_route(
+            "/v1/models/{name:path}",
+            self.model,
+            response_model=ModelCard,
+            responses={404: {"model": ErrorEnvelope}},
+            summary="The model, by its name",
+        )
         router.add_api_route("/live", self.live, summary="Is the HTTP process up?")
         router.add_api_route("/ready", self.ready, summary="Can the model answer?", responses={503: errors[503]})
         router.add_api_route("/metrics", self.exposition, summary="Prometheus metrics", response_class=Response)
@@ -84,15 +93,16 @@ class Routes:
         for model in (self.wire.answer, self.wire.chat):
             app.openapi()["components"]["schemas"].update(nested_schemas(model))
         error_handlers.install(app)
+        middleware.install(app, self.settings.cors_origins)
 
     async def answer(self, request: Request) -> Response:
         """Answer a question about an image, sent as JSON or as a multipart form."""
         with RequestScope(self.metrics, self.card, "/v1/answer", "ans") as scope:
             try:
-                asked = await read_request(request, self.wire.answer, self.settings.max_body_bytes)
-                self._probe([asked.image])
+                asked = (await self._read(request, self.wire.answer)).asked
+                self._probe(asked)
                 async with aclosing(self._replies(scope, asked)) as coming:
-                    end = [_checked(reply) async for reply in coming][-1]
+                    end = [_checked(reply, asked) async for reply in coming][-1]
             except ServiceError as error:
                 return scope.refused(error)
             assert isinstance(end, WorkerAnswer)  # noqa: S101 replies end with an answer
@@ -104,12 +114,13 @@ class Routes:
         async with AsyncExitStack() as stack:
             scope = stack.enter_context(RequestScope(self.metrics, self.card, "/v1/chat/completions", "chatcmpl"))
             try:
-                asked = await read_request(request, self.wire.chat, self.settings.max_body_bytes)
-                self._probe(asked.images)
+                asked, scope.ignored = await self._read(request, self.wire.chat)
+                self._probe(asked)
                 coming = await stack.enter_async_context(
                     aclosing(self._replies(scope, asked, in_pieces=asked.wants_pieces))
                 )
-                first = _checked(await anext(coming))  # before streaming starts, an error can still set the status
+                # before streaming starts, an error can still set the status
+                first = _checked(await anext(coming), asked)
                 if asked.stream:
                     events = self._events(scope, asked, first, coming)
                     return HeldStream(events, stack.pop_all(), scope.headers)
@@ -117,16 +128,25 @@ class Routes:
                 end = first
                 while isinstance(end, Delta):
                     scores += end.logprobs
-                    end = _checked(await anext(coming))
+                    end = _checked(await anext(coming), asked)
             except ServiceError as error:
                 return scope.refused(error)
             response = scope.answered(end)
-            body = completion(response, scores if asked.wants_scores else None).model_dump_json()
+            body = completion(
+                response, scores if asked.wants_scores else None, self.card.fingerprint, scope.ignored
+            ).model_dump_json()
             return Response(body, media_type="application/json", headers=scope.headers)
 
     async def models(self) -> ModelList:
         """The service's one model, in OpenAI's list format."""
         return ModelList(data=[self.card])
+
+    async def model(self, name: str) -> Response:
+        """The service's one model if that is its name, which may contain slashes; else 404."""
+        if name == self.card.id:
+            return JSONResponse(self.card.model_dump())
+        message = f"there is no model {printable(name)!r} here: this server has {self.card.id!r}"
+        return problem(NotFoundError(message, "model"))
 
     async def live(self) -> dict[str, str]:
         """200 as soon as the HTTP process is up."""
@@ -143,9 +163,17 @@ class Routes:
         """Metrics in Prometheus' text format."""
         return Response(self.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    def _probe(self, sent: list[bytes]) -> None:
-        for image in sent:
-            images.probe(image, self.settings.max_image_bytes, self.settings.max_image_pixels)
+    async def _read(self, request: Request, model: type[Model]) -> Read[Model]:
+        read = await read_request(request, model, self.settings.max_body_bytes)
+        if self.settings.strict and read.ignored:
+            message = f"'{read.ignored[0]}' has no effect here, and this server is strict about that: leave it out"
+            raise InvalidRequestError(message, read.ignored[0])
+        return read
+
+    def _probe(self, asked: AnswerRequest | ChatRequest) -> None:
+        for name, image in asked.named_images:
+            with named(name):
+                images.probe(image, self.settings.max_image_bytes, self.settings.max_image_pixels)
 
     def _replies(
         self, scope: RequestScope, asked: WireRequest, *, in_pieces: bool = False
@@ -157,13 +185,13 @@ class Routes:
     async def _events(
         self, scope: RequestScope, asked: ChatRequest, first: Piece, coming: AsyncIterator[Reply]
     ) -> AsyncIterator[bytes]:
-        chunks = Chunks(scope.id, self.card.id, self.card.variant)
-        yield chunks.first()
+        chunks = Chunks(scope.id, self.card)
+        yield chunks.first(scope.ignored)
         reply = first
         try:
             while isinstance(reply, Delta):
                 yield chunks.delta(reply)
-                reply = _checked(await anext(coming))
+                reply = _checked(await anext(coming), asked)
         except ServiceError as error:
             scope.refused(error)
             yield error_event(error)
@@ -171,7 +199,8 @@ class Routes:
         yield chunks.last(scope.answered(reply), usage=asked.wants_usage)
 
 
-def _checked(reply: Reply) -> Piece:
+def _checked(reply: Reply, asked: WireRequest) -> Piece:
     if isinstance(reply, ServiceError):
+        reply.param = asked.name_of(reply.param)
         raise reply
     return reply

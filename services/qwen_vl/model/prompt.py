@@ -19,7 +19,7 @@ from services.common import images
 from services.qwen_vl.model.chat_encoder import ChatEncoder
 from services.qwen_vl.model.chat_template import chat_template
 from services.qwen_vl.types import ImageFile, ImageSpan, Question
-from services.wire.errors import InvalidRequestError
+from services.wire.errors import InvalidRequestError, named
 
 _BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
 """Byte-level vocabularies represent every byte as a printable character."""
@@ -103,7 +103,8 @@ class PromptBuilder:
         Raises:
             UnsupportedImageError: the image is corrupt.
         """
-        image = images.decode(span.image.data)
+        with named(span.image.name):
+            image = images.decode(span.image.data)
         values: torch.Tensor = self.processor(images=[image], size=span.size, return_tensors="pt")["pixel_values"]
         return values
 
@@ -155,7 +156,8 @@ class PromptBuilder:
 
     def _cut(self, image: ImageFile, size: dict[str, int]) -> tuple[tuple[int, int], tuple[int, int]]:
         """The image's width and height, and the rows and columns of its patches."""
-        width, height = images.upright_size(image.data)
+        with named(image.name):
+            width, height = images.upright_size(image.data)
         patch = self.processor.patch_size
         try:
             scaled = smart_resize(
@@ -163,7 +165,7 @@ class PromptBuilder:
             )
         except ValueError as error:  # only if the aspect ratio is too large
             message = f"an image of {width} x {height} pixels cannot be cut into patches ({error})"
-            raise InvalidRequestError(message, "image") from error
+            raise InvalidRequestError(message, image.name) from error
         return (width, height), (scaled[0] // patch, scaled[1] // patch)
 
     def _tokens(self, grid: tuple[int, int]) -> int:

@@ -34,6 +34,8 @@ DEFAULTS: dict[str, Any] = {
     "max_image_bytes": 10 * 1024 * 1024,
     "max_image_pixels": 32_000_000,
     "log_level": "info",
+    "strict": False,
+    "cors_origins": "",
     "sizes": {},
 }
 
@@ -58,6 +60,10 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
     "max_body_bytes": ([1024], [1023]),
     "max_image_bytes": ([1024], [1023]),
     "max_image_pixels": ([1], [0]),
+    "cors_origins": (
+        ["", "*", "https://a.example, http://localhost:5173/", "null://x"],
+        ["a.example", "https://a.example/page", "https://a.example,b"],
+    ),
     "log_level": (["debug", "info", "warning", "error"], ["loud", "INFO"]),
 }
 

@@ -4,10 +4,10 @@ import base64
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from services.wire.answer import MAX_QUESTION_CHARACTERS, MatchaRequest
 from services.wire.chat import MatchaChat
+from services.wire.errors import InvalidRequestError
 
 
 def image(name: str) -> dict[str, Any]:
@@ -49,23 +49,42 @@ def test_the_last_user_message_is_the_question(turns: tuple[dict[str, Any], ...]
     assert (request.image, request.question) == (b"last", "What is\nthe last?")
 
 
+IMAGE = turn("user", image("last"))
+QUESTION = turn("user", text("And"), text("what is that?"))
+ANSWER = turn("assistant", text("One."))
+
+
 @pytest.mark.parametrize(
-    "last",
+    "turns",
     [
-        turn("user", text("No image?")),
-        turn("user", image("no question")),
-        turn("user", image("a blank one"), text(" \n")),
-        turn("user", image("two"), image("images"), text("Which?")),
+        (FIRST, ANSWER, LAST, ANSWER, QUESTION),
+        (FIRST, ANSWER, IMAGE, QUESTION),
+        (FIRST, ANSWER, QUESTION, IMAGE),
+        (turn("system", image("last"), text("Ask about this.")), turn("user", text("?")), QUESTION),
+        (IMAGE, turn("user", text("Which?")), ANSWER, turn("system", text("Be brief.")), QUESTION, ANSWER),
+    ],
+    ids=["a second one", "after it", "before it", "of a system turn", "before an answer begun"],
+)
+def test_a_question_in_text_is_about_the_last_image(turns: tuple[dict[str, Any], ...]) -> None:
+    request = asked(*turns)
+    assert (request.image, request.question) == (b"last", "And\nwhat is that?")
+
+
+@pytest.mark.parametrize(
+    ("turns", "why"),
+    [
+        ((turn("user", text("No image?")),), "one image to ask about, and it has none"),
+        ((FIRST, ANSWER, turn("user", image("no question"))), "end with a question"),
+        ((FIRST, ANSWER, turn("user", image("a blank one"), text(" \n"))), "end with a question"),
+        ((FIRST, turn("user", image("two"), image("images"), text("Which?"))), "with images has 2"),
+        ((turn("user", image("two"), image("images"), text("?")), ANSWER, QUESTION), "with images has 2"),
+        ((turn("assistant", image("a"), text("b")),), "end with a question"),
     ],
 )
-def test_one_that_is_no_question_is_refused_whatever_was_asked_before(last: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="must contain one image and a question"):
-        asked(FIRST, last)
-
-
-def test_a_conversation_without_user_is_refused() -> None:
-    with pytest.raises(ValidationError, match="must contain one image and a question"):
-        asked(turn("assistant", image("a"), text("b")))
+def test_what_is_no_question_about_one_image_is_refused(turns: tuple[dict[str, Any], ...], why: str) -> None:
+    with pytest.raises(InvalidRequestError, match=why) as caught:
+        asked(*turns)
+    assert caught.value.param == "messages"
 
 
 def test_a_question_may_be_as_long_as_the_bound() -> None:
@@ -73,7 +92,7 @@ def test_a_question_may_be_as_long_as_the_bound() -> None:
         return turn("user", image("a"), text("x" * characters))
 
     assert len(asked(long(MAX_QUESTION_CHARACTERS)).question) == MAX_QUESTION_CHARACTERS == 2000
-    with pytest.raises(ValidationError, match="has 2001 characters, at most 2000"):
+    with pytest.raises(InvalidRequestError, match="has 2001 characters, at most 2000"):
         asked(FIRST, long(MAX_QUESTION_CHARACTERS + 1))
 
 

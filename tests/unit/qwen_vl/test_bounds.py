@@ -42,9 +42,11 @@ def test_what_the_lens_cannot_read_is_refused(engine: VisionQA, options: dict[st
 
 def test_a_broken_image_is_refused_and_leaves_nothing(make_engine: Callable[..., VisionQA]) -> None:
     engine = make_engine()
-    broken = ImageFile(scene(1).data[:-200])
-    with pytest.raises(UnsupportedImageError):
-        engine.begin(asked(broken))
+    broken = ImageFile(scene(1).data[:-200], "messages.0.content.1.image_url")
+    turns = (Turn("user", (scene(1), broken, "How many?")),)
+    with pytest.raises(UnsupportedImageError) as refused:
+        engine.begin(Question(turns, 1))
+    assert refused.value.param == broken.name
     assert len(engine.cache) == 0
 
 

@@ -83,7 +83,7 @@ def test_every_field_of_a_chat_reaches_the_engine(translator: Translator) -> Non
     assert translator.question(asked) == Question(
         turns=(
             Turn("system", ("Be brief.",)),
-            Turn("user", ("a", ImageFile(b"bytes"))),
+            Turn("user", ("a", ImageFile(b"bytes", "messages.1.content.1.image_url"))),
             Turn("assistant", ("2",)),
             Turn("system", ("In words.",)),
             Turn("user", ("And now?",)),

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from services.wire.answer import AnswerRequest, AnswerResponse, MatchaRequest, ModelCard, QwenVLRequest
-from services.wire.errors import PromptTooLongError, envelope
+from services.wire.errors import InvalidRequestError, PromptTooLongError, envelope
 from services.wire.lens import LensRequest, TrackedProb
+from services.wire.reading import read
 from tests.unit.common.http.serving import response
 
 
@@ -29,30 +30,57 @@ def test_an_image_comes_as_it_was_sent(data: bytes, head: str) -> None:
     assert AnswerRequest.model_validate({"image": data, "question": "?"}).image == data
 
 
-FETCHED = "images are not fetched from URLs: send the bytes in base64, or as a data URL"
-NO_BASE64 = "a data URL must be base64: data:image/png;base64,..."
+@pytest.mark.parametrize(
+    "text",
+    [
+        "iVBORw0KGgo=",
+        "iVBORw0KGgo",
+        " iVBO\r\nRw0K\r\nGgo=\r\n",
+        "\tiVBO Rw0K\fGgo = ".replace(" = ", "="),
+        "data:image/png;base64,iVBORw0KGgo=",
+        "DATA:IMAGE/PNG;BASE64,iVBORw0KGgo",
+        "data:image/png; base64,iVBO\nRw0KGgo=",
+        " data:;base64, iVBO%0ARw0KGgo%3D\n",
+        "iVBORw0KGgp",  # its last bits, which hold no byte, are dropped
+    ],
+)
+def test_base64_is_read_as_browsers_and_command_lines_write_it(text: str) -> None:
+    """The eight bytes at the start of every PNG."""
+    asked = AnswerRequest.model_validate({"image": text, "question": "?"}, strict=True)
+    assert asked.image == b"\x89PNG\r\n\x1a\n"
+
+
+URL = "is a URL, and images are not fetched from URLs: send the bytes in base64, or as a data URL"
+NO_BASE64 = "is a data URL that is not in base64: send data:image/png;base64,..."
+CHARACTER = "is not base64, which has no {}: send the image's bytes in base64, or as a data URL"
 
 
 @pytest.mark.parametrize(
     ("image", "why"),
     [
-        ("http://a.b/c.png", FETCHED),
-        ("https://a.b/c.png", FETCHED),
-        ("ftp://a.b/c.png", "not base64 ("),
+        ("http://a.b/c.png", URL),
+        ("HTTPS://a.b/c.png", URL),
+        ("ftp://a.b/c.png", URL),
+        ("file:///a.png", URL),
         ("data:image/png,QUJD", NO_BASE64),
-        ("data:image/png;base64,QUJ", "not base64 (Incorrect padding)"),
-        ("data:image/png;base64,QUJD,QUJD", "not base64 ("),
-        ("QUJD\n", "not base64 ("),
-        ("QU JD", "not base64 ("),
-        ("Größe", "string argument should contain only ASCII"),
-        (5, "valid bytes"),
-        (None, "valid bytes"),
+        ("data:image/pngbase64,QUJD", NO_BASE64),
+        ("data:image/png", NO_BASE64),
+        ("data:image/png;base64,QUJDR", "is not base64, which cannot have 5 characters: send the whole image"),
+        ("data:image/png;base64,QUJD,QUJD", CHARACTER.format("','")),
+        ("QUJ=D", CHARACTER.format("'='")),
+        ("QUI==", CHARACTER.format("'='")),
+        ("QUJ_", CHARACTER.format("'_'")),
+        ("charts/a.png", CHARACTER.format("'.'")),
+        ("Größe", CHARACTER.format("'ö'")),
+        ("QQ\u00a0==", CHARACTER.format(r"'\xa0'")),
+        (5, "must be the image's bytes in base64, or as a data URL"),
+        (None, "is missing"),
     ],
 )
 def test_what_is_no_image_says_why(image: object, why: str) -> None:
-    where, message = refusal(AnswerRequest, image=image, question="?")
-    assert where == "image"
-    assert message == f"Value error, {why}" if why in {FETCHED, NO_BASE64} else why in message
+    with pytest.raises(InvalidRequestError) as caught:
+        read(AnswerRequest, {"image": image, "question": "?"})
+    assert (caught.value.param, caught.value.message) == ("image", f"'image' {why}")
 
 
 @pytest.mark.parametrize("length", [0, 1, 2000, 2001])

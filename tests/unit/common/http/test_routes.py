@@ -71,11 +71,16 @@ def test_openapi_tells_what_each_route_takes_and_gives() -> None:
     described = send(as_installed(Worker(), ready=True), "GET", "/openapi.json").json()["paths"]
     routes = {(path, method): route for path, methods in described.items() for method, route in methods.items()}
     ask, chat = routes["/v1/answer", "post"], routes["/v1/chat/completions", "post"]
-    pages = {path: routes[path, "get"] for path in ("/v1/models", "/live", "/ready", "/metrics")}
+    pages = {path: routes[path, "get"] for path in ("/v1/models", "/v1/models/{name}", "/live", "/ready", "/metrics")}
     assert len(routes) == 2 + len(pages)
     assert set(ask["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
     assert set(chat["requestBody"]["content"]) == {"application/json"}
-    for route, schema in ((ask, "AnswerResponse"), (chat, "ChatCompletion"), (pages["/v1/models"], "ModelList")):
+    for route, schema in (
+        (ask, "AnswerResponse"),
+        (chat, "ChatCompletion"),
+        (pages["/v1/models"], "ModelList"),
+        (pages["/v1/models/{name}"], "ModelCard"),
+    ):
         assert schemas(route["responses"].pop("200")["content"]) == {"application/json": schema}
     error = {"application/json": "ErrorEnvelope"}
     for route in (ask, chat):
@@ -307,7 +312,7 @@ def test_a_stream_that_breaks_off_ends_with_the_error_and_is_counted_by_it(desk:
     assert answer.status_code == 200, "it had begun"
     assert "[DONE]" not in answer.text
     assert events(answer.text)[-1] == {
-        "error": {"message": "too late", "type": "server_error", "code": "deadline_exceeded"}
+        "error": {"message": "too late", "type": "server_error", "param": None, "code": "deadline_exceeded"}
     }
     assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="504") == 1
     assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="200") == 0
@@ -374,6 +379,118 @@ def test_the_schemas_that_requests_are_made_of_are_described() -> None:
     chat = description["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert "max_pixels" in chat["properties"]
     assert {"TextPart", "ImagePart", "Message"} <= set(description["components"]["schemas"])
+
+
+@pytest.mark.parametrize("name", ["some/model", "some%2Fmodel"])
+def test_the_model_is_found_by_its_name(desk: Desk, name: str) -> None:
+    assert desk.send("GET", f"/v1/models/{name}").json() == CARD.model_dump()
+    missing = desk.send("GET", "/v1/models/other/model")
+    assert missing.status_code == 404
+    assert missing.json()["error"] == {
+        "message": "there is no model 'other/model' here: this server has 'some/model'",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
+    }
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/v1/models/some/model", "/live", "/ready", "/metrics", "/openapi.json"]
+)
+def test_head_is_answered_as_get_is(desk: Desk, path: str) -> None:
+    head, get = desk.send("HEAD", path), desk.send("GET", path)
+    assert (head.status_code, head.headers["content-type"]) == (200, get.headers["content-type"])
+
+
+def test_a_route_without_get_has_no_head(desk: Desk) -> None:
+    assert desk.send("HEAD", "/v1/answer").status_code == 405
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_fields_without_effect_are_named_in_the_answer_and_a_header(desk: Desk, *, stream: bool) -> None:
+    sent = desk.chat({**turn(SMALL, "?"), "name": "J. R."}, n=1, stream=stream, chat_template_kwargs={})
+    assert sent.headers["x-ignored-fields"] == "n, chat_template_kwargs, messages.0.name"
+    told = events(sent.text)[0] if stream else sent.json()
+    assert told["ignored"] == ["n", "chat_template_kwargs", "messages.0.name"]
+    plain = desk.chat(turn(SMALL, "?"), stream=stream)
+    assert "x-ignored-fields" not in plain.headers
+    assert (events(plain.text)[0] if stream else plain.json())["ignored"] == []
+
+
+def test_a_name_in_a_header_is_encoded_and_many_are_cut(desk: Desk) -> None:
+    answer = {"role": "assistant", "content": "3", "x\r\nSet-Cookie: ü": 1}
+    sent = desk.chat(turn("?"), answer, turn("?"))
+    assert sent.headers["x-ignored-fields"] == "messages.1.x%0D%0ASet-Cookie%3A%20%C3%BC"
+    assert sent.json()["ignored"] == ["messages.1.x\r\nSet-Cookie: ü"]
+    many = desk.chat(turn("?"), {"role": "assistant", "content": "3", **{f"extra{at}": 1 for at in range(999)}})
+    assert len(many.json()["ignored"]) == 999
+    header = many.headers["x-ignored-fields"]
+    assert len(header) <= 2005
+    assert header.endswith(", ...")
+    assert header.startswith("messages.1.extra0, messages.1.extra1, ")
+
+
+def test_a_strict_service_refuses_what_has_no_effect() -> None:
+    desk = Desk.of_matcha(strict=True)
+    asked = turn(SMALL, "?")
+    assert desk.chat(asked, temperature=0, max_tokens=5).status_code == 200
+    for field, value in {"n": 1, "temperature": 0.7, "store": False}.items():
+        refused = desk.chat(asked, **{field: value})
+        message = f"'{field}' has no effect here, and this server is strict about that: leave it out"
+        assert (refused.status_code, refused.json()["error"]["param"]) == (422, field)
+        assert refused.json()["error"]["message"] == message
+
+
+def test_an_error_about_an_image_names_where_it_was_sent(desk: Desk) -> None:
+    refused = desk.chat(turn(SMALL, "a"), turn("b", LARGE))
+    assert (refused.status_code, refused.json()["error"]["param"]) == (413, "messages.1.content.1.image_url")
+    desk.worker.replies = lambda: [PromptTooLongError("too long", "image")]
+    assert desk.chat(turn(SMALL, "a")).json()["error"]["param"] == "messages"
+    assert desk.answer(**ASKED).json()["error"]["param"] == "image"
+
+
+def crossing(origins: str) -> FastAPI:
+    app = FastAPI()
+    wire = RequestTypes(MatchaRequest, MatchaChat)
+    Routes(Settings(cors_origins=origins), CARD, wire, Worker(), lambda: True).install(app)
+    return app
+
+
+def test_pages_of_other_origins_may_ask_if_a_setting_allows_them() -> None:
+    app = crossing("https://a.example, https://b.example/")
+    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, content-type"}
+    for origin in ("https://a.example", "https://b.example"):
+        preflight = send(app, "OPTIONS", "/v1/chat/completions", headers={"Origin": origin, **asks})
+        assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, origin)
+        assert "authorization" in preflight.headers["access-control-allow-headers"]
+        for fields, status in ((ASKED, 200), ({}, 422)):
+            sent = send(app, "POST", "/v1/answer", json=fields, headers={"Origin": origin})
+            assert (sent.status_code, sent.headers["access-control-allow-origin"]) == (status, origin)
+            assert sent.headers["access-control-expose-headers"] == "X-Request-Id, X-Ignored-Fields, Retry-After"
+    other = send(app, "GET", "/v1/models", headers={"Origin": "https://c.example"})
+    assert "access-control-allow-origin" not in other.headers
+    everyone = send(crossing("*"), "GET", "/v1/models", headers={"Origin": "https://c.example"})
+    assert everyone.headers["access-control-allow-origin"] == "*"
+
+
+def test_a_page_of_another_origin_can_read_a_defect() -> None:
+    app = crossing("*")
+
+    async def broken() -> None:
+        message = "a secret"
+        raise RuntimeError(message)
+
+    app.add_api_route("/broken", broken)
+    sent = send(app, "GET", "/broken", headers={"Origin": "https://a.example"})
+    assert (sent.status_code, sent.headers["access-control-allow-origin"]) == (500, "*")
+    assert sent.json()["error"]["code"] == "internal_error"
+
+
+def test_no_page_of_another_origin_may_ask_by_default(desk: Desk) -> None:
+    headers = {"Origin": "https://a.example", "Access-Control-Request-Method": "POST"}
+    assert desk.send("OPTIONS", "/v1/answer", headers=headers).status_code == 405
+    sent = desk.send("GET", "/v1/models", headers=headers)
+    assert not [name for name in sent.headers if name.startswith("access-control")]
 
 
 def test_routes_are_made_of_what_they_are_given() -> None:
