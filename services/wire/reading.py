@@ -90,19 +90,20 @@ def _as_written(error: ErrorDetails, sent: object) -> str:
 
     Pydantic's location also has the tags of unions, and entries of lists that a validator made.
     """
-    *way, last = error["loc"]
     names: list[str] = []
     tagged = False
+    way, missing = (error["loc"][:-1], error["loc"][-1:]) if error["type"] == "missing" else (error["loc"], ())
     for part in way:
         if not tagged and isinstance(sent, dict) and sent.get("type") == part:
             tagged = True
         elif _has(sent, part):
             sent, tagged = sent[part], False  # type: ignore[index]  # as _has found
             names.append(str(part))
-    if _has(sent, last) or error["type"] == "missing":
-        names.append(str(last))
+    names += map(str, missing)
     if error["type"] in _TAG_ERRORS:
         names.append("type")
+    if error["type"] == "string_unicode" and isinstance(sent, dict):  # it is the name that is no text
+        names.append(error["input"])
     return ".".join(names)
 
 

@@ -1,12 +1,14 @@
 """The one place that turns an error into an HTTP response: OpenAI's error envelope with the error's status."""
 
 import logging
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 
+from services.wire.contract import printable
 from services.wire.errors import ErrorEnvelope, InternalError, Problem, ServiceError, envelope
 
 _log = logging.getLogger(__name__)
@@ -24,12 +26,22 @@ def install(app: FastAPI) -> None:
     app.add_middleware(ServerErrorMiddleware, handler=_defect)
 
 
-async def _refusal(_: Request, error: Exception) -> Response:
+async def _refusal(request: Request, error: Exception) -> Response:
     """Unknown route or wrong method."""
     assert isinstance(error, HTTPException)  # noqa: S101 narrows what add_exception_handler promises
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"  # noqa: PLR2004 HTTP's boundary
-    body = ErrorEnvelope(error=Problem(message=str(error.detail), type=kind, code="http_error"))
+    body = ErrorEnvelope(error=Problem(message=_sentence(request, error), type=kind, code="http_error"))
     return JSONResponse(body.model_dump(), status_code=error.status_code, headers=error.headers)
+
+
+def _sentence(request: Request, error: HTTPException) -> str:
+    """What Starlette refuses without a word of its own, which is the status' name, is said in a sentence."""
+    path, said = printable(request.url.path), (error.status_code, error.detail)
+    if said == (HTTPStatus.NOT_FOUND, HTTPStatus.NOT_FOUND.phrase):
+        return f"there is no {path} here: see /docs for what there is"
+    if said == (HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.METHOD_NOT_ALLOWED.phrase):
+        return f"{path} does not answer {printable(request.method)}: send {(error.headers or {})['Allow']}"
+    return str(error.detail)
 
 
 async def _defect(_: Request, error: Exception) -> Response:

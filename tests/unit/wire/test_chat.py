@@ -415,6 +415,7 @@ def test_roles(role: str) -> None:
 def test_an_image_is_a_data_url_with_hints_that_have_no_effect() -> None:
     url = f"data:image/png;base64,{base64.b64encode(b'chart').decode()}"
     assert read(QwenVLChat, messages=[image(url, detail=None)]).images == [b"chart"]
+    assert ignored(QwenVLChat, messages=[{**image(url, detail=None), "name": "J."}]) == ["messages.0.name"]
     for hint in ("low", "high", "auto", "original", "best", 3):
         assert read(QwenVLChat, messages=[image(url, detail=hint)]).images == [b"chart"]
         assert ignored(QwenVLChat, messages=[image(url, detail=hint)]) == ["messages.0.content.0.image_url.detail"]
@@ -454,7 +455,7 @@ def test_matchas_question_is_as_long_as_of_its_other_route() -> None:
 
 
 def test_what_the_engine_calls_image_is_named_as_the_client_wrote_it() -> None:
-    messages = [turn("Be brief.", role="system"), turn("Look:", b"chart"), turn("Which?")]
+    messages = [turn(b"old", role="system"), turn("Look:", b"chart"), turn("Which?")]
     asked = read(MatchaChat, messages=messages)
     names = {name: asked.name_of(name) for name in ("image", "question", "max_patches", None)}
     assert names == {
@@ -465,4 +466,5 @@ def test_what_the_engine_calls_image_is_named_as_the_client_wrote_it() -> None:
     }
     qwen = read(QwenVLChat, messages=messages)
     assert (qwen.name_of("image"), qwen.name_of("lens.track")) == ("messages", "lens.track")
-    assert qwen.named_images == [("messages.1.content.1.image_url", b"chart")]
+    places = ["messages.0.content.0.image_url", "messages.1.content.1.image_url"]
+    assert qwen.named_images == list(zip(places, [b"old", b"chart"], strict=True))

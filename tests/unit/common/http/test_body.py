@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import zlib
+from collections.abc import AsyncIterator
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import create_model
 
 from services.common.http.body import read_request
+from services.common.http.content_encoding import bounded
 from services.wire.answer import MatchaRequest, QwenVLRequest
 from services.wire.chat import QwenVLChat
 from services.wire.contract import WireRequest
@@ -254,6 +256,13 @@ def test_a_list_of_twelve_fields_is_the_longest_that_is_reported(count: int) -> 
     )
 
 
+def test_a_name_that_is_no_text_is_shown_as_far_as_it_can_be() -> None:
+    error = refused(MatchaRequest, {"image": "QQ==", "question": "?", "\ud800" + "x" * 300: 1})
+    assert error.param == "?" + "x" * 199
+    assert error.message.encode().startswith(b"'?xxx")
+    assert refused(QwenVLRequest, {"image": "QQ==", "question": "?", "lens": {"\ud800": 1}}).param == "lens.?"
+
+
 def test_a_long_list_of_fields_is_not_reported() -> None:
     error = refused(QwenVLChat, {"messages": [{"role": "user", "content": "a"}], "best": 2})
     message = "'best' is not a field of this request: leave it out, or see /docs for the fields"
@@ -263,6 +272,8 @@ def test_a_long_list_of_fields_is_not_reported() -> None:
 def test_a_field_inside_another_is_named_with_its_way() -> None:
     lens = refused(QwenVLRequest, {"image": "QQ==", "question": "?", "lens": {"layer": 3}})
     assert lens.param == "lens.layer"
+    top_k = refused(QwenVLRequest, {"image": "QQ==", "question": "?", "lens": {"top_k": None}})
+    assert (top_k.param, top_k.message) == ("lens.top_k", "'lens.top_k' must be a whole number")
     assert "fields are" not in lens.message, "those of the request are not those of the lens"
     role = refused(QwenVLChat, {"messages": [{"role": "user", "content": "a"}, {"role": "tool", "content": "b"}]})
     assert role.param == "messages.1.role"
@@ -320,6 +331,17 @@ def test_a_bomb_is_read_no_further_than_the_bound() -> None:
     with pytest.raises(TooLargeError, match="larger than 1000000 bytes"):
         asyncio.run(read_request(arriving.request, MatchaRequest, 1_000_000))
     assert arriving.taken < 20, "a hundred bytes are some 100,000"
+
+
+def test_a_bomb_in_one_piece_is_never_whole_in_memory() -> None:
+    async def sizes() -> list[int]:
+        async def bomb() -> AsyncIterator[bytes]:
+            yield gzip.compress(b" " * 1_000_000)
+
+        return [len(piece) async for piece in bounded(bomb(), "gzip", 2_000_000)]
+
+    decoded = asyncio.run(sizes())
+    assert (sum(decoded), max(decoded) <= 1 << 16) == (1_000_000, True)
 
 
 @pytest.mark.parametrize("name", ["br", "zstd", "gzip, br", "compress"])

@@ -197,12 +197,21 @@ def test_a_defect_in_a_handler_is_500_in_the_envelope(desk: Desk, caplog: pytest
     assert desk.counted("tallyglass_requests_in_flight") == 0
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [("GET", "/v2/answer", 404), ("GET", "/v1/answer", 405)])
-def test_an_unknown_route_is_reported_in_the_envelope(desk: Desk, method: str, path: str, status: int) -> None:
+@pytest.mark.parametrize(
+    ("method", "path", "status", "message"),
+    [
+        ("GET", "/v2/answer", 404, "there is no /v2/answer here: see /docs for what there is"),
+        ("GET", "/v1/answer", 405, "/v1/answer does not answer GET: send POST"),
+    ],
+)
+def test_an_unknown_route_is_reported_in_the_envelope(
+    desk: Desk, method: str, path: str, status: int, message: str
+) -> None:
     answer = desk.send(method, path)
     assert answer.status_code == status
     error = answer.json()["error"]
     assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "http_error", None)
+    assert error["message"] == message
     assert answer.headers.get("allow") == ("POST" if status == 405 else None)
 
 
