@@ -16,7 +16,7 @@ class Translator:
         self._max_new_tokens = max_new_tokens
 
     def question(self, asked: Asked) -> ChartQuestion:
-        """The engine's question; for a conversation, its last user message."""
+        """The engine's question; of a conversation, the last one, about its last image."""
         request = asked.last_question() if isinstance(asked, MatchaChat) else asked
         return ChartQuestion(
             image=request.image,

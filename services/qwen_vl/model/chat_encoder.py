@@ -7,7 +7,8 @@ from typing import Any, Final
 from services.qwen_vl.types import ImageFile, Turn
 
 IMAGE_PAD: Final = "<|image_pad|>"
-_PRIVATE_USE: Final = range(0xE000, 0xF900)
+_PRIVATE_USE: Final = range(0xF0000, 0xFFFFE)
+"""More characters than a conversation may have."""
 
 
 class ChatEncoder:
