@@ -102,7 +102,7 @@ compare: install ## Compare runs of one task with the first of them (RUNS="runs/
 	@$(BIN)/python -m clients.replay compare $(run_folders) --out $(call out_or_dated,compare)
 
 ##@ Check
-.PHONY: check fmt test mutants optimum-env torch-free-env
+.PHONY: check fmt test mutants optimum-env chat-clients-env torch-free-env
 
 check: install ## Lint, format, types, import contracts: everything CI checks besides the tests
 	$(BIN)/ruff check
@@ -133,6 +133,13 @@ mutants: install $(VENV)/mutants ## Inject bugs and list those that no test catc
 	@touch $@
 
 optimum-env: .venv-optimum/installed ## Build .venv-optimum, Optimum's own environment, for interop tests and benchmarks
+
+.venv-chat-clients/installed: tests/interop/chat-clients-constraints.txt
+	$(PYTHON) -m venv .venv-chat-clients
+	.venv-chat-clients/bin/python $(PIP_INSTALL) --constraint $< langchain-openai litellm llama-index-llms-openai-like llm
+	@touch $@
+
+chat-clients-env: .venv-chat-clients/installed ## Build .venv-chat-clients, other people's chat clients, for interop tests
 
 .venv-torch-free/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv-torch-free

@@ -29,6 +29,11 @@ def torch_free_python() -> Path:
     return environment(".venv-torch-free", "torch-free-env")
 
 
+@pytest.fixture(scope="session")
+def chat_clients_python() -> Path:
+    return environment(".venv-chat-clients", "chat-clients-env")
+
+
 def output_of(python: Path, *arguments: str, cwd: Path = ROOT) -> str:
     """Standard output of another interpreter, with its own packages and without network access."""
     ended = subprocess.run(
