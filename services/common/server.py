@@ -29,6 +29,7 @@ from services.common.http.middleware import PlainHTTP
 from services.common.http.routes import RequestTypes, Routes
 from services.common.processes import StopSignal, end_children, end_with_parent
 from services.common.settings import ServerSettings
+from services.wire import __version__
 from services.wire.answer import ModelCard
 
 _log = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ _LISTENING_EVERY_S: Final = 0.05
 _LONGEST_TEMPORARY_FOLDER: Final = 75
 """Of the 107 bytes of a socket's path, multiprocessing takes 32: a folder of its own and the socket's name."""
 _REPLACED_PATHS = frozenset({"/", "/health", "/info"}) | docs.PAGES
-"""Pages of LitServe and FastAPI, replaced by ``/live``, ``/ready``, ``/v1/models`` and our ``/docs``."""
+"""Pages of LitServe and FastAPI, replaced by our own."""
 
 
 class QueueSpec(LitSpec):  # type: ignore[misc]  # LitServe has no type hints
@@ -118,7 +119,7 @@ def serve(
     server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
     server.verify, server.address = verify, (settings.host, settings.port)
     app = server.app
-    app.title, app.version = f"Tallyglass: {card.id} ({card.variant})", "1"
+    app.title, app.version = "Tallyglass", __version__
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _REPLACED_PATHS]
     docs.install(app)
     Routes(settings, card, wire, api.spec, server.ready).install(app)

@@ -20,6 +20,7 @@ from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
 from services.common.worker.transport import Queue, replies
+from services.wire import __version__
 from services.wire.answer import AnswerRequest, AnswerResponse, ModelCard, ModelList, TokenLogprob
 from services.wire.chat import ChatRequest
 from services.wire.completion import ChatCompletion
@@ -88,6 +89,10 @@ class Routes:
         )
         router.add_api_route("/live", self.live, summary="Is the HTTP process up?")
         router.add_api_route("/ready", self.ready, summary="Can the model answer?", responses={503: errors[503]})
+        for alias in ("/health", "/healthz"):  # other servers' names for it, which load generators ask for
+            router.add_api_route(alias, self.ready, include_in_schema=False)
+        router.add_api_route("/version", self.version, summary="This software's version")
+        router.add_api_route("/", self.about, summary="What this is")
         router.add_api_route("/metrics", self.exposition, summary="Prometheus metrics", response_class=Response)
         app.include_router(router)
         for model in (self.wire.answer, self.wire.chat):
@@ -158,6 +163,14 @@ class Routes:
             return JSONResponse({"status": "ready"})
         message = "the model is not ready: try again in a moment"
         return problem(NotReadyError(message))
+
+    async def version(self) -> dict[str, str]:
+        """The version of Tallyglass, as ``--version`` prints it."""
+        return {"version": __version__}
+
+    async def about(self) -> dict[str, str]:
+        """What is served, and where its documentation is."""
+        return {"service": "Tallyglass", "model": self.card.id, "variant": self.card.variant, "docs": "/docs"}
 
     async def exposition(self) -> Response:
         """Metrics in Prometheus' text format."""

@@ -13,6 +13,7 @@ from PIL import Image
 
 from services.common.http.routes import RequestTypes, Routes
 from services.common.worker.messages import Delta
+from services.wire import __version__
 from services.wire.answer import MatchaRequest, QwenVLRequest, TokenLogprob
 from services.wire.chat import MatchaChat, QwenVLChat
 from services.wire.errors import (
@@ -247,8 +248,10 @@ def test_a_request_is_logged_with_its_id_status_and_time_and_nothing_of_its_cont
 
 
 def test_readiness_follows_the_worker_and_liveness_does_not(desk: Desk) -> None:
-    assert desk.send("GET", "/ready").json() == {"status": "ready"}
+    for path in ("/ready", "/health", "/healthz"):
+        assert desk.send("GET", path).json() == {"status": "ready"}
     desk.ready = False
+    assert {desk.send("GET", path).status_code for path in ("/health", "/healthz")} == {503}
     refused = desk.send("GET", "/ready")
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
     assert refused.json()["error"]["message"].startswith("the model is not ready")
@@ -404,7 +407,8 @@ def test_the_model_is_found_by_its_name(desk: Desk, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/models", "/v1/models/some/model", "/live", "/ready", "/metrics", "/openapi.json"]
+    "path",
+    ["/v1/models", "/v1/models/some/model", "/live", "/ready", "/health", "/version", "/", "/metrics", "/openapi.json"],
 )
 def test_head_is_answered_as_get_is(desk: Desk, path: str) -> None:
     head, get = desk.send("HEAD", path), desk.send("GET", path)
@@ -506,3 +510,9 @@ def test_routes_are_made_of_what_they_are_given() -> None:
     worker, settings = Worker(), Settings(max_image_pixels=99)
     routes = Routes(settings, CARD, RequestTypes(MatchaRequest, MatchaChat), worker, lambda: True)
     assert (routes.settings, routes.card, routes.queue, routes.is_ready()) == (settings, CARD, worker, True)
+
+
+def test_a_server_says_what_it_is(desk: Desk) -> None:
+    assert desk.send("GET", "/version").json() == {"version": __version__}
+    said = desk.send("GET", "/").json()
+    assert said == {"service": "Tallyglass", "model": "some/model", "variant": "int8", "docs": "/docs"}
