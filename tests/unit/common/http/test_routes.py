@@ -72,7 +72,8 @@ def test_openapi_tells_what_each_route_takes_and_gives() -> None:
     described = send(as_installed(Worker(), ready=True), "GET", "/openapi.json").json()["paths"]
     routes = {(path, method): route for path, methods in described.items() for method, route in methods.items()}
     ask, chat = routes["/v1/answer", "post"], routes["/v1/chat/completions", "post"]
-    pages = {path: routes[path, "get"] for path in ("/v1/models", "/v1/models/{name}", "/live", "/ready", "/metrics")}
+    paths = ("/", "/version", "/v1/models", "/v1/models/{name}", "/live", "/ready", "/metrics")
+    pages = {path: routes[path, "get"] for path in paths}
     assert len(routes) == 2 + len(pages)
     assert set(ask["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
     assert set(chat["requestBody"]["content"]) == {"application/json"}
