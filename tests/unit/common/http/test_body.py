@@ -356,6 +356,7 @@ def test_another_encoding_is_named(name: str) -> None:
 @pytest.mark.parametrize(
     ("body", "why"),
     [(BODY, "is not gzip"), (gzip.compress(BODY)[:-9], "breaks off"), (b"", "breaks off"), (b"\x1f", "breaks off")],
+    ids=["plain", "cut", "empty", "a byte"],  # not the bytes, which hold the time
 )
 def test_a_body_that_is_not_what_its_encoding_says_is_malformed(body: bytes, why: str) -> None:
     with pytest.raises(MalformedError, match=why):
