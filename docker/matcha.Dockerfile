@@ -76,10 +76,10 @@ CMD ["python", "-m", "services.matcha"]
 
 # Makes artifacts: python -m services.matcha prepare MODEL --variant ... --out ...
 FROM base AS prepare
-COPY --from=prepare-venv /opt/venv /opt/venv
-RUN python -c "import services.matcha.prepare.command"
 # A volume mounted there takes over the owner.
 RUN install --directory --owner=10001 --group=10001 /prepared
+COPY --from=prepare-venv /opt/venv /opt/venv
+RUN python -c "import services.matcha.prepare.command"
 USER 10001:10001
 HEALTHCHECK NONE
 ENTRYPOINT ["python", "-m", "services.matcha", "prepare"]
