@@ -44,7 +44,7 @@ def download(model: str, revision: str | None, wanted: Sequence[str]) -> Path:
     folder = _snapshot(model, revision, [pattern for pattern in wanted if pattern != PICKLED_WEIGHTS])
     if PICKLED_WEIGHTS in wanted and not any(folder.glob("*.safetensors")):  # many repositories hold the weights twice
         folder = _snapshot(model, folder.name, [PICKLED_WEIGHTS])
-    _verify_download(folder)
+    _verify_download(folder, wanted)
     return folder
 
 
@@ -103,12 +103,12 @@ def _remove_parts(model: str) -> None:
                 part.unlink()
 
 
-def _verify_download(folder: Path) -> None:
+def _verify_download(folder: Path, wanted: Sequence[str]) -> None:
     """Compare large files with their SHA-256, which the hub's cache names them by; the client checks sizes alone.
 
-    A file that differs is removed, so that it is downloaded again.
+    A file that differs is removed, so that it is downloaded again. The folder may have gigabytes that nobody wants now.
     """
-    for path in folder.iterdir():
+    for path in {path for pattern in wanted for path in folder.glob(pattern)}:
         blob = path.resolve()
         if len(blob.name) == _SHA256_DIGITS and file_sha256(blob) != blob.name:
             path.unlink()
