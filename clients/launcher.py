@@ -17,8 +17,8 @@ import httpx
 
 READY_WITHIN_S = 120.0
 """Unless the caller allows more."""
-STOP_WITHIN_S = 40.0
-"""On shutdown a service allows itself 30 s to finish requests in flight."""
+STOP_WITHIN_S = 80.0
+"""On shutdown a service finishes the requests in flight, which have at most a minute by default."""
 _EVERY_S = 0.05
 
 
@@ -52,7 +52,8 @@ def running(name: str, log: Path, *options: str, python: str = sys.executable) -
         StartupError: it exited, or was not ready in time.
     """
     # With two services on few cores, a thread that spins while waiting would take a core from the other service.
-    with launched(name, [python, "-m", f"services.{name}"], log, *options, OMP_WAIT_POLICY="PASSIVE") as service:
+    command = [python, "-m", f"services.{name}", "--drain-s", "0"]  # there is no other server to turn to
+    with launched(name, command, log, *options, OMP_WAIT_POLICY="PASSIVE") as service:
         yield service
 
 

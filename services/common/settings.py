@@ -41,7 +41,30 @@ class ServerSettings(BaseSettings):
         le=256,
         description="Compute threads of the worker; defaults to the available cores.",
     )
-    timeout_s: float = Field(default=60.0, gt=0, description="Request timeout in seconds; then 504.")
+    timeout_s: float = Field(
+        default=60.0, gt=0, description="Longest time for a request in seconds, then 504; a request may ask for less."
+    )
+    max_requests: int = Field(
+        default=64, ge=1, le=10_000, description="Most requests at a time, running and waiting; the next gets 429."
+    )
+    max_held_bytes: int = Field(
+        default=256 << 20, ge=1024, description="Most bytes of the bodies of all these requests; the next gets 429."
+    )
+    stuck_after_s: float = Field(
+        default=30.0,
+        ge=2,
+        description="Seconds without progress of the worker until /ready fails; after three times as long /live does.",
+    )
+    restart_worker: bool = Field(
+        default=False,
+        description="Start a worker that dies anew, with growing pauses; otherwise the service ends.",
+    )
+    drain_s: float = Field(
+        default=2.0,
+        ge=0,
+        le=600,
+        description="Seconds after SIGTERM in which new requests get 503 before the port closes.",
+    )
     max_new_tokens: int = Field(default=64, ge=1, le=512, description="Default answer limit, in tokens.")
     max_body_bytes: int = Field(default=16 << 20, ge=1024, description="Largest request body, in bytes.")
     max_image_bytes: int = Field(default=10 << 20, ge=1024, description="Largest image file, in bytes.")

@@ -10,7 +10,7 @@ from litserve import LitAPI
 from services.common.artifact.manifest import Manifest
 from services.common.isolation import attempt
 from services.common.processes import prepare_worker
-from services.common.server import QueueSpec
+from services.common.worker.batching import BatchingLoop
 from services.common.worker.messages import Job, Reply, failed
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartQA
@@ -28,7 +28,7 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
 
     def __init__(self, settings: MatchaSettings, folder: Path, variant: VariantName, manifest: Manifest) -> None:
         super().__init__(
-            spec=QueueSpec(), max_batch_size=settings.max_batch_size, batch_timeout=settings.batch_timeout_s
+            loop=BatchingLoop(), max_batch_size=settings.max_batch_size, batch_timeout=settings.batch_timeout_s
         )
         self._settings = settings
         self._folder = folder
@@ -36,7 +36,7 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         self._manifest = manifest
 
     def setup(self, device: str) -> None:  # noqa: ARG002 LitServe passes a device, but the settings decide
-        """Load the model."""
+        """Load the model and warm it up."""
         settings, manifest = self._settings, self._manifest
         prepare_worker(settings)
         hardware = Hardware(settings.threads, settings.device)
@@ -44,13 +44,15 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         self._engine = ChartQA.load(
             self._folder, manifest.header_font, self._variant, hardware, limits, settings.header_fonts
         )
+        self._engine.warm_up()
         self._translator = Translator(settings.max_new_tokens)
 
-    def predict(self, jobs: Job[Asked] | list[Job[Asked]]) -> Reply | list[Reply]:
-        """Answer a job, or a batch of jobs if batching is on."""
-        return self._answer(jobs) if isinstance(jobs, list) else self._answer([jobs])[0]
+    def predict(self, jobs: list[Job[Asked]]) -> None:
+        """Not used: ``BatchingLoop`` calls ``answer``."""
+        raise NotImplementedError
 
-    def _answer(self, jobs: list[Job[Asked]]) -> list[Reply]:
+    def answer(self, jobs: list[Job[Asked]]) -> list[Reply]:
+        """The end of each job of a batch."""
         begun_s = time.monotonic()
         questions = [attempt(partial(self._translator.question, job.request)) for job in jobs]
         answers = iter(self._engine.answer([asked for asked in questions if not isinstance(asked, Exception)]))

@@ -1,5 +1,6 @@
 """Chart question answering: a chart and a question in, an answer out. Knows neither HTTP nor the environment."""
 
+import io
 import logging
 import time
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+from PIL import Image
 from tokenizers import Tokenizer
 
 from services.common import images
@@ -72,6 +74,14 @@ class ChartQA:
             item if isinstance(item, Exception) else self._answer(next(token_ids), len(item), spent_ms)
             for item in inputs
         ]
+
+    def warm_up(self) -> None:
+        """Answer a question about a blank image, so that the first client does not wait for what is done once."""
+        blank = io.BytesIO()
+        Image.new("RGB", (32, 32), "white").save(blank, "PNG")
+        (answer,) = self.answer([ChartQuestion(blank.getvalue(), "?", 1)])
+        if isinstance(answer, Exception):
+            raise answer
 
     def _generate(self, patches: list[Floats], limits: list[int]) -> list[list[int] | Exception]:
         """The tokens of each answer; if the batch fails, each is tried alone, so that one failure is one answer's."""

@@ -12,12 +12,11 @@ from litserve import LitAPI
 
 from services.common.isolation import attempt
 from services.common.processes import prepare_worker
-from services.common.server import QueueSpec
 from services.common.worker.continuous_batching import ContinuousBatchingLoop
 from services.common.worker.messages import End, Job, Reply, failed
 from services.qwen_vl.settings import QwenVLSettings, Variant
 from services.qwen_vl.types import Limits, Piece
-from services.wire.errors import DeadlineError, ServiceError
+from services.wire.errors import ServiceError
 
 if TYPE_CHECKING:
     from services.qwen_vl.engine import Started
@@ -37,7 +36,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     """Runs in the worker process; loads the weights only in ``setup``, so that the object is cheap to pickle."""
 
     def __init__(self, settings: QwenVLSettings, folder: Path, variant: Variant) -> None:
-        super().__init__(spec=QueueSpec(), loop=ContinuousBatchingLoop(), max_batch_size=settings.max_batch_size)
+        super().__init__(loop=ContinuousBatchingLoop(), max_batch_size=settings.max_batch_size)
         self._settings = settings
         self._folder = folder
         self._variant = variant
@@ -64,9 +63,6 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
     def begin(self, job: "Job[Asked]") -> Iterable[Reply]:
         """Prefill a job's prompt and return its first replies."""
         queue_ms = (time.monotonic() - job.enqueued_s) * 1000
-        if time.monotonic() > job.deadline_s:  # the client has already had its 504
-            message = "the deadline passed while the request waited"
-            return [DeadlineError(message)]
         try:
             started = self._engine.begin(self._translator.question(job.request))
         except ServiceError as error:
@@ -76,12 +72,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         return self._settled(active, started.pieces[0])
 
     def step(self) -> Iterable[tuple[str, Reply]]:
-        """Decode one more token for every job; jobs past their deadline are dropped."""
-        late = [active for active in self._active.values() if time.monotonic() > active.job.deadline_s]
-        for active in late:
-            del self._active[active.job.id]
-            message = "the deadline passed while the answer was being generated"
-            yield active.job.id, DeadlineError(message)
+        """Decode one more token for every job."""
         actives = list(self._active.values())
         if actives:
             pieces = self._engine.step([active.started for active in actives])
@@ -89,9 +80,9 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
                 for reply in self._settled(active, piece):
                     yield active.job.id, reply
 
-    def drop_all(self) -> None:
-        """Drop all active jobs."""
-        self._active.clear()
+    def drop(self, job_id: str) -> None:
+        """Drop an active job."""
+        self._active.pop(job_id, None)
 
     def _settled(self, active: _Active, piece: Piece | Exception) -> list[Reply]:
         """The replies to a job's new piece; a job that fails is let go, with an error."""

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from services.wire.contract import WireRequest, WireResponse
+from services.wire.contract import RequestTimeout, WireRequest, WireResponse
 from services.wire.image_data import ImageBytes
 from services.wire.lens import LensRequest, LensTrace
 
@@ -31,6 +31,8 @@ class AnswerRequest(WireRequest):
     max_new_tokens: int | None = Field(
         default=None, ge=1, le=MAX_NEW_TOKENS, description="Most tokens to generate; null means the server's default."
     )
+
+    timeout_s: RequestTimeout = None
 
     @property
     def named_images(self) -> list[tuple[str, bytes]]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from pydantic import BeforeValidator, Field, StringConstraints, model_validator
 
 from services.wire.answer import MAX_NEW_TOKENS, MAX_QUESTION_CHARACTERS, MatchaRequest, QwenVLOptions
-from services.wire.contract import WireRequest
+from services.wire.contract import RequestTimeout, WireRequest
 from services.wire.errors import InvalidRequestError
 from services.wire.image_data import ImageBytes
 from services.wire.rules import Sorted
@@ -101,6 +101,7 @@ class ChatRequest(WireRequest):
     top_p: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    timeout_s: RequestTimeout = None
 
     @classmethod
     def sort(cls, sent: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

@@ -1,10 +1,20 @@
 """Base classes of the wire contract's messages."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 _LONGEST_NAME: Final = 200
+
+RequestTimeout = Annotated[
+    float | None,
+    Field(
+        gt=0,
+        le=86_400,
+        allow_inf_nan=False,
+        description="Seconds until the request is given up with 504; null means the server's, which is the most.",
+    ),
+]
 
 
 def without_nulls(fields: dict[str, Any]) -> dict[str, Any]:

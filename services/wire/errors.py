@@ -10,6 +10,7 @@
     ├── TooLargeError           413  more bytes or pixels than the server accepts
     ├── UnsupportedImageError   415  not an image in a supported format, or corrupt
     ├── UnsupportedEncodingError 415 a body in a Content-Encoding that is not read
+    ├── OverloadedError         429  as many requests as the server takes, or none that would be done in time
     ├── NotReadyError           503  the model is not ready (yet, or any more)
     ├── DeadlineError           504  no answer within the timeout
     └── InternalError           500  a bug in the server
@@ -37,6 +38,7 @@ class ServiceError(Exception):
         super().__init__(message)  # pickle passes this back to __init__ before it restores the fields
         self.message = message
         self.param = param
+        self.retry_after_s: int | None = None
 
     @property
     def type(self) -> ErrorType:
@@ -92,8 +94,23 @@ class UnsupportedEncodingError(ServiceError):
     code = "unsupported_encoding"
 
 
-class NotReadyError(ServiceError):
-    """The model is not ready: still loading, shutting down, or its worker died."""
+class TryLaterError(ServiceError):
+    """Nothing is wrong with the request, but with the moment; ``retry_after_s`` is the ``Retry-After`` header."""
+
+    def __init__(self, message: str, retry_after_s: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class OverloadedError(TryLaterError):
+    """The server has as many requests as it takes, or would not answer this one by its deadline."""
+
+    status = 429
+    code = "overloaded"
+
+
+class NotReadyError(TryLaterError):
+    """The model is not ready: still loading, shutting down, stuck, or its worker died."""
 
     status = 503
     code = "not_ready"

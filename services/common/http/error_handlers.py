@@ -7,23 +7,33 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
+from starlette.requests import ClientDisconnect
 
 from services.wire.contract import printable
 from services.wire.errors import ErrorEnvelope, InternalError, Problem, ServiceError, envelope
 
 _log = logging.getLogger(__name__)
+GONE = 499
+"""The status that proxies log when a client disconnects; it is never sent."""
 
 
 def problem(error: ServiceError, headers: dict[str, str] | None = None) -> JSONResponse:
     """A response with OpenAI's error envelope and the error's status."""
-    return JSONResponse(envelope(error).model_dump(), status_code=error.status, headers=headers)
+    retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
+    return JSONResponse(envelope(error).model_dump(), status_code=error.status, headers={**(headers or {}), **retry})
 
 
 def install(app: FastAPI) -> None:
     """Handle the errors that route handlers do not: FastAPI's own HTTP errors, and bugs."""
     app.add_exception_handler(HTTPException, _refusal)
+    app.add_exception_handler(ClientDisconnect, _unsent)
     # FastAPI's own handler of exceptions would answer outside of all middleware, and so without CORS headers
     app.add_middleware(ServerErrorMiddleware, handler=_defect)
+
+
+async def _unsent(_: Request, __: Exception) -> Response:
+    """There is nobody to send it to."""
+    return Response(status_code=GONE)
 
 
 async def _refusal(request: Request, error: Exception) -> Response:

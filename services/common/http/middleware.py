@@ -1,8 +1,10 @@
 """What applies to every route: upgrades declined, ``HEAD`` where ``GET`` is answered, other origins if allowed."""
 
+from collections.abc import Callable
+
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.common.http.request_scope import IGNORED_FIELDS, REQUEST_ID
@@ -32,9 +34,28 @@ class HeadAsGet:
         await self._app(scope, receive, send)
 
 
-def install(app: FastAPI, cors_origins: str) -> None:
+class ClosesWhenDraining:
+    """Tells clients that keep their connection to open another, to another server, once this one is stopping."""
+
+    def __init__(self, app: ASGIApp, is_draining: Callable[[], bool]) -> None:
+        self._app = app
+        self._is_draining = is_draining
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on."""
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._is_draining():
+                message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+            await send(message)
+
+        await self._app(scope, receive, send_on if scope["type"] == "http" else send)
+
+
+def install(app: FastAPI, cors_origins: str, is_draining: Callable[[], bool]) -> None:
     """Add what applies to every route; ``cors_origins`` are separated by commas, none by default."""
     app.add_middleware(HeadAsGet)
+    app.add_middleware(ClosesWhenDraining, is_draining=is_draining)
     origins = [origin.strip().rstrip("/") for origin in cors_origins.split(",") if origin.strip()]
     if origins:
         app.add_middleware(

@@ -11,15 +11,13 @@ from fastapi import Response
 from starlette.requests import ClientDisconnect
 from starlette.responses import StreamingResponse
 
-from services.common.http.error_handlers import problem
+from services.common.http.error_handlers import GONE, problem
 from services.common.http.metrics import Metrics
 from services.common.worker.messages import WorkerAnswer
 from services.wire.answer import AnswerResponse, ModelCard, Timing
 from services.wire.errors import ServiceError
 
 _log = logging.getLogger(__name__)
-_GONE = 499
-"""The status that proxies log when a client disconnects; it is never sent."""
 _DEFECT = 500
 REQUEST_ID, IGNORED_FIELDS = "X-Request-Id", "X-Ignored-Fields"
 """Headers of our own."""
@@ -51,7 +49,7 @@ class RequestScope:
 
     def __exit__(self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None) -> None:
         defect = isinstance(error, Exception) and not isinstance(error, ClientDisconnect)
-        status = self._status or (_DEFECT if defect else _GONE)
+        status = self._status or (_DEFECT if defect else GONE)
         self._metrics.in_flight.dec()
         self._metrics.requests.labels(self._route, status).inc()
         _log.info("request", extra={"id": self.id, "status": status, "total_ms": round(self._total_ms(), 1)})

@@ -1,25 +1,26 @@
 """The HTTP routes of a service: the two inference endpoints, models, health and metrics."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from services.common import images
 from services.common.http import error_handlers, middleware
+from services.common.http.admission import Admission, Load, timeout_s
 from services.common.http.body import read_request
 from services.common.http.chat_responses import Chunks, completion, error_event
+from services.common.http.connected import while_connected
 from services.common.http.error_handlers import problem
 from services.common.http.metrics import Metrics
 from services.common.http.openapi import body_schema, nested_schemas
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
-from services.common.worker.transport import Queue, replies
 from services.wire import __version__
 from services.wire.answer import AnswerRequest, AnswerResponse, ModelCard, ModelList, TokenLogprob
 from services.wire.chat import ChatRequest
@@ -33,6 +34,16 @@ Piece = Delta | WorkerAnswer
 """Replies to a job that does not fail: pieces of the answer, then the complete answer."""
 
 
+class Worker(Load, Protocol):
+    """What answers the requests."""
+
+    def replies(self, job: Job[Any]) -> AsyncGenerator[Reply, None]:
+        """A job's replies, the end last; closing the generator cancels the job."""
+
+    def is_stuck_for_long(self) -> bool:
+        """Whether only an end of the service helps."""
+
+
 @dataclass(frozen=True, slots=True)
 class RequestTypes:
     """The request models of a service's two inference endpoints."""
@@ -42,16 +53,14 @@ class RequestTypes:
 
 
 class Routes:
-    """Handlers of one service; ``ready`` returns whether the model is loaded."""
+    """Handlers of one service."""
 
-    def __init__(
-        self, settings: ServerSettings, card: ModelCard, wire: RequestTypes, queue: Queue, ready: Callable[[], bool]
-    ) -> None:
+    def __init__(self, settings: ServerSettings, card: ModelCard, wire: RequestTypes, worker: Worker) -> None:
         self.settings = settings
         self.card = card
         self.wire = wire
-        self.queue = queue
-        self.is_ready = ready
+        self.worker = worker
+        self.admission = Admission(settings, worker)
         self.metrics = Metrics()
         self.metrics.describe(card)
 
@@ -59,7 +68,7 @@ class Routes:
         """Add the routes and the error handlers."""
         router = APIRouter()
         errors: dict[int | str, dict[str, Any]] = {
-            status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 500, 503, 504)
+            status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 429, 500, 503, 504)
         }
         router.add_api_route(
             "/v1/answer",
@@ -98,19 +107,17 @@ class Routes:
         for model in (self.wire.answer, self.wire.chat):
             app.openapi()["components"]["schemas"].update(nested_schemas(model))
         error_handlers.install(app)
-        middleware.install(app, self.settings.cors_origins)
+        middleware.install(app, self.settings.cors_origins, lambda: self.admission.draining)
 
     async def answer(self, request: Request) -> Response:
         """Answer a question about an image, sent as JSON or as a multipart form."""
         with RequestScope(self.metrics, self.card, "/v1/answer", "ans") as scope:
             try:
-                asked = (await self._read(request, self.wire.answer)).asked
-                self._probe(asked)
-                async with aclosing(self._replies(scope, asked)) as coming:
-                    end = [_checked(reply, asked) async for reply in coming][-1]
+                with self.admission.admit(request):
+                    asked = (await self._read(request, self.wire.answer)).asked
+                    end = await while_connected(request, self._end(request, scope, asked))
             except ServiceError as error:
                 return scope.refused(error)
-            assert isinstance(end, WorkerAnswer)  # noqa: S101 replies end with an answer
             body = scope.answered(end).model_dump_json()
             return Response(body, media_type="application/json", headers=scope.headers)
 
@@ -119,28 +126,42 @@ class Routes:
         async with AsyncExitStack() as stack:
             scope = stack.enter_context(RequestScope(self.metrics, self.card, "/v1/chat/completions", "chatcmpl"))
             try:
+                stack.enter_context(self.admission.admit(request))
                 asked, scope.ignored = await self._read(request, self.wire.chat)
-                self._probe(asked)
-                coming = await stack.enter_async_context(
-                    aclosing(self._replies(scope, asked, in_pieces=asked.wants_pieces))
-                )
+                if not asked.stream:
+                    scores: list[TokenLogprob] = []
+                    end = await while_connected(request, self._end(request, scope, asked, scores))
+                    return self._completion(scope, asked, end, scores)
+                coming = await stack.enter_async_context(aclosing(self._replies(request, scope, asked)))
                 # before streaming starts, an error can still set the status
-                first = _checked(await anext(coming), asked)
-                if asked.stream:
-                    events = self._events(scope, asked, first, coming)
-                    return HeldStream(events, stack.pop_all(), scope.headers)
-                scores: list[TokenLogprob] = []
-                end = first
-                while isinstance(end, Delta):
-                    scores += end.logprobs
-                    end = _checked(await anext(coming), asked)
+                first = await while_connected(request, _next(coming, asked))
             except ServiceError as error:
                 return scope.refused(error)
-            response = scope.answered(end)
-            body = completion(
-                response, scores if asked.wants_scores else None, self.card.fingerprint, scope.ignored
-            ).model_dump_json()
-            return Response(body, media_type="application/json", headers=scope.headers)
+            return HeldStream(self._events(scope, asked, first, coming), stack.pop_all(), scope.headers)
+
+    async def _end(
+        self,
+        request: Request,
+        scope: RequestScope,
+        asked: AnswerRequest | ChatRequest,
+        scores: list[TokenLogprob] | None = None,
+    ) -> WorkerAnswer:
+        """The complete answer; log probabilities of its tokens are added to ``scores``."""
+        async with aclosing(self._replies(request, scope, asked)) as coming:
+            piece = await _next(coming, asked)
+            while isinstance(piece, Delta):
+                if scores is not None:
+                    scores += piece.logprobs
+                piece = await _next(coming, asked)
+            return piece
+
+    def _completion(
+        self, scope: RequestScope, asked: ChatRequest, end: WorkerAnswer, scores: list[TokenLogprob]
+    ) -> Response:
+        response = scope.answered(end)
+        logprobs = scores if asked.wants_scores else None
+        body = completion(response, logprobs, self.card.fingerprint, scope.ignored).model_dump_json()
+        return Response(body, media_type="application/json", headers=scope.headers)
 
     async def models(self) -> ModelList:
         """The service's one model, in OpenAI's list format."""
@@ -153,16 +174,20 @@ class Routes:
         message = f"there is no model {printable(name)!r} here: this server has {self.card.id!r}"
         return problem(NotFoundError(message, "model"))
 
-    async def live(self) -> dict[str, str]:
-        """200 as soon as the HTTP process is up."""
-        return {"status": "live"}
+    async def live(self) -> Response:
+        """200 as soon as the HTTP process is up, and until the worker has been stuck for long."""
+        if self.worker.is_stuck_for_long():
+            message = "the worker makes no progress: start the service anew"
+            return problem(NotReadyError(message))
+        return JSONResponse({"status": "live"})
 
     async def ready(self) -> Response:
-        """200 once the model can answer, else 503."""
-        if self.is_ready():
-            return JSONResponse({"status": "ready"})
-        message = "the model is not ready: try again in a moment"
-        return problem(NotReadyError(message))
+        """200 while requests can be answered, else 503."""
+        try:
+            self.admission.require_ready()
+        except NotReadyError as error:
+            return problem(error)
+        return JSONResponse({"status": "ready"})
 
     async def version(self) -> dict[str, str]:
         """The version of Tallyglass, as ``--version`` prints it."""
@@ -189,11 +214,14 @@ class Routes:
                 images.probe(image, self.settings.max_image_bytes, self.settings.max_image_pixels)
 
     def _replies(
-        self, scope: RequestScope, asked: WireRequest, *, in_pieces: bool = False
+        self, request: Request, scope: RequestScope, asked: AnswerRequest | ChatRequest
     ) -> AsyncGenerator[Reply, None]:
-        timeout_s = self.settings.timeout_s
-        job = Job(scope.id, asked, time.monotonic(), scope.started_s + timeout_s, timeout_s, in_pieces)
-        return replies(self.queue, job)
+        limit_s = timeout_s(request, asked.timeout_s, self.settings.timeout_s)
+        deadline_s = scope.started_s + limit_s
+        self.admission.require_time(deadline_s)
+        self._probe(asked)
+        in_pieces = isinstance(asked, ChatRequest) and asked.wants_pieces
+        return self.worker.replies(Job(scope.id, asked, time.monotonic(), deadline_s, limit_s, in_pieces))
 
     async def _events(
         self, scope: RequestScope, asked: ChatRequest, first: Piece, coming: AsyncIterator[Reply]
@@ -204,7 +232,7 @@ class Routes:
         try:
             while isinstance(reply, Delta):
                 yield chunks.delta(reply)
-                reply = _checked(await anext(coming), asked)
+                reply = await _next(coming, asked)
         except ServiceError as error:
             scope.refused(error)
             yield error_event(error)
@@ -212,7 +240,8 @@ class Routes:
         yield chunks.last(scope.answered(reply), usage=asked.wants_usage)
 
 
-def _checked(reply: Reply, asked: WireRequest) -> Piece:
+async def _next(coming: AsyncIterator[Reply], asked: WireRequest) -> Piece:
+    reply = await anext(coming)
     if isinstance(reply, ServiceError):
         reply.param = asked.name_of(reply.param)
         raise reply

@@ -1,1 +1,1 @@
-"""Between the HTTP process and the worker: the messages, their transport, and the worker's loop."""
+"""Between the HTTP process and the worker: the messages, their channel, and the loops at both ends."""

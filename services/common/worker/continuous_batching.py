@@ -1,29 +1,23 @@
-"""A worker loop with continuous batching: new jobs join the batch between decoding steps.
+"""A worker's loop with continuous batching: new jobs join the batch between decoding steps.
 
-LitServe's own loops run one job after another, keep a batch fixed until it completes, or, where they do batch
-continuously, need its streaming mode and end on an exception while a job is taken up. Here a short answer does not
-wait for a long one, every piece is sent as soon as it is decoded, and a job that fails fails alone.
+A short answer does not wait for a long one, every piece is sent as soon as it is decoded, and a job that fails fails
+alone.
 """
 
 import logging
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from litserve.loops.base import LitLoop
-from litserve.utils import LitAPIStatus, LoopResponseType
-
-from services.common.worker.messages import Delta, Job, Reply
+from services.common.isolation import Abandoned, interruptible
+from services.common.worker.inbox import IDLE_S, Inbox
+from services.common.worker.loop import WorkerAPI, WorkerLoop
+from services.common.worker.messages import Delta, Job, Reply, failed, late
 
 _log = logging.getLogger(__name__)
-_STOP = (None, None, None, None)
-"""LitServe's sentinel that ends a loop."""
-_IDLE_S = 1.0
 
 
-class ContinuousBatchingAPI(Protocol):
+class ContinuousBatchingAPI(WorkerAPI, Protocol):
     """The interface that the loop requires of a ``LitAPI``."""
-
-    max_batch_size: int
 
     def begin(self, job: Job[Any]) -> Iterable[Reply]:
         """Start a job and return its first replies."""
@@ -31,50 +25,53 @@ class ContinuousBatchingAPI(Protocol):
     def step(self) -> Iterable[tuple[str, Reply]]:
         """Advance every active job by one step and return the replies with their job ids."""
 
-    def drop_all(self) -> None:
-        """Drop all active jobs after a failed step."""
+    def drop(self, job_id: str) -> None:
+        """Drop an active job that nobody waits for, or whose step failed."""
 
 
-class ContinuousBatchingLoop(LitLoop):  # type: ignore[misc]  # LitServe has no type hints
+class ContinuousBatchingLoop(WorkerLoop):
     """Runs at most ``max_batch_size`` jobs at once and admits at most one new job per step."""
 
-    def __call__(self, lit_api: ContinuousBatchingAPI, _device: str, _worker: int, *rest: Any) -> None:
-        """Run until LitServe sends the sentinel."""
-        request_queue, self._transport, *_ = rest
-        self._senders: dict[str, int] = {}  # job id to the HTTP process that awaits it
-        while True:
-            if len(self._senders) < lit_api.max_batch_size:
-                entry = self.get_request(request_queue, block=not self._senders, timeout=_IDLE_S)
-                if entry == _STOP:
-                    return
-                if entry is not None:
-                    self._begin(lit_api, entry)
-            if self._senders:
-                self._step(lit_api)
+    def __init__(self) -> None:
+        super().__init__()
+        self._active: dict[str, Job[Any]] = {}
 
-    def _begin(self, api: ContinuousBatchingAPI, entry: tuple[int, str, float, Job[Any]]) -> None:
-        sender, job_id, _, job = entry
-        self._senders[job_id] = sender
+    def turn(self, api: ContinuousBatchingAPI, inbox: Inbox) -> None:
+        """Take at most one job up, then advance all by one step."""
+        if len(self._active) < api.max_batch_size:
+            job = inbox.take(0 if self._active else IDLE_S)
+            if job is not None:
+                self._begin(api, inbox, job)
+        for job in [job for job in self._active.values() if not inbox.is_wanted(job)]:
+            api.drop(job.id)
+            self._send(inbox, job.id, late(job.timeout_s))
+        if self._active:
+            self._step(api, inbox)
+
+    def _begin(self, api: ContinuousBatchingAPI, inbox: Inbox, job: Job[Any]) -> None:
+        self._active[job.id] = job
         try:
-            for reply in api.begin(job):
-                self._send(job_id, reply)
-        except Exception as error:  # noqa: BLE001 fails only this job: logged and answered with 500
-            _log.exception("job %s failed", job_id)
-            self._fail(job_id, error)
+            with interruptible(lambda: inbox.check([job])):
+                for reply in api.begin(job):
+                    self._send(inbox, job.id, reply)
+        except Abandoned:
+            self._send(inbox, job.id, late(job.timeout_s))
+        except Exception:  # noqa: BLE001 fails only this job: logged and answered with 500
+            _log.exception("job %s failed", job.id)
+            self._send(inbox, job.id, failed(job.id))
 
-    def _step(self, api: ContinuousBatchingAPI) -> None:
+    def _step(self, api: ContinuousBatchingAPI, inbox: Inbox) -> None:
         try:
             for job_id, reply in api.step():
-                self._send(job_id, reply)
-        except Exception as error:  # noqa: BLE001 the failing job is unknown, so all of them fail
-            _log.exception("step with %d jobs failed", len(self._senders))
-            api.drop_all()
-            for job_id in list(self._senders):
-                self._fail(job_id, error)
+                self._send(inbox, job_id, reply)
+        except Exception:  # noqa: BLE001 fails the jobs of this step: logged and answered with 500
+            _log.exception("step with %d jobs failed", len(self._active))
+            for job_id in list(self._active):  # the failing job is unknown
+                api.drop(job_id)
+                self._send(inbox, job_id, failed(job_id))
+        inbox.alive()
 
-    def _send(self, job_id: str, reply: Reply) -> None:
-        sender = self._senders[job_id] if isinstance(reply, Delta) else self._senders.pop(job_id)
-        self.put_response(self._transport, sender, job_id, reply, LitAPIStatus.OK, LoopResponseType.REGULAR)
-
-    def _fail(self, job_id: str, error: Exception) -> None:
-        self.put_error_response(self._transport, self._senders.pop(job_id), job_id, error)
+    def _send(self, inbox: Inbox, job_id: str, reply: Reply) -> None:
+        if not isinstance(reply, Delta):
+            del self._active[job_id]
+        inbox.send(job_id, reply)

@@ -1,14 +1,16 @@
 """Messages between the HTTP process and the worker: jobs one way, pieces of an answer and its end the other.
 
-Errors are values, so that status and message survive the trip back and, in a batch, stay with their item.
+A worker sends ``Loaded`` once, ``Begun`` and then replies for each job, and ``Alive`` in between. Every job gets an
+end, a cancelled one too: it tells that the worker is free for the next. Errors are values, so that status and message
+survive the trip back and, in a batch, stay with their item.
 """
 
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from services.wire.answer import Cache, FinishReason, TokenLogprob, Usage
 from services.wire.contract import WireRequest
-from services.wire.errors import InternalError, ServiceError
+from services.wire.errors import DeadlineError, InternalError, ServiceError
 from services.wire.lens import LensTrace
 
 Request = TypeVar("Request", bound=WireRequest)
@@ -56,6 +58,48 @@ End = WorkerAnswer | ServiceError
 """The last reply to a job."""
 
 Reply = Delta | End
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Nobody waits for this job's answer any more."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The worker has loaded the model and takes jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """The worker makes progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The worker has begun to compute this job."""
+
+    job_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """A reply to this job."""
+
+    job_id: str
+    reply: Reply
+
+
+FromWorker = Loaded | Alive | Begun | Replied
+ToWorker = Job[Any] | Cancel
+
+
+def late(timeout_s: float) -> DeadlineError:
+    """The error for a job that has no answer by its deadline."""
+    message = f"no answer within {timeout_s:g} s: try again, or request fewer tokens or patches"
+    return DeadlineError(message)
 
 
 def failed(job_id: str) -> InternalError:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from services.common.isolation import checkpoint
 from services.matcha.backends.model_shape import ModelShape
 from services.matcha.backends.onnx_names import (
     CROSS_ATTENTION,
@@ -84,6 +85,7 @@ class GraphModel:
         mask, seen = _together(begun)
         own: Arrays = {name: np.concatenate([each.own[name] for each in begun]) for name in begun[0].own}
         while not all(map(self._ended, answers, limits)):
+            checkpoint()
             length = next(iter(own.values())).shape[2]
             outputs = self._next_step(
                 {
@@ -105,6 +107,7 @@ class GraphModel:
 
     def _begin(self, rows: Floats) -> _Begun:
         """Encode one image and decode the first token of its answer."""
+        checkpoint()
         width = self.fixed_patches or len(rows)
         image = _stack([rows[None]], 1, width) if width > len(rows) else rows[None]
         mask = (np.arange(width) < len(rows)).astype(np.int64)[None]

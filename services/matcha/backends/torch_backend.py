@@ -13,6 +13,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from transformers.utils.logging import disable_progress_bar
 
 from services.common.artifact.manifest import require_tensors
+from services.common.isolation import checkpoint
 from services.matcha.backends import Hardware
 from services.matcha.backends.model_shape import ModelShape
 from services.matcha.patches import Floats
@@ -44,6 +45,8 @@ class TorchBackend:
         for module in self._model.modules():
             if isinstance(getattr(module, "act", None), NewGELUActivation):
                 module.act = GELUTanh()  # the same function in one kernel instead of eight
+        for layer in (*self._model.encoder.encoder.layer, *self._model.decoder.layer):
+            layer.register_forward_pre_hook(checkpoint)
         # Row and column ids are part of the patches; bf16 would round those above 256.
         self._model.encoder.embeddings.patch_projection.register_forward_pre_hook(self._in_compute_type)
         self.positions: int = self._model.config.vision_config.seq_len

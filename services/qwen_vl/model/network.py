@@ -13,6 +13,7 @@ from transformers.activations import QuickGELUActivation
 from transformers.utils import logging
 
 from services.common.artifact.manifest import require_tensors
+from services.common.isolation import checkpoint
 from services.qwen_vl.lens.states import StateTap
 from services.qwen_vl.model.prompt import Prompt
 from services.qwen_vl.settings import Device, Variant
@@ -109,6 +110,8 @@ class Network:
         self.num_layers: int = model.config.text_config.num_hidden_layers
         self.max_positions: int = model.config.text_config.max_position_embeddings
         self._tap = StateTap(self.text.layers)
+        for layer in (*model.model.visual.blocks, *self.text.layers):
+            layer.register_forward_pre_hook(checkpoint)
 
     @property
     def device(self) -> torch.device:

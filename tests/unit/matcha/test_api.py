@@ -9,8 +9,7 @@ from typing import Any, cast
 import pytest
 
 from services.common.artifact.manifest import Manifest, Source
-from services.common.server import QueueSpec
-from services.common.worker.messages import Job, Reply, WorkerAnswer
+from services.common.worker.messages import Job, WorkerAnswer
 from services.matcha import api
 from services.matcha.api import MatchaAPI
 from services.matcha.backends import Hardware
@@ -31,6 +30,10 @@ class Engine:
     def __init__(self, *made_of: object) -> None:
         self.made_of = made_of
         self.asked: list[ChartQuestion] = []
+        self.is_warm = False
+
+    def warm_up(self) -> None:
+        self.is_warm = True
 
     def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | Exception]:
         self.asked += questions
@@ -89,7 +92,7 @@ def chat(*images: bytes, **fields: Any) -> MatchaChat:
 
 
 def asked(made: MatchaAPI, **fields: Any) -> ChartQuestion:
-    made.predict(job(20, **fields))
+    made.answer([job(20, **fields)])
     (question,) = engine_of(made).asked
     return question
 
@@ -100,6 +103,7 @@ def test_the_engine_is_created_from_the_settings(tmp_path: Path, models_own: int
     made = service(models_own, tmp_path, threads=3, device="cuda", max_patches_limit=900, header_fonts=fonts)
     limits = Limits(max_patches=900, default_patches=default)
     assert engine_of(made).made_of == (tmp_path, "header.ttf", "onnx-int8", Hardware(3, "cuda"), limits, fonts)
+    assert engine_of(made).is_warm
 
 
 def test_the_worker_is_prepared_by_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,17 +113,13 @@ def test_the_worker_is_prepared_by_the_settings(monkeypatch: pytest.MonkeyPatch)
     assert prepared == [MatchaSettings(threads=3, model="a-model")]
 
 
-def test_jobs_come_through_the_queue_of_our_own_routes() -> None:
-    assert isinstance(service().spec, QueueSpec)
-
-
 def test_batches_are_as_large_and_wait_as_long_as_told() -> None:
     made = service(max_batch_size=5, batch_timeout_s=0.25)
     assert (made.max_batch_size, made.batch_timeout) == (5, 0.25)
 
 
 def test_an_answer_tells_what_it_took() -> None:
-    reply = service().predict(job(20, "one"))
+    (reply,) = service().answer([job(20, "one")])
     assert isinstance(reply, WorkerAnswer)
     assert (reply.text, reply.finish_reason, reply.cache, reply.lens) == ("20 bytes", "length", None, None)
     usage = reply.usage
@@ -131,14 +131,14 @@ def test_an_answer_tells_what_it_took() -> None:
 def test_times_are_milliseconds_from_the_queue_to_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     made, asked_at_100_s = service(), replace(job(20), enqueued_s=100.0)
     monkeypatch.setattr(time, "monotonic", lambda: 107.0)
-    reply = made.predict(asked_at_100_s)
+    (reply,) = made.answer([asked_at_100_s])
     assert isinstance(reply, WorkerAnswer)
     assert (reply.queue_ms, reply.preprocess_ms, reply.inference_ms) == (7000, 20, 300)
 
 
 def test_bad_items_of_a_batch_get_their_errors_in_their_places() -> None:
     made = service()
-    replies: list[Reply] = made.predict([job(30, "a"), job(13, "b"), job(50, "c")])  # type: ignore[assignment]
+    replies = made.answer([job(30, "a"), job(13, "b"), job(50, "c")])
     first, refused, last = replies
     assert isinstance(first, WorkerAnswer)
     assert isinstance(last, WorkerAnswer)
@@ -159,7 +159,7 @@ def test_a_defect_on_one_of_a_batch_is_logged_once_under_its_id(
         return translate(asked)
 
     monkeypatch.setattr(made._translator, "question", question)  # noqa: SLF001 as above
-    replies: list[Reply] = made.predict([job(30, "a"), job(14, "b"), job(15, "c"), job(50, "d")])  # type: ignore[assignment]
+    replies = made.answer([job(30, "a"), job(14, "b"), job(15, "c"), job(50, "d")])
     assert [getattr(reply, "text", None) for reply in replies] == ["30 bytes", None, None, "50 bytes"]
     for name, reply in zip("bc", replies[1:3], strict=True):
         assert isinstance(reply, InternalError)
@@ -175,7 +175,7 @@ def test_patches_are_the_requests(fields: dict[str, int], patches: int | None) -
 
 def test_of_a_conversation_the_last_question_is_asked() -> None:
     made = service()
-    made.predict(job_of(chat(b"old", b"of twenty characters", max_tokens=3, max_patches=9)))
+    made.answer([job_of(chat(b"old", b"of twenty characters", max_tokens=3, max_patches=9))])
     assert engine_of(made).asked == [ChartQuestion(b"of twenty characters", "How large?", 3, 9)]
 
 
@@ -189,7 +189,7 @@ def test_of_a_conversation_the_last_question_is_asked() -> None:
     ],
 )
 def test_an_answer_ends_before_its_stop_string(stop: list[str] | None, text: str, reason: str) -> None:
-    reply = service().predict(job_of(chat(b"of twenty characters", stop=stop)))
+    (reply,) = service().answer([job_of(chat(b"of twenty characters", stop=stop))])
     assert isinstance(reply, WorkerAnswer)
     assert (reply.text, reply.finish_reason) == (text, reason)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.common.isolation import Abandoned, interruptible
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
 from services.qwen_vl.api import QwenVLAPI
 from services.qwen_vl.engine import VisionQA
@@ -16,7 +17,7 @@ from services.qwen_vl.translate import Asked
 from services.qwen_vl.types import Limits
 from services.wire.answer import QwenVLRequest
 from services.wire.chat import QwenVLChat
-from services.wire.errors import DeadlineError, InternalError, InvalidRequestError, UnsupportedImageError
+from services.wire.errors import InternalError, InvalidRequestError, UnsupportedImageError
 from services.wire.lens import LensRequest
 from tests.unit.qwen_vl.conftest import asked, scene
 
@@ -117,17 +118,29 @@ def test_pieces_come_as_they_are_written_if_they_are_wanted(api: QwenVLAPI, *, i
         assert pieces == []
 
 
-def test_a_job_whose_deadline_passes_while_it_is_written_is_let_go_alone(
-    api: QwenVLAPI, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name, left_s in (("quick", 600), ("late", 300)):
-        assert list(api.begin(job(name, about(2), left_s=left_s))) == []
-    now = time.monotonic()
-    monkeypatch.setattr("services.qwen_vl.api.time.monotonic", lambda: now + 400)
+def test_a_job_that_is_dropped_is_let_go_alone(api: QwenVLAPI) -> None:
+    for name in ("quick", "dropped"):
+        assert list(api.begin(job(name, about(2)))) == []
+    api.drop("dropped")
+    api.drop("never begun")
     replies = to_the_end(api)
-    (late,) = replies["late"]
-    assert isinstance(late, DeadlineError)
+    assert "dropped" not in replies
     assert isinstance(replies["quick"][-1], WorkerAnswer)
+
+
+def test_a_prompt_that_nobody_waits_for_is_read_no_further(api: QwenVLAPI) -> None:
+    pieces = 0
+
+    def check() -> None:
+        nonlocal pieces
+        pieces += 1
+        if pieces == 3:
+            raise Abandoned
+
+    with interruptible(check), pytest.raises(Abandoned):
+        api.begin(job("left", about(2)))
+    assert pieces == 3
+    assert list(api.step()) == []
 
 
 @pytest.mark.parametrize("where", ["network", "generation", "end"])
@@ -170,18 +183,4 @@ def test_a_job_that_fails_at_its_first_piece_is_let_go(api: QwenVLAPI, monkeypat
     monkeypatch.setattr(api._translator, "delta", lambda _: 1 / 0)  # noqa: SLF001 to break it
     (failed,) = api.begin(job("a", about(2), in_pieces=True))
     assert isinstance(failed, InternalError)
-    assert list(api.step()) == []
-
-
-def test_after_a_defect_no_job_is_left(api: QwenVLAPI) -> None:
-    api.begin(job("a", about(2)))
-    api.drop_all()
-    assert list(api.step()) == []
-
-
-def test_a_job_whose_deadline_passed_in_the_queue_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sys.argv", ["test"])
-    api = QwenVLAPI(QwenVLSettings(), Path("unused"), "fp32")
-    (reply,) = api.begin(job("late", QwenVLRequest(image=b"", question="?"), left_s=-1))
-    assert isinstance(reply, DeadlineError)
     assert list(api.step()) == []

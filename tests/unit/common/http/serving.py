@@ -2,23 +2,23 @@
 
 import asyncio
 import base64
-from collections.abc import Callable
+import time
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from litserve.utils import LitAPIStatus
 from pydantic_settings import SettingsConfigDict
 
+from services.common.http.admission import Admission
 from services.common.http.metrics import Metrics
 from services.common.http.routes import RequestTypes, Routes
 from services.common.settings import ServerSettings
-from services.common.worker.messages import Job, Reply, WorkerAnswer
+from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer, failed, late
 from services.wire.answer import AnswerResponse, MatchaRequest, ModelCard, QwenVLRequest, Timing, Usage
 from services.wire.chat import MatchaChat, QwenVLChat
-from services.wire.contract import WireRequest
 
 CARD = ModelCard(id="some/model", variant="int8", revision="r7", manifest_sha256="ab12")
 
@@ -63,33 +63,59 @@ def response(**changes: Any) -> AnswerResponse:
 
 @dataclass
 class Worker:
-    """A fake of LitServe's queue and worker: stores each job, and answers it with the result of ``replies``."""
+    """A fake of the dispatcher and the worker behind it: stores each job, and answers it with ``replies()``.
+
+    Without an end in these, the job's deadline passes.
+    """
 
     replies: Callable[[], list[Reply]] = lambda: [answer()]
-    status: str = LitAPIStatus.OK
+    fails: bool = False
+    ready: bool = True
+    stuck: bool = False
+    seconds_each: float | None = None
     jobs: list[Job[Any]] = field(default_factory=list)
-    response_buffer: dict[str, Any] = field(default_factory=dict)
-    response_queue_id: int = 7
-    request_queue: Any = None
+    given_up: list[str] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        """Acts as its own queue."""
-        self.request_queue = self
 
-    def put(self, entry: tuple[int, str, float, Job[WireRequest]]) -> None:
+class Answering:
+    """What the routes see of a ``Worker``."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.worker = worker
+
+    async def replies(self, job: Job[Any]) -> AsyncGenerator[Reply, None]:
         """Accept a job, and answer it at once."""
-        sender, job_id, _, job = entry
-        assert sender == self.response_queue_id
-        self.jobs.append(job)
-        for reply in self.replies():
-            self.response_buffer[job_id].response = (reply, self.status)
+        self.worker.jobs.append(job)
+        ended = False
+        try:
+            for reply in [failed(job.id)] if self.worker.fails else self.worker.replies():
+                ended = not isinstance(reply, Delta)
+                yield reply
+            if not ended:
+                await asyncio.sleep(job.deadline_s - time.monotonic())
+                raise late(job.timeout_s)
+        finally:
+            if not ended:
+                self.worker.given_up.append(job.id)
+
+    def is_ready(self) -> bool:
+        """As the test has it."""
+        return self.worker.ready
+
+    def is_stuck_for_long(self) -> bool:
+        """As the test has it."""
+        return self.worker.stuck
+
+    def wait_s(self, ahead: int) -> float | None:
+        """As the test has it."""
+        return self.worker.seconds_each and ahead * self.worker.seconds_each
 
 
 @cache
 def _installed(types: RequestTypes) -> tuple[FastAPI, Routes]:
     """Made once for all tests: FastAPI takes a good part of a second."""
     app = FastAPI()
-    routes = Routes(Settings(), CARD, types, Worker(), lambda: False)
+    routes = Routes(Settings(), CARD, types, Answering(Worker()))
     routes.install(app)
     return app, routes
 
@@ -99,11 +125,10 @@ class Desk:
 
     def __init__(self, wire: RequestTypes, **settings: Any) -> None:
         self.worker = Worker()
-        self.ready = True
         self.app, self.routes = _installed(wire)
         self.routes.settings = Settings(**settings)
-        self.routes.queue = self.worker
-        self.routes.is_ready = lambda: self.ready
+        self.routes.worker = Answering(self.worker)
+        self.routes.admission = Admission(self.routes.settings, self.routes.worker)
         self.routes.metrics = Metrics()
 
     @classmethod

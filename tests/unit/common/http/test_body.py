@@ -223,7 +223,10 @@ WRONG: dict[str, tuple[dict[str, Any], str, str]] = {
     "an unknown one": (
         {"image": "QQ==", "question": "?", "top_k": 1},
         "top_k",
-        "'top_k' is not a field of this request; the fields are image, question, max_new_tokens, max_patches",
+        (
+            "'top_k' is not a field of this request; "
+            "the fields are image, question, max_new_tokens, timeout_s, max_patches"
+        ),
     ),
     "a number as text": (
         {"image": "QQ==", "question": "?", "max_patches": "7"},

@@ -4,7 +4,6 @@ import re
 from typing import Any
 
 import pytest
-from litserve.utils import LitAPIStatus
 from PIL import Image
 
 from services.common.http.metrics import Metrics
@@ -13,7 +12,7 @@ from services.wire.answer import QwenVLRequest, Timing
 from services.wire.chat import QwenVLChat
 from services.wire.errors import DeadlineError
 from tests.images import encode
-from tests.unit.common.http.serving import CARD, Desk, Settings, Worker, answer, b64, reading, response, turn
+from tests.unit.common.http.serving import CARD, Answering, Desk, Settings, Worker, answer, b64, reading, response, turn
 
 ROUTES: dict[str, dict[str, Any]] = {
     "/v1/answer": {"image": b64(encode(Image.new("RGB", (7, 5)))), "question": "How many?"},
@@ -64,7 +63,7 @@ def test_the_prefix_cache_is_counted_by_its_result_and_its_tokens() -> None:
 
 
 def test_the_model_is_reported_with_its_variant_and_revision() -> None:
-    routes = Routes(Settings(), CARD, RequestTypes(QwenVLRequest, QwenVLChat), Worker(), lambda: True)
+    routes = Routes(Settings(), CARD, RequestTypes(QwenVLRequest, QwenVLChat), Answering(Worker()))
     told = routes.metrics.render().decode()
     assert reading(told, "tallyglass_model_info", model="some/model", revision="r7", variant="int8") == 1
 
@@ -91,7 +90,7 @@ def test_an_answer_is_counted_under_its_route_alone(path: str, *, stream: bool) 
 def test_a_refusal_is_counted_by_its_status_and_adds_no_times(path: str, status: int) -> None:
     desk = Desk.of_qwen_vl()
     if status == 500:
-        desk.worker.status = LitAPIStatus.ERROR
+        desk.worker.fails = True
     desk.worker.replies = (lambda: [DeadlineError("late")]) if status == 504 else desk.worker.replies
     body: dict[int, dict[str, Any]] = {400: {"content": b"{"}, 422: {"json": {**ROUTES[path], "best_of": 2}}}
     desk.send("POST", path, **body.get(status, {"json": ROUTES[path]}))

@@ -82,7 +82,7 @@ def test_an_answer_that_breaks_off_while_it_is_sent_was_an_answer() -> None:
 def test_a_refusal_is_the_error_with_the_id_and_adds_no_times() -> None:
     metrics = Metrics()
     with RequestScope(metrics, CARD, "/v1/answer", "ans") as scope:
-        refusal = scope.refused(NotReadyError("ask again", "model"))
+        refusal = scope.refused(NotReadyError("ask again"))
     assert (refusal.status_code, refusal.headers["x-request-id"]) == (503, scope.id)
     assert b'"message":"ask again"' in bytes(refusal.body)
     assert told(metrics, "requests_total", route="/v1/answer", status="503") == 1

@@ -25,7 +25,7 @@ from services.wire.errors import (
     ServiceError,
 )
 from tests.images import encode, png_header
-from tests.unit.common.http.serving import CARD, Desk, Settings, Worker, answer, b64, response, send, turn
+from tests.unit.common.http.serving import CARD, Answering, Desk, Settings, Worker, answer, b64, response, send, turn
 
 SMALL = encode(Image.new("RGB", (7, 5)))
 LARGE = png_header(11, 5)
@@ -45,13 +45,14 @@ def as_installed(worker: Worker, *, ready: bool) -> FastAPI:
     """A service in which nothing is put in place afterwards, as it is in the ``desk``, which tests share."""
     app = FastAPI()
     types = RequestTypes(QwenVLRequest, QwenVLChat)
-    Routes(Settings(max_image_pixels=54), CARD, types, worker, lambda: ready).install(app)
+    worker.ready = ready
+    Routes(Settings(max_image_pixels=54), CARD, types, Answering(worker)).install(app)
     return app
 
 
 def test_each_route_answers_where_it_was_installed() -> None:
     worker = Worker()
-    app = as_installed(worker, ready=False)
+    app = as_installed(worker, ready=True)
     asked = {"/v1/answer": ASKED, "/v1/chat/completions": {"messages": [turn(SMALL, "How many?")]}}
     for path, fields in asked.items():
         sent = send(app, "POST", path, json=fields)
@@ -60,6 +61,7 @@ def test_each_route_answers_where_it_was_installed() -> None:
     assert len(worker.jobs) == len(asked)
     assert send(app, "POST", "/v1/answer", json={**ASKED, "image": b64(LARGE)}).status_code == 413
     assert send(app, "GET", "/v1/models").json()["data"] == [CARD.model_dump()]
+    worker.ready = False
     assert send(app, "GET", "/live").status_code == 200
     assert send(app, "GET", "/ready").status_code == 503
     assert 'tallyglass_requests_total{route="/v1/answer",status="200"} 1.0' in send(app, "GET", "/metrics").text
@@ -87,7 +89,7 @@ def test_openapi_tells_what_each_route_takes_and_gives() -> None:
     error = {"application/json": "ErrorEnvelope"}
     for route in (ask, chat):
         told = {int(status): schemas(reply["content"]) for status, reply in route["responses"].items()}
-        assert told == dict.fromkeys((400, 413, 415, 422, 500, 503, 504), error)
+        assert told == dict.fromkeys((400, 413, 415, 422, 429, 500, 503, 504), error)
     ready = pages["/ready"]["responses"]
     assert set(ready) == {"200", "503"}
     assert schemas(ready["503"]["content"]) == error
@@ -177,7 +179,7 @@ def test_an_error_of_the_worker_is_the_answer(
 
 
 def test_a_defect_of_the_worker_names_the_request_and_keeps_its_words_to_the_log(desk: Desk) -> None:
-    desk.worker.status = "ERROR"
+    desk.worker.fails = True
     answer = desk.answer(**ASKED)
     assert (answer.status_code, answer.json()["error"]["type"]) == (500, "server_error")
     assert answer.headers["x-request-id"] in answer.json()["error"]["message"]
@@ -251,7 +253,7 @@ def test_a_request_is_logged_with_its_id_status_and_time_and_nothing_of_its_cont
 def test_readiness_follows_the_worker_and_liveness_does_not(desk: Desk) -> None:
     for path in ("/ready", "/health", "/healthz"):
         assert desk.send("GET", path).json() == {"status": "ready"}
-    desk.ready = False
+    desk.worker.ready = False
     assert {desk.send("GET", path).status_code for path in ("/health", "/healthz")} == {503}
     refused = desk.send("GET", "/ready")
     assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_ready")
@@ -330,7 +332,7 @@ def test_a_stream_that_breaks_off_ends_with_the_error_and_is_counted_by_it(desk:
     assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="504") == 1
     assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="200") == 0
     assert desk.counted("tallyglass_request_seconds_count") == 0
-    assert desk.worker.response_buffer == {}
+    assert desk.worker.given_up == []
 
 
 def leave(desk: Desk, path: str, body: dict[str, Any], after: int) -> None:
@@ -373,7 +375,7 @@ def leave(desk: Desk, path: str, body: dict[str, Any], after: int) -> None:
 def test_a_client_that_leaves_a_stream_is_forgotten_and_counted_as_gone(desk: Desk, after: int) -> None:
     desk.worker.replies = lambda: [PIECES[0]]  # and no end
     leave(desk, "/v1/chat/completions", {"messages": [turn("?")], "stream": True}, after)
-    assert desk.worker.response_buffer == {}
+    assert desk.worker.given_up == [desk.worker.jobs[0].id]
     assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="499") == 1
     assert desk.counted("tallyglass_requests_in_flight") == 0
 
@@ -384,7 +386,7 @@ def test_a_timeout_is_504_and_later_replies_are_dropped() -> None:
     answer = desk.answer(**ASKED)
     assert (answer.status_code, answer.json()["error"]["code"]) == (504, "deadline_exceeded")
     assert answer.json()["error"]["message"].startswith("no answer within 0.05 s: ")
-    assert desk.worker.response_buffer == {}
+    assert desk.worker.given_up == [desk.worker.jobs[0].id]
 
 
 def test_the_schemas_that_requests_are_made_of_are_described() -> None:
@@ -466,7 +468,7 @@ def test_an_error_about_an_image_names_where_it_was_sent(desk: Desk) -> None:
 def crossing(origins: str) -> FastAPI:
     app = FastAPI()
     wire = RequestTypes(MatchaRequest, MatchaChat)
-    Routes(Settings(cors_origins=origins), CARD, wire, Worker(), lambda: True).install(app)
+    Routes(Settings(cors_origins=origins), CARD, wire, Answering(Worker())).install(app)
     return app
 
 
@@ -508,9 +510,9 @@ def test_no_page_of_another_origin_may_ask_by_default(desk: Desk) -> None:
 
 
 def test_routes_are_made_of_what_they_are_given() -> None:
-    worker, settings = Worker(), Settings(max_image_pixels=99)
-    routes = Routes(settings, CARD, RequestTypes(MatchaRequest, MatchaChat), worker, lambda: True)
-    assert (routes.settings, routes.card, routes.queue, routes.is_ready()) == (settings, CARD, worker, True)
+    worker, settings = Answering(Worker()), Settings(max_image_pixels=99)
+    routes = Routes(settings, CARD, RequestTypes(MatchaRequest, MatchaChat), worker)
+    assert (routes.settings, routes.card, routes.worker) == (settings, CARD, worker)
 
 
 def test_a_server_says_what_it_is(desk: Desk) -> None:

@@ -1,8 +1,7 @@
-"""What a service's process sets up: logs, signals, and its end of LitServe's queue."""
+"""What a service's process sets up: logs and signals."""
 
 import json
 import logging
-import pickle
 import signal
 import warnings
 from collections.abc import Iterator
@@ -11,10 +10,7 @@ import pytest
 
 from services.common import logs
 from services.common.processes import prepare_worker
-from services.common.server import QueueSpec
-from services.common.worker.messages import Job
-from services.wire.contract import WireRequest
-from tests.unit.common.http.serving import Settings, answer
+from tests.unit.common.http.serving import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -99,20 +95,3 @@ def test_a_worker_leaves_ctrl_c_to_the_main_process_and_ends_in_order(capsys: py
     logging.getLogger("services.some").info("chatter")
     logging.getLogger("services.some").warning("look")
     assert [line["message"] for line in lines(capsys)] == ["look"]
-
-
-def test_jobs_and_replies_pass_the_queue_unchanged() -> None:
-    spec = QueueSpec()
-    job = Job("a", WireRequest(), 1.0, 2.0, 3.0)
-    assert spec.decode_request(job) is job
-    given = answer()
-    assert spec.encode_response(given) is given
-    assert spec.api_path == "/v1/answer"
-
-
-def test_a_worker_gets_no_replies_of_others() -> None:
-    spec = QueueSpec()
-    spec.response_buffer = {"another": "reply"}
-    sent = pickle.loads(pickle.dumps(spec))  # noqa: S301 our own bytes
-    assert sent.response_buffer is None
-    assert spec.response_buffer == {"another": "reply"}
