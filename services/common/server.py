@@ -6,6 +6,7 @@ is written to the working directory.
 """
 
 import logging
+import math
 import os
 import socket
 import sys
@@ -25,7 +26,7 @@ from services.common import logs
 from services.common.artifact.manifest import ManifestError
 from services.common.cpu import WORKER_ENVIRONMENT
 from services.common.http import docs
-from services.common.http.middleware import PlainHTTP
+from services.common.http.connections import protocol
 from services.common.http.routes import RequestTypes, Routes
 from services.common.processes import StopSignal, end_children, end_with_parent
 from services.common.settings import ServerSettings
@@ -135,7 +136,10 @@ def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
         server.run(
             host=settings.host,
             port=settings.port,
-            http=PlainHTTP,
+            http=protocol(settings),
+            timeout_keep_alive=math.ceil(
+                settings.header_timeout_s
+            ),  # the connections have their own, which comes first
             num_api_servers=1,  # one HTTP process, so that one place counts requests
             log_level="warning",
             generate_client_file=False,

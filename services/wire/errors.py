@@ -6,10 +6,13 @@
     ├── InvalidRequestError     422  well-formed, but a value is invalid
     │   ├── MalformedError      400  neither JSON nor a multipart form
     │   └── PromptTooLongError  422  images, text and answer exceed the model's or the server's limit
+    ├── UnauthorizedError       401  no API key, or a wrong one
     ├── NotFoundError           404  no model of that name
+    ├── RequestTimeoutError     408  the request did not come in time
     ├── TooLargeError           413  more bytes or pixels than the server accepts
     ├── UnsupportedImageError   415  not an image in a supported format, or corrupt
     ├── UnsupportedEncodingError 415 a body in a Content-Encoding that is not read
+    ├── HeaderTooLargeError     431  more header than the server reads
     ├── NotReadyError           503  the model is not ready (yet, or any more)
     ├── DeadlineError           504  no answer within the timeout
     └── InternalError           500  a bug in the server
@@ -64,11 +67,25 @@ class PromptTooLongError(InvalidRequestError):
     code = "context_length_exceeded"
 
 
+class UnauthorizedError(ServiceError):
+    """The server needs an API key, and the request has none, or a wrong one."""
+
+    status = 401
+    code = "invalid_api_key"
+
+
 class NotFoundError(ServiceError):
     """There is no model of that name."""
 
     status = 404
     code = "model_not_found"
+
+
+class RequestTimeoutError(ServiceError):
+    """The request's header or body did not come in time."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class TooLargeError(ServiceError):
@@ -90,6 +107,13 @@ class UnsupportedEncodingError(ServiceError):
 
     status = 415
     code = "unsupported_encoding"
+
+
+class HeaderTooLargeError(ServiceError):
+    """The request's header is larger than the server reads."""
+
+    status = 431
+    code = "header_too_large"
 
 
 class NotReadyError(ServiceError):

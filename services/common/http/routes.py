@@ -59,7 +59,7 @@ class Routes:
         """Add the routes and the error handlers."""
         router = APIRouter()
         errors: dict[int | str, dict[str, Any]] = {
-            status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 500, 503, 504)
+            status: {"model": ErrorEnvelope} for status in (400, 401, 408, 413, 415, 422, 500, 503, 504)
         }
         router.add_api_route(
             "/v1/answer",
@@ -98,7 +98,7 @@ class Routes:
         for model in (self.wire.answer, self.wire.chat):
             app.openapi()["components"]["schemas"].update(nested_schemas(model))
         error_handlers.install(app)
-        middleware.install(app, self.settings.cors_origins)
+        middleware.install(app, self.settings)
 
     async def answer(self, request: Request) -> Response:
         """Answer a question about an image, sent as JSON or as a multipart form."""

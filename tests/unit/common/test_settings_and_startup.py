@@ -36,6 +36,13 @@ DEFAULTS: dict[str, Any] = {
     "log_level": "info",
     "strict": False,
     "cors_origins": "",
+    "api_keys_file": None,
+    "open_metrics": False,
+    "open_docs": False,
+    "header_timeout_s": 10.0,
+    "body_timeout_s": 60.0,
+    "write_timeout_s": 60.0,
+    "max_connections": 256,
     "sizes": {},
 }
 

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from litserve.utils import LitAPIStatus
 from pydantic_settings import SettingsConfigDict
 
+from services.common.http import docs
 from services.common.http.metrics import Metrics
 from services.common.http.routes import RequestTypes, Routes
 from services.common.settings import ServerSettings
@@ -165,3 +166,12 @@ def turn(*parts: str | bytes, role: str = "user") -> dict[str, Any]:
         for part in parts
     ]
     return {"role": role, "content": content}
+
+
+def installed(worker: Worker | None = None, types: RequestTypes | None = None, **settings: Any) -> FastAPI:
+    """An app with settings that take effect when it is made."""
+    app = FastAPI()
+    types = types or RequestTypes(QwenVLRequest, QwenVLChat)
+    Routes(Settings(**settings), CARD, types, worker or Worker(), lambda: True).install(app)
+    docs.install(app)
+    return app

@@ -1,0 +1,43 @@
+"""Settings for who may ask, and for clients that are slow or hostile."""
+
+from pathlib import Path
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings
+
+from services.common.api_keys import KeyFile
+
+
+class SecuritySettings(BaseSettings):
+    """All of it is off or bounded by default; what is wrong with a file is said when the service starts."""
+
+    api_keys_file: Path | None = Field(
+        default=None,
+        description="File of API keys, one a line, of which every request needs one; it is read again when it changes.",
+    )
+    open_metrics: bool = Field(default=False, description="Serve /metrics without an API key.")
+    open_docs: bool = Field(default=False, description="Serve /docs and /openapi.json without an API key.")
+
+    header_timeout_s: float = Field(
+        default=10.0,
+        gt=0,
+        le=600,
+        description="Longest time in seconds for a request's header, since the connection or the last response, and "
+        "longest pause within a body.",
+    )
+    body_timeout_s: float = Field(
+        default=60.0, gt=0, le=3600, description="Longest time in seconds for a request's body; then 408."
+    )
+    write_timeout_s: float = Field(
+        default=60.0, gt=0, le=3600, description="Longest wait in seconds for a client that does not read its response."
+    )
+    max_connections: int = Field(
+        default=256, ge=1, le=65536, description="Most connections; more close those without a request, or get 503."
+    )
+
+    @field_validator("api_keys_file")
+    @classmethod
+    def _has_keys(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            KeyFile(path)
+        return path
