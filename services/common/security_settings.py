@@ -1,8 +1,9 @@
 """Settings for who may ask, and for clients that are slow or hostile."""
 
+import ssl
 from pathlib import Path
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
 from services.common.api_keys import KeyFile
@@ -35,9 +36,41 @@ class SecuritySettings(BaseSettings):
         default=256, ge=1, le=65536, description="Most connections; more close those without a request, or get 503."
     )
 
+    tls_cert: Path | None = Field(
+        default=None, description="Certificate in PEM, with those that vouch for it, to serve HTTPS; needs --tls-key."
+    )
+    tls_key: Path | None = Field(
+        default=None, validate_default=True, description="Private key of the certificate, in PEM, not encrypted."
+    )
+
     @field_validator("api_keys_file")
     @classmethod
     def _has_keys(cls, path: Path | None) -> Path | None:
         if path is not None:
             KeyFile(path)
         return path
+
+    @field_validator("tls_key")
+    @classmethod
+    def _matches_the_certificate(cls, key: Path | None, info: ValidationInfo) -> Path | None:
+        cert: Path | None = info.data.get("tls_cert")
+        if (cert is None) != (key is None):
+            message = "a certificate and its key go together: set both --tls-cert and --tls-key, or neither"
+            raise ValueError(message)
+        if cert and key:
+            for path in (cert, key):
+                _require_readable(path)
+            try:  # an empty password, as OpenSSL would ask the terminal for one
+                ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(cert, key, "")
+            except (ssl.SSLError, ValueError) as error:
+                message = f"{cert} and {key} are not a certificate and its key, in PEM and not encrypted ({error})"
+                raise ValueError(message) from error
+        return key
+
+
+def _require_readable(path: Path) -> None:
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        message = f"{path} cannot be read ({error.strerror})"
+        raise ValueError(message) from error

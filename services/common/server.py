@@ -64,6 +64,7 @@ class QueueSpec(LitSpec):  # type: ignore[misc]  # LitServe has no type hints
 class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
     stop: StopSignal
     address: tuple[str, int]
+    scheme: str
     verify: Callable[[], None]
 
     def verify_worker_status(self) -> None:
@@ -96,7 +97,7 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
         ended = [process.sentinel for process in needed]
         while not wait(ended, timeout=_LISTENING_EVERY_S):
             if _listens(*self.address):
-                url = f"http://{_in_url(self.address[0])}:{self.address[1]}"
+                url = f"{self.scheme}://{_in_url(self.address[0])}:{self.address[1]}"
                 _log.info("ready on %s, docs at %s/docs", url, url)
                 wait(ended)
                 break
@@ -119,6 +120,7 @@ def serve(
     _refuse_taken_port(settings.host, settings.port)
     server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
     server.verify, server.address = verify, (settings.host, settings.port)
+    server.scheme = "https" if settings.tls_cert else "http"
     app = server.app
     app.title, app.version = "Tallyglass", __version__
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _REPLACED_PATHS]
@@ -145,6 +147,9 @@ def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
             generate_client_file=False,
             log_config=None,
             access_log=False,
+            server_header=False,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
         )
     except KeyboardInterrupt:  # before HTTP was up; later ones are handled inside run
         _log.info("stopped while loading")

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.common.http.authorization import Authorization
 from services.common.http.connections import BodyTime
 from services.common.http.request_scope import IGNORED_FIELDS, REQUEST_ID
+from services.common.http.security_headers import SecurityHeaders
 from services.common.settings import ServerSettings
 
 
@@ -39,3 +40,4 @@ def install(app: FastAPI, settings: ServerSettings) -> None:
             allow_headers=["*"],
             expose_headers=[REQUEST_ID, IGNORED_FIELDS, "Retry-After"],
         )
+    app.add_middleware(SecurityHeaders)

@@ -13,6 +13,7 @@ from services.common.artifact.writer import seal
 from services.common.cpu import available_cores
 from services.common.settings import MODELS, ServerSettings
 from services.common.startup import model_card, read_settings
+from tests.certificates import self_signed
 
 
 class Settings(ServerSettings):
@@ -43,6 +44,8 @@ DEFAULTS: dict[str, Any] = {
     "body_timeout_s": 60.0,
     "write_timeout_s": 60.0,
     "max_connections": 256,
+    "tls_cert": None,
+    "tls_key": None,
     "sizes": {},
 }
 
@@ -89,6 +92,26 @@ def test_settings_are_taken_up_to_their_bounds(name: str, capsys: pytest.Capture
         assert first == "invalid settings (see --help; each can also be set as TALLY_NAME):"
         assert line.startswith(f"  {name}: ")
         assert line.endswith(f", not {str(value)!r}")
+
+
+def test_keys_and_certificates_are_refused_at_the_start_if_they_cannot_be_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty, (cert, key) = tmp_path / "empty", self_signed(tmp_path)
+    empty.write_text("# none\n")
+    for options, reason in (
+        (["--tls-cert", cert], "set both --tls-cert and --tls-key, or neither"),
+        (["--tls-key", key], "set both --tls-cert and --tls-key, or neither"),
+        (["--tls-cert", cert, "--tls-key", tmp_path / "no.pem"], "no.pem cannot be read"),
+        (["--tls-cert", cert, "--tls-key", cert], "are not a certificate and its key"),
+        (["--tls-cert", empty, "--tls-key", key], "are not a certificate and its key"),
+        (["--api-keys-file", empty], f"api_keys_file: Value error, {empty} has no key: write one a line"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            read_settings(Settings, list(map(str, options)))
+        assert ended.value.code == 2
+        assert reason in capsys.readouterr().err
+    assert read_settings(Settings, ["--tls-cert", str(cert), "--tls-key", str(key)]).tls_key == key
 
 
 def test_every_wrong_setting_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:

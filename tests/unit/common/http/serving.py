@@ -170,7 +170,7 @@ def turn(*parts: str | bytes, role: str = "user") -> dict[str, Any]:
 
 def installed(worker: Worker | None = None, types: RequestTypes | None = None, **settings: Any) -> FastAPI:
     """An app with settings that take effect when it is made."""
-    app = FastAPI()
+    app = FastAPI(docs_url=None, redoc_url=None)
     types = types or RequestTypes(QwenVLRequest, QwenVLChat)
     Routes(Settings(**settings), CARD, types, worker or Worker(), lambda: True).install(app)
     docs.install(app)
