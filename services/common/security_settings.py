@@ -1,12 +1,18 @@
 """Settings for who may ask, and for clients that are slow or hostile."""
 
+import re
 import ssl
 from pathlib import Path
+from typing import Final
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
 from services.common.api_keys import KeyFile
+
+_HTTPS: Final = 443
+_HOST: Final = re.compile(r"(?P<name>(\*\.)?([a-z0-9_-]+\.)+[a-z][a-z0-9-]*)(:(?P<port>[0-9]{1,5}))?")
+"""A name with a dot whose last part starts with a letter, as no address does."""
 
 
 class SecuritySettings(BaseSettings):
@@ -42,6 +48,32 @@ class SecuritySettings(BaseSettings):
     tls_key: Path | None = Field(
         default=None, validate_default=True, description="Private key of the certificate, in PEM, not encrypted."
     )
+
+    image_hosts: str = Field(
+        default="",
+        description="Hosts to fetch images from over HTTPS, separated by commas: images.example, *.images.example, "
+        "images.example:8443. None by default.",
+    )
+    image_timeout_s: float = Field(
+        default=10.0, gt=0, le=600, description="Longest time in seconds to fetch all images of a request."
+    )
+
+    @property
+    def allowed_image_hosts(self) -> list[tuple[str, int]]:
+        """The hosts of ``image_hosts``, each with its port."""
+        matches = [_HOST.fullmatch(host.strip().lower()) for host in self.image_hosts.split(",")]
+        return [(match["name"], int(match["port"] or _HTTPS)) for match in matches if match]
+
+    @field_validator("image_hosts")
+    @classmethod
+    def _are_hosts(cls, text: str) -> str:
+        for host in filter(None, map(str.strip, text.split(","))):
+            if not _HOST.fullmatch(host.lower()):
+                message = (
+                    f"{host!r} is not a host by name: write images.example, *.images.example or images.example:8443"
+                )
+                raise ValueError(message)
+        return text
 
     @field_validator("api_keys_file")
     @classmethod

@@ -5,6 +5,7 @@
     ServiceError
     ├── InvalidRequestError     422  well-formed, but a value is invalid
     │   ├── MalformedError      400  neither JSON nor a multipart form
+    │   ├── ImageFetchError     422  an image at a URL that is not fetched
     │   └── PromptTooLongError  422  images, text and answer exceed the model's or the server's limit
     ├── UnauthorizedError       401  no API key, or a wrong one
     ├── NotFoundError           404  no model of that name
@@ -59,6 +60,12 @@ class MalformedError(InvalidRequestError):
 
     status = 400
     code = "malformed_request"
+
+
+class ImageFetchError(InvalidRequestError):
+    """An image at a URL that is not allowed, or that its host does not give."""
+
+    code = "image_not_fetched"
 
 
 class PromptTooLongError(InvalidRequestError):

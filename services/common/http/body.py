@@ -9,6 +9,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from services.common.http.bounded_json import BoundError, parse
 from services.common.http.content_encoding import bounded
+from services.common.http.remote_images import RemoteImages, remote_urls, with_images
 from services.wire.contract import WireRequest, printable
 from services.wire.errors import InvalidRequestError, MalformedError
 from services.wire.image_data import decode_image
@@ -20,14 +21,19 @@ _NESTED_FIELDS: Final = frozenset({"lens"})
 """Object-valued fields: a form carries only text, so there they are encoded as JSON."""
 
 
-async def read_request(request: Request, model: type[Model], max_bytes: int) -> Read[Model]:
+async def read_request(
+    request: Request, model: type[Model], max_bytes: int, remote: RemoteImages | None = None
+) -> Read[Model]:
     """Parse and validate a JSON or multipart body; a ``Content-Encoding`` is undone first.
+
+    With ``remote``, images that JSON gives as URLs are fetched, once the rest of the request is found to be valid.
 
     Raises:
         TooLargeError: the body is larger than ``max_bytes``, as sent or decoded; the rest of it is not read.
         UnsupportedEncodingError: the body is encoded in another way than gzip or deflate.
         MalformedError: neither JSON nor a multipart form, or beyond a bound of ``bounded_json``.
         InvalidRequestError: a field is missing, unknown or invalid; the error names the first.
+        ImageFetchError: an image cannot be fetched.
     """
     encodings = ",".join(request.headers.getlist("content-encoding"))
     chunks = bounded(request.stream(), encodings, max_bytes)
@@ -49,6 +55,9 @@ async def read_request(request: Request, model: type[Model], max_bytes: int) -> 
         required = [name for name, field in model.model_fields.items() if field.is_required()]
         message = f"the body must be a JSON object with {' and '.join(required)}"
         raise MalformedError(message)
+    if remote is not None and (urls := remote_urls(fields)):
+        read(model, with_images(fields, dict.fromkeys(urls, b"")))
+        fields = with_images(fields, await remote.fetch(urls))
     return read(model, fields)
 
 

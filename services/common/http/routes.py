@@ -16,6 +16,7 @@ from services.common.http.chat_responses import Chunks, completion, error_event
 from services.common.http.error_handlers import problem
 from services.common.http.metrics import Metrics
 from services.common.http.openapi import body_schema, nested_schemas
+from services.common.http.remote_images import RemoteImages
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
@@ -52,6 +53,7 @@ class Routes:
         self.wire = wire
         self.queue = queue
         self.is_ready = ready
+        self.remote = RemoteImages(settings) if settings.allowed_image_hosts else None
         self.metrics = Metrics()
         self.metrics.describe(card)
 
@@ -177,7 +179,7 @@ class Routes:
         return Response(self.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _read(self, request: Request, model: type[Model]) -> Read[Model]:
-        read = await read_request(request, model, self.settings.max_body_bytes)
+        read = await read_request(request, model, self.settings.max_body_bytes, self.remote)
         if self.settings.strict and read.ignored:
             message = f"'{read.ignored[0]}' has no effect here, and this server is strict about that: leave it out"
             raise InvalidRequestError(message, read.ignored[0])

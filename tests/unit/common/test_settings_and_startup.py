@@ -44,6 +44,8 @@ DEFAULTS: dict[str, Any] = {
     "body_timeout_s": 60.0,
     "write_timeout_s": 60.0,
     "max_connections": 256,
+    "image_hosts": "",
+    "image_timeout_s": 10.0,
     "tls_cert": None,
     "tls_key": None,
     "sizes": {},
@@ -73,6 +75,21 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
     "cors_origins": (
         ["", "*", "https://a.example, http://localhost:5173/", "null://x"],
         ["a.example", "https://a.example/page", "https://a.example,b"],
+    ),
+    "image_hosts": (
+        ["", "a.example", "*.a.example, B.example:8443"],
+        [
+            "*",
+            "*.",
+            "localhost",
+            "127.0.0.1",
+            "0x7f.1",
+            "[::1]",
+            "https://a.example",
+            "a.example/x",
+            "a.example:",
+            "a@b.c",
+        ],
     ),
     "log_level": (["debug", "info", "warning", "error"], ["loud", "INFO"]),
 }

@@ -104,6 +104,7 @@ class Desk:
         self.app, self.routes = _installed(wire)
         self.routes.settings = Settings(**settings)
         self.routes.queue = self.worker
+        self.routes.remote = None
         self.routes.is_ready = lambda: self.ready
         self.routes.metrics = Metrics()
 
