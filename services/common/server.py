@@ -26,7 +26,7 @@ from services.common import logs
 from services.common.artifact.manifest import ManifestError
 from services.common.cpu import WORKER_ENVIRONMENT
 from services.common.http import docs
-from services.common.http.connections import protocol
+from services.common.http.guards.connections import protocol
 from services.common.http.routes import RequestTypes, Routes
 from services.common.processes import StopSignal, end_children, end_with_parent
 from services.common.settings import ServerSettings

@@ -7,9 +7,9 @@ from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
-from services.common.http.bounded_json import BoundError, parse
 from services.common.http.content_encoding import bounded
-from services.common.http.remote_images import RemoteImages, remote_urls, with_images
+from services.common.http.guards.bounded_json import BoundError, parse
+from services.common.http.guards.remote_images import RemoteImages, remote_urls, with_images
 from services.wire.contract import WireRequest, printable
 from services.wire.errors import InvalidRequestError, MalformedError
 from services.wire.image_data import decode_image

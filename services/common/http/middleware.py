@@ -4,10 +4,10 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.common.http.authorization import Authorization
-from services.common.http.connections import BodyTime
+from services.common.http.guards.authorization import Authorization
+from services.common.http.guards.body_time import BodyTime
+from services.common.http.guards.security_headers import SecurityHeaders
 from services.common.http.request_scope import IGNORED_FIELDS, REQUEST_ID
-from services.common.http.security_headers import SecurityHeaders
 from services.common.settings import ServerSettings
 
 

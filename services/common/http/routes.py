@@ -14,9 +14,9 @@ from services.common.http import error_handlers, middleware
 from services.common.http.body import read_request
 from services.common.http.chat_responses import Chunks, completion, error_event
 from services.common.http.error_handlers import problem
+from services.common.http.guards.remote_images import RemoteImages
 from services.common.http.metrics import Metrics
 from services.common.http.openapi import body_schema, nested_schemas
-from services.common.http.remote_images import RemoteImages
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer

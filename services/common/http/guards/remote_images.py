@@ -8,7 +8,7 @@ from typing import Any, Final
 import httpcore
 import httpx
 
-from services.common.http.addresses import AddressError, PublicBackend, Resolve, resolve
+from services.common.http.guards.addresses import AddressError, PublicBackend, Resolve, resolve
 from services.common.settings import ServerSettings
 from services.wire.chat import MAX_IMAGES, image_name
 from services.wire.errors import ImageFetchError, TooLargeError

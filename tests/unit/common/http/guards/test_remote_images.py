@@ -16,8 +16,8 @@ import pytest
 import uvicorn
 from PIL import Image
 
-from services.common.http.addresses import is_public
-from services.common.http.remote_images import RemoteImages
+from services.common.http.guards.addresses import is_public
+from services.common.http.guards.remote_images import RemoteImages
 from tests.certificates import self_signed
 from tests.images import encode
 from tests.unit.common.http.serving import Desk, Settings

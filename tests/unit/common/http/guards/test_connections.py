@@ -13,7 +13,7 @@ import pytest
 import uvicorn
 from fastapi import FastAPI, Response
 
-from services.common.http.connections import protocol
+from services.common.http.guards.connections import protocol
 from tests.unit.common.http.serving import Settings, installed
 
 Address = tuple[str, int]
