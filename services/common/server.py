@@ -4,6 +4,7 @@ Logs are JSON, SIGTERM stops the service like Ctrl-C, and nothing is written to 
 """
 
 import logging
+import math
 import os
 import socket
 import sys
@@ -17,7 +18,7 @@ from services.common import logs
 from services.common.artifact.manifest import ManifestError
 from services.common.cpu import WORKER_ENVIRONMENT
 from services.common.http import docs
-from services.common.http.middleware import PlainHTTP
+from services.common.http.guards.connections import protocol
 from services.common.http.routes import RequestTypes, Routes
 from services.common.processes import StopSignal, end_children, end_with_parent
 from services.common.settings import ServerSettings
@@ -66,12 +67,18 @@ def _run(server: Supervisor, settings: ServerSettings, card: ModelCard) -> int:
         server.run(
             host=settings.host,
             port=settings.port,
-            http=PlainHTTP,
+            http=protocol(settings),
+            timeout_keep_alive=math.ceil(
+                settings.header_timeout_s
+            ),  # the connections have their own, which comes first
             num_api_servers=1,  # one HTTP process, so that one place counts requests
             log_level="warning",
             generate_client_file=False,
             log_config=None,
             access_log=False,
+            server_header=False,
+            ssl_certfile=settings.tls_cert,
+            ssl_keyfile=settings.tls_key,
         )
     except KeyboardInterrupt:  # before HTTP was up; later ones are handled inside run
         _log.info("stopped while loading")

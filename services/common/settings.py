@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
 from services.common.cpu import available_cores
+from services.common.security_settings import SecuritySettings
 
 MODELS = Path(__file__).parents[2] / "models"
 """The embedded models, served by default."""
@@ -21,7 +22,7 @@ MODEL_HELP = (
 )
 
 
-class ServerSettings(BaseSettings):
+class ServerSettings(SecuritySettings):
     """Where to listen, and limits on requests. Sizes are checked before anything is decoded."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True)

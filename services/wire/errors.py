@@ -5,12 +5,16 @@
     ServiceError
     ├── InvalidRequestError     422  well-formed, but a value is invalid
     │   ├── MalformedError      400  neither JSON nor a multipart form
+    │   ├── ImageFetchError     422  an image at a URL that is not fetched
     │   └── PromptTooLongError  422  images, text and answer exceed the model's or the server's limit
+    ├── UnauthorizedError       401  no API key, or a wrong one
     ├── NotFoundError           404  no model of that name
+    ├── RequestTimeoutError     408  the request did not come in time
     ├── TooLargeError           413  more bytes or pixels than the server accepts
     ├── UnsupportedImageError   415  not an image in a supported format, or corrupt
     ├── UnsupportedEncodingError 415 a body in a Content-Encoding that is not read
     ├── OverloadedError         429  as many requests as the server takes, or none that would be done in time
+    ├── HeaderTooLargeError     431  more header than the server reads
     ├── NotReadyError           503  the model is not ready (yet, or any more)
     ├── DeadlineError           504  no answer within the timeout
     └── InternalError           500  a bug in the server
@@ -33,12 +37,13 @@ class ServiceError(Exception):
 
     status: ClassVar[int] = 500
     code: ClassVar[str] = "internal_error"
+    retry_after_s: int | None = None
+    """Seconds for the ``Retry-After`` header, where nothing is wrong but the moment."""
 
     def __init__(self, message: str, param: str | None = None) -> None:
         super().__init__(message)  # pickle passes this back to __init__ before it restores the fields
         self.message = message
         self.param = param
-        self.retry_after_s: int | None = None
 
     @property
     def type(self) -> ErrorType:
@@ -60,10 +65,23 @@ class MalformedError(InvalidRequestError):
     code = "malformed_request"
 
 
+class ImageFetchError(InvalidRequestError):
+    """An image at a URL that is not allowed, or that its host does not give."""
+
+    code = "image_not_fetched"
+
+
 class PromptTooLongError(InvalidRequestError):
     """Images, text and the requested answer together exceed the model's or the server's limit."""
 
     code = "context_length_exceeded"
+
+
+class UnauthorizedError(ServiceError):
+    """The server needs an API key, and the request has none, or a wrong one."""
+
+    status = 401
+    code = "invalid_api_key"
 
 
 class NotFoundError(ServiceError):
@@ -71,6 +89,13 @@ class NotFoundError(ServiceError):
 
     status = 404
     code = "model_not_found"
+
+
+class RequestTimeoutError(ServiceError):
+    """The request's header or body did not come in time."""
+
+    status = 408
+    code = "request_timeout"
 
 
 class TooLargeError(ServiceError):
@@ -94,26 +119,30 @@ class UnsupportedEncodingError(ServiceError):
     code = "unsupported_encoding"
 
 
-class TryLaterError(ServiceError):
-    """Nothing is wrong with the request, but with the moment; ``retry_after_s`` is the ``Retry-After`` header."""
-
-    def __init__(self, message: str, retry_after_s: int = 1) -> None:
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
-
-
-class OverloadedError(TryLaterError):
+class OverloadedError(ServiceError):
     """The server has as many requests as it takes, or would not answer this one by its deadline."""
 
     status = 429
     code = "overloaded"
 
+    def __init__(self, message: str, param: str | None = None, retry_after_s: int = 1) -> None:
+        super().__init__(message, param)
+        self.retry_after_s = retry_after_s
 
-class NotReadyError(TryLaterError):
+
+class HeaderTooLargeError(ServiceError):
+    """The request's header is larger than the server reads."""
+
+    status = 431
+    code = "header_too_large"
+
+
+class NotReadyError(ServiceError):
     """The model is not ready: still loading, shutting down, stuck, or its worker died."""
 
     status = 503
     code = "not_ready"
+    retry_after_s = 1
 
 
 class DeadlineError(ServiceError):

@@ -62,11 +62,11 @@ class Admission:
         self.require_ready()
         if self.requests >= self._settings.max_requests:
             message = f"the server has {self.requests} requests, and takes no more: try again later"
-            raise OverloadedError(message, self._retry_after_s())
+            raise OverloadedError(message, retry_after_s=self._retry_after_s())
         size = self._size(request)
         if self.requests and self.held_bytes + size > self._settings.max_held_bytes:
             message = f"the server holds {self.held_bytes} bytes of {self.requests} requests: try again later"
-            raise OverloadedError(message, self._retry_after_s())
+            raise OverloadedError(message, retry_after_s=self._retry_after_s())
         self.requests += 1
         self.held_bytes += size
         try:
@@ -88,7 +88,7 @@ class Admission:
                 f"{ahead} requests are before this one, about {wait_s:.1f} s of work, more than it has: "
                 "try again later, or allow more time"
             )
-            raise OverloadedError(message, self._retry_after_s())
+            raise OverloadedError(message, retry_after_s=self._retry_after_s())
 
     def _size(self, request: Request) -> int:
         """Bytes that the body may have; one of unknown length may have as many as a body can."""

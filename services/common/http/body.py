@@ -1,15 +1,16 @@
 """Read a size-limited request body, JSON or multipart form, into a service's request model."""
 
-import json
 from collections.abc import AsyncGenerator
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, Final, TypeVar
 
 from fastapi import Request
 from starlette.datastructures import UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 
 from services.common.http.content_encoding import bounded
-from services.wire.contract import WireRequest
+from services.common.http.guards.bounded_json import BoundError, parse
+from services.common.http.guards.remote_images import RemoteImages, remote_urls, with_images
+from services.wire.contract import WireRequest, printable
 from services.wire.errors import InvalidRequestError, MalformedError
 from services.wire.image_data import decode_image
 from services.wire.reading import Read, read
@@ -19,18 +20,20 @@ Model = TypeVar("Model", bound=WireRequest)
 _NESTED_FIELDS: Final = frozenset({"lens"})
 """Object-valued fields: a form carries only text, so there they are encoded as JSON."""
 
-_UNREADABLE: Final = (ValueError, RecursionError)
-"""What ``json.loads`` raises on invalid JSON, invalid UTF-8, or nesting beyond Python's recursion limit."""
 
-
-async def read_request(request: Request, model: type[Model], max_bytes: int) -> Read[Model]:
+async def read_request(
+    request: Request, model: type[Model], max_bytes: int, remote: RemoteImages | None = None
+) -> Read[Model]:
     """Parse and validate a JSON or multipart body; a ``Content-Encoding`` is undone first.
+
+    With ``remote``, images that JSON gives as URLs are fetched, once the rest of the request is found to be valid.
 
     Raises:
         TooLargeError: the body is larger than ``max_bytes``, as sent or decoded; the rest of it is not read.
         UnsupportedEncodingError: the body is encoded in another way than gzip or deflate.
-        MalformedError: neither JSON nor a multipart form.
+        MalformedError: neither JSON nor a multipart form, or beyond a bound of ``bounded_json``.
         InvalidRequestError: a field is missing, unknown or invalid; the error names the first.
+        ImageFetchError: an image cannot be fetched.
     """
     encodings = ",".join(request.headers.getlist("content-encoding"))
     chunks = bounded(request.stream(), encodings, max_bytes)
@@ -40,8 +43,11 @@ async def read_request(request: Request, model: type[Model], max_bytes: int) -> 
         return read(model, await _read_form(request, chunks, max_bytes), strict=False)
     body = b"".join([chunk async for chunk in chunks])
     try:
-        fields = json.loads(body, parse_constant=_refuse_constant)
-    except _UNREADABLE as error:
+        fields = parse(body)
+    except BoundError as error:
+        message = f"the body {error}"
+        raise MalformedError(message) from error
+    except ValueError as error:
         hint = "send JSON, or a multipart form with a file 'image'" if takes_form else "send JSON"
         message = f"the body is not JSON ({error}): {hint}"
         raise MalformedError(message) from error
@@ -49,12 +55,10 @@ async def read_request(request: Request, model: type[Model], max_bytes: int) -> 
         required = [name for name, field in model.model_fields.items() if field.is_required()]
         message = f"the body must be a JSON object with {' and '.join(required)}"
         raise MalformedError(message)
+    if remote is not None and (urls := remote_urls(fields)):
+        read(model, with_images(fields, dict.fromkeys(urls, b"")))
+        fields = with_images(fields, await remote.fetch(urls))
     return read(model, fields)
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    message = f"{name} is not a number in JSON"
-    raise ValueError(message)
 
 
 async def _read_form(request: Request, chunks: AsyncGenerator[bytes, None], max_bytes: int) -> dict[str, Any]:
@@ -67,6 +71,9 @@ async def _read_form(request: Request, chunks: AsyncGenerator[bytes, None], max_
         raise MalformedError(message) from error
     try:
         for name, value in form.multi_items():
+            if name in fields:
+                message = f"the form has the field {printable(name)!r} twice: send it once"
+                raise MalformedError(message)
             if isinstance(value, UploadFile):
                 fields[name] = await value.read()
             elif name in _NESTED_FIELDS:
@@ -82,8 +89,11 @@ async def _read_form(request: Request, chunks: AsyncGenerator[bytes, None], max_
 
 def _nested(name: str, value: str) -> Any:  # noqa: ANN401 any JSON value; the model validates it
     try:
-        return json.loads(value)
-    except _UNREADABLE as error:
+        return parse(value.encode(errors="replace"))
+    except BoundError as error:
+        message = f"'{name}' {error}"
+        raise InvalidRequestError(message, name) from error
+    except ValueError as error:
         message = f"'{name}' must be encoded as JSON in a form ({error})"
         raise InvalidRequestError(message, name) from error
 

@@ -1,24 +1,16 @@
-"""What applies to every route: upgrades declined, ``HEAD`` where ``GET`` is answered, other origins if allowed."""
+"""What applies to every route: keys, time limits, ``HEAD`` where ``GET`` is answered, other origins if allowed."""
 
 from collections.abc import Callable
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from services.common.http.guards.authorization import Authorization
+from services.common.http.guards.body_time import BodyTime
+from services.common.http.guards.security_headers import SecurityHeaders
 from services.common.http.request_scope import IGNORED_FIELDS, REQUEST_ID
-
-
-class PlainHTTP(H11Protocol):
-    """HTTP/1.1 that declines an upgrade and answers the request, as RFC 9110 has it.
-
-    ``curl --http2`` and Java's client offer one with every request. With uvicorn's other parser, httptools, such a
-    request loses its body.
-    """
-
-    def _should_upgrade(self) -> bool:
-        return False
+from services.common.settings import ServerSettings
 
 
 class HeadAsGet:
@@ -52,11 +44,15 @@ class ClosesWhenDraining:
         await self._app(scope, receive, send_on if scope["type"] == "http" else send)
 
 
-def install(app: FastAPI, cors_origins: str, is_draining: Callable[[], bool]) -> None:
-    """Add what applies to every route; ``cors_origins`` are separated by commas, none by default."""
+def install(app: FastAPI, settings: ServerSettings, is_draining: Callable[[], bool]) -> None:
+    """Add what applies to every route, from the inside out."""
     app.add_middleware(HeadAsGet)
+    app.add_middleware(BodyTime, whole_s=settings.body_timeout_s, pause_s=settings.header_timeout_s)
+    if keys := Authorization.options(settings):
+        app.add_middleware(Authorization, **keys)
     app.add_middleware(ClosesWhenDraining, is_draining=is_draining)
-    origins = [origin.strip().rstrip("/") for origin in cors_origins.split(",") if origin.strip()]
+    # outside of keys: a browser asks without one whether it may ask, and must be able to read a refusal
+    origins = [origin.strip().rstrip("/") for origin in settings.cors_origins.split(",") if origin.strip()]
     if origins:
         app.add_middleware(
             CORSMiddleware,
@@ -65,3 +61,4 @@ def install(app: FastAPI, cors_origins: str, is_draining: Callable[[], bool]) ->
             allow_headers=["*"],
             expose_headers=[REQUEST_ID, IGNORED_FIELDS, "Retry-After"],
         )
+    app.add_middleware(SecurityHeaders)

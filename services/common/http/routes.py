@@ -16,6 +16,7 @@ from services.common.http.body import read_request
 from services.common.http.chat_responses import Chunks, completion, error_event
 from services.common.http.connected import while_connected
 from services.common.http.error_handlers import problem
+from services.common.http.guards.remote_images import RemoteImages
 from services.common.http.metrics import Metrics
 from services.common.http.openapi import body_schema, nested_schemas
 from services.common.http.request_scope import HeldStream, RequestScope
@@ -61,6 +62,7 @@ class Routes:
         self.wire = wire
         self.worker = worker
         self.admission = Admission(settings, worker)
+        self.remote = RemoteImages(settings) if settings.allowed_image_hosts else None
         self.metrics = Metrics()
         self.metrics.describe(card)
 
@@ -68,7 +70,7 @@ class Routes:
         """Add the routes and the error handlers."""
         router = APIRouter()
         errors: dict[int | str, dict[str, Any]] = {
-            status: {"model": ErrorEnvelope} for status in (400, 413, 415, 422, 429, 500, 503, 504)
+            status: {"model": ErrorEnvelope} for status in (400, 401, 408, 413, 415, 422, 429, 500, 503, 504)
         }
         router.add_api_route(
             "/v1/answer",
@@ -107,7 +109,7 @@ class Routes:
         for model in (self.wire.answer, self.wire.chat):
             app.openapi()["components"]["schemas"].update(nested_schemas(model))
         error_handlers.install(app)
-        middleware.install(app, self.settings.cors_origins, lambda: self.admission.draining)
+        middleware.install(app, self.settings, lambda: self.admission.draining)
 
     async def answer(self, request: Request) -> Response:
         """Answer a question about an image, sent as JSON or as a multipart form."""
@@ -202,7 +204,7 @@ class Routes:
         return Response(self.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def _read(self, request: Request, model: type[Model]) -> Read[Model]:
-        read = await read_request(request, model, self.settings.max_body_bytes)
+        read = await read_request(request, model, self.settings.max_body_bytes, self.remote)
         if self.settings.strict and read.ignored:
             message = f"'{read.ignored[0]}' has no effect here, and this server is strict about that: leave it out"
             raise InvalidRequestError(message, read.ignored[0])

@@ -116,7 +116,7 @@ class Supervisor(LitServer):  # type: ignore[misc]  # LitServe has no type hints
                 message = "the worker could not load the model; the log above says why"
                 raise RuntimeError(message)
             time.sleep(_LOOK_EVERY_S)
-        scheme, host = "http", self._settings.host
+        scheme, host = "https" if self._settings.tls_cert else "http", self._settings.host
         url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._settings.port}"
         _log.info("ready on %s, docs at %s/docs", url, url)
 

@@ -13,6 +13,7 @@ from services.common.artifact.writer import seal
 from services.common.cpu import available_cores
 from services.common.settings import MODELS, ServerSettings
 from services.common.startup import model_card, read_settings
+from tests.certificates import self_signed
 
 
 class Settings(ServerSettings):
@@ -41,6 +42,17 @@ DEFAULTS: dict[str, Any] = {
     "log_level": "info",
     "strict": False,
     "cors_origins": "",
+    "api_keys_file": None,
+    "open_metrics": False,
+    "open_docs": False,
+    "header_timeout_s": 10.0,
+    "body_timeout_s": 60.0,
+    "write_timeout_s": 60.0,
+    "max_connections": 256,
+    "image_hosts": "",
+    "image_timeout_s": 10.0,
+    "tls_cert": None,
+    "tls_key": None,
     "sizes": {},
 }
 
@@ -73,6 +85,21 @@ BOUNDS: dict[str, tuple[list[Any], list[Any]]] = {
         ["", "*", "https://a.example, http://localhost:5173/", "null://x"],
         ["a.example", "https://a.example/page", "https://a.example,b"],
     ),
+    "image_hosts": (
+        ["", "a.example", "*.a.example, B.example:8443"],
+        [
+            "*",
+            "*.",
+            "localhost",
+            "127.0.0.1",
+            "0x7f.1",
+            "[::1]",
+            "https://a.example",
+            "a.example/x",
+            "a.example:",
+            "a@b.c",
+        ],
+    ),
     "log_level": (["debug", "info", "warning", "error"], ["loud", "INFO"]),
 }
 
@@ -91,6 +118,26 @@ def test_settings_are_taken_up_to_their_bounds(name: str, capsys: pytest.Capture
         assert first == "invalid settings (see --help; each can also be set as TALLY_NAME):"
         assert line.startswith(f"  {name}: ")
         assert line.endswith(f", not {str(value)!r}")
+
+
+def test_keys_and_certificates_are_refused_at_the_start_if_they_cannot_be_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty, (cert, key) = tmp_path / "empty", self_signed(tmp_path)
+    empty.write_text("# none\n")
+    for options, reason in (
+        (["--tls-cert", cert], "set both --tls-cert and --tls-key, or neither"),
+        (["--tls-key", key], "set both --tls-cert and --tls-key, or neither"),
+        (["--tls-cert", cert, "--tls-key", tmp_path / "no.pem"], "no.pem cannot be read"),
+        (["--tls-cert", cert, "--tls-key", cert], "are not a certificate and its key"),
+        (["--tls-cert", empty, "--tls-key", key], "are not a certificate and its key"),
+        (["--api-keys-file", empty], f"api_keys_file: Value error, {empty} has no key: write one a line"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            read_settings(Settings, list(map(str, options)))
+        assert ended.value.code == 2
+        assert reason in capsys.readouterr().err
+    assert read_settings(Settings, ["--tls-cert", str(cert), "--tls-key", str(key)]).tls_key == key
 
 
 def test_every_wrong_setting_has_its_line(capsys: pytest.CaptureFixture[str]) -> None:

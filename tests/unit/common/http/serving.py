@@ -12,6 +12,7 @@ import httpx
 from fastapi import FastAPI
 from pydantic_settings import SettingsConfigDict
 
+from services.common.http import docs
 from services.common.http.admission import Admission
 from services.common.http.metrics import Metrics
 from services.common.http.routes import RequestTypes, Routes
@@ -129,6 +130,7 @@ class Desk:
         self.routes.settings = Settings(**settings)
         self.routes.worker = Answering(self.worker)
         self.routes.admission = Admission(self.routes.settings, self.routes.worker)
+        self.routes.remote = None
         self.routes.metrics = Metrics()
 
     @classmethod
@@ -190,3 +192,12 @@ def turn(*parts: str | bytes, role: str = "user") -> dict[str, Any]:
         for part in parts
     ]
     return {"role": role, "content": content}
+
+
+def installed(worker: Worker | None = None, types: RequestTypes | None = None, **settings: Any) -> FastAPI:
+    """An app with settings that take effect when it is made."""
+    app = FastAPI(docs_url=None, redoc_url=None)
+    types = types or RequestTypes(QwenVLRequest, QwenVLChat)
+    Routes(Settings(**settings), CARD, types, Answering(worker or Worker())).install(app)
+    docs.install(app)
+    return app

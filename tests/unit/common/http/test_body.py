@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -150,13 +151,58 @@ def test_a_file_too_large_for_memory_arrives_whole() -> None:
     assert asked.model_dump()["image"] == data
 
 
-def test_the_last_of_a_field_that_comes_twice_counts_as_in_json() -> None:
-    twice = form(("image", b"A"), ("question", "one?"), ("question", "two?"))
-    for asked in (
-        read(MatchaRequest, twice, content_type=FORM),
-        read(MatchaRequest, b'{"image": "QQ==", "question": "one?", "question": "two?"}'),
+def test_a_field_that_comes_twice_is_refused_by_name() -> None:
+    for twice, content_type in (
+        (form(("image", b"A"), ("question", "one?"), ("question", "two?")), FORM),
+        (b'{"image": "QQ==", "question": "one?", "question": "two?"}', JSON),
+        (b'{"image": "QQ==", "question": {"a": 1, "question": 1, "question": 2}}', JSON),
     ):
-        assert asked == MatchaRequest(image=b"A", question="two?")
+        with pytest.raises(MalformedError, match="has the field 'question' twice"):
+            read(MatchaRequest, twice, content_type=content_type)
+
+
+def metadata(value: str) -> bytes:
+    """A chat request with a field that may hold anything."""
+    return b'{"messages": [{"role": "user", "content": "a"}], "metadata": %s}' % value.encode()
+
+
+BOUNDS: dict[str, tuple[str, str, str]] = {  # the most that is read, and one more
+    "levels": (
+        "[" * 63 + "]" * 63,
+        "[" * 64 + "]" * 64,
+        "the body is nested more than 64 levels deep, which is the most",
+    ),
+    "levels of objects": (
+        '{"a": ' * 63 + "1" + "}" * 63,
+        '{"a": ' * 64 + "1" + "}" * 64,
+        "the body is nested more than 64",
+    ),
+    "far more levels": ("1", "[" * 20_000 + "]" * 20_000, "the body is nested more than 64 levels deep"),
+    "values": (f"[{'0,' * 99_994}0]", f"[{'0,' * 99_995}0]", "the body has more than 100000 commas and brackets"),
+    "digits": ("9" * 400, "9" * 401, "the body has a number of 401 digits, at most 400 are read"),
+    "far more digits": ("1", "9" * 5000, "the body has a number of 5000 digits"),
+    "a large number": ("1e308", "1e999999", "the body has the number 1e999999, which is too large"),
+    "a small number": ("-1e308", "-1e309", "the body has the number -1e309, which is too large"),
+}
+
+
+@pytest.mark.parametrize(("most", "more", "reason"), BOUNDS.values(), ids=BOUNDS.keys())
+def test_json_is_read_up_to_its_bounds(most: str, more: str, reason: str) -> None:
+    assert isinstance(read(QwenVLChat, metadata(most)), QwenVLChat)
+    with pytest.raises(MalformedError) as caught:
+        read(QwenVLChat, metadata(more))
+    assert caught.value.message.startswith(reason)
+    assert caught.value.status == 400
+
+
+def test_too_many_values_are_refused_before_they_are_built() -> None:
+    body = metadata(f"[{'{},' * 2_000_000}0]")
+    tracemalloc.start()
+    with pytest.raises(MalformedError):
+        read(QwenVLChat, body, max_bytes=len(body))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * len(body), "an object takes 64 bytes, and is three in the body"
 
 
 QUOTED = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1, max_size=40)
@@ -180,7 +226,7 @@ BROKEN: dict[str, tuple[str, bytes, str]] = {
     "half of JSON": (JSON, BODY[:-1], "the body is not JSON"),
     "JSON of UTF-16": (JSON, b"\xff\xfe{\x00", "the body is not JSON"),
     "nothing": (JSON, b"", "send JSON, or a multipart form with a file 'image'"),
-    "100,000 brackets": (JSON, b"[" * 100_000, "the body is not JSON"),
+    "100,000 brackets": (JSON, b"[" * 100_000, "the body is nested more than 64 levels deep"),
     "a list": (JSON, b"[1]", "must be a JSON object with image and question"),
     "null": (JSON, b"null", "must be a JSON object with image and question"),
 }
@@ -201,9 +247,17 @@ def test_16_fields_are_few_enough_to_be_read_one_by_one() -> None:
     assert caught.value.param == "question"
 
 
-@pytest.mark.parametrize("text", ["{", "[" * 100_000, ""], ids=["half", "deep", "empty"])
-def test_a_lens_in_a_form_that_is_no_json_is_named(text: str) -> None:
-    with pytest.raises(InvalidRequestError, match="'lens' must be encoded as JSON in a form") as caught:
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("{", "must be encoded as JSON in a form"),
+        ("", "must be encoded as JSON"),
+        ("[" * 100_000, "is nested more than"),
+    ],
+    ids=["half", "empty", "deep"],
+)
+def test_a_lens_in_a_form_that_is_no_json_is_named(text: str, reason: str) -> None:
+    with pytest.raises(InvalidRequestError, match=f"'lens' {reason}") as caught:
         read(QwenVLRequest, form(("image", b"A"), ("question", "?"), ("lens", text)), content_type=FORM)
     assert (caught.value.status, caught.value.param) == (422, "lens")
 

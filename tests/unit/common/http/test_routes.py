@@ -89,7 +89,7 @@ def test_openapi_tells_what_each_route_takes_and_gives() -> None:
     error = {"application/json": "ErrorEnvelope"}
     for route in (ask, chat):
         told = {int(status): schemas(reply["content"]) for status, reply in route["responses"].items()}
-        assert told == dict.fromkeys((400, 413, 415, 422, 429, 500, 503, 504), error)
+        assert told == dict.fromkeys((400, 401, 408, 413, 415, 422, 429, 500, 503, 504), error)
     ready = pages["/ready"]["responses"]
     assert set(ready) == {"200", "503"}
     assert schemas(ready["503"]["content"]) == error

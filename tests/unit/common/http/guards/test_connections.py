@@ -1,0 +1,187 @@
+"""Slow, silent and many clients, on a real socket: each is closed in time, and others are answered meanwhile."""
+
+import json
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI, Response
+
+from services.common.http.guards.connections import protocol
+from tests.unit.common.http.serving import Settings, installed
+
+Address = tuple[str, int]
+
+
+@contextmanager
+def served(app: FastAPI, settings: Settings) -> Iterator[Address]:
+    """The app on a loopback port, with uvicorn as the service runs it."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(app, http=protocol(settings), log_config=None, timeout_keep_alive=60, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listening],))
+    thread.start()
+    try:
+        yield listening.getsockname()
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+LIMITS: dict[str, Any] = {"header_timeout_s": 0.4, "body_timeout_s": 1.0, "write_timeout_s": 0.4, "max_connections": 5}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[Address]:
+    app = installed(**LIMITS)
+    app.add_api_route("/large", lambda: Response(b"x" * 30_000_000))
+    with served(app, Settings(**LIMITS)) as address:
+        yield address
+
+
+def until_closed(connection: socket.socket) -> tuple[bytes, float]:
+    """All that still comes, and after how many seconds it ended."""
+    begun = time.monotonic()
+    connection.settimeout(10)
+    received = b""
+    try:
+        while piece := connection.recv(1 << 20):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received, time.monotonic() - begun
+
+
+def dribble(connection: socket.socket, piece: bytes, stop: threading.Event) -> None:
+    """Send a piece over and over, faster than any pause that is allowed."""
+    while not stop.wait(0.1):
+        try:
+            connection.sendall(piece)
+        except OSError:
+            return
+
+
+def slowly(address: Address, start: bytes, piece: bytes) -> tuple[bytes, float]:
+    stop = threading.Event()
+    with socket.create_connection(address) as connection:
+        connection.sendall(start)
+        thread = threading.Thread(target=dribble, args=(connection, piece, stop))
+        thread.start()
+        try:
+            return until_closed(connection)
+        finally:
+            stop.set()
+            thread.join()
+
+
+def refusal(answer: bytes) -> tuple[int, str, bytes]:
+    """Status, code and header of an error that closes its connection."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert b"connection: close" in head.lower()
+    return int(head.split()[1]), json.loads(body)["error"]["code"], head
+
+
+POST = b"POST /v1/answer HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
+GET = b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n"
+
+
+def test_a_header_has_a_time_limit_however_its_bytes_come(address: Address) -> None:
+    for piece in (b"", b"a"):
+        answer, took = slowly(address, b"GET /live HTTP/1.1\r\nX: ", piece)
+        assert refusal(answer)[:2] == (408, "request_timeout")
+        assert 0.3 < took < 0.8
+    answer, took = slowly(address, b"", b"")
+    assert (answer, 0.3 < took < 0.8) == (b"", True), "who sends nothing is told nothing"
+
+
+def test_a_connection_that_is_kept_alive_has_the_same_limit_again(address: Address) -> None:
+    with socket.create_connection(address) as connection:
+        for _ in range(3):
+            connection.sendall(GET)
+            answer = b""
+            while b'{"status":"live"}' not in answer:  # it comes in one piece or two
+                answer += connection.recv(1 << 16)
+            time.sleep(0.25)
+        answer, took = until_closed(connection)
+    assert (answer, took < 0.4) == (b"", True)
+
+
+def test_a_body_has_a_time_limit_and_may_not_pause(address: Address) -> None:
+    answer, took = slowly(address, POST, b"")
+    assert refusal(answer)[:2] == (408, "request_timeout")
+    assert b"stopped coming for 0.4 s" in answer
+    assert b"x-request-id" in answer.lower()
+    assert 0.3 < took < 0.8
+    answer, took = slowly(address, POST, b" ")
+    assert refusal(answer)[:2] == (408, "request_timeout")
+    assert b"was not complete within 1 s" in answer
+    assert 0.9 < took < 1.4
+
+
+def test_a_body_that_goes_on_after_its_answer_is_not_waited_for(address: Address) -> None:
+    answer, took = slowly(address, POST.replace(b"/v1/answer", b"/nowhere"), b" ")
+    assert answer.startswith(b"HTTP/1.1 404")
+    assert 0.3 < took < 0.8
+
+
+def test_an_honest_slow_client_is_answered(address: Address) -> None:
+    def body() -> Iterator[bytes]:
+        for _ in range(8):
+            yield b" " * 1_000_000
+            time.sleep(0.09)
+
+    answer = httpx.post(f"http://127.0.0.1:{address[1]}/v1/answer", content=body())
+    assert answer.json()["error"]["code"] == "malformed_request", "the whole body was read"
+
+
+def test_a_client_that_does_not_read_is_let_go(address: Address) -> None:
+    with socket.create_connection(address) as connection:
+        connection.sendall(GET.replace(b"/live", b"/large"))
+        time.sleep(1.2)
+        received, _ = until_closed(connection)
+    assert len(received) < 30_000_000
+    slow = httpx.get(f"http://127.0.0.1:{address[1]}/large")
+    assert len(slow.content) == 30_000_000
+
+
+def test_of_many_idle_connections_the_oldest_makes_room(address: Address) -> None:
+    with ExitStack() as stack:
+        begun = time.monotonic()
+        idle = [stack.enter_context(socket.create_connection(address)) for _ in range(300)]
+        for connection in idle[-5:]:
+            connection.sendall(b"G")
+        with socket.create_connection(address) as newest:
+            newest.sendall(GET)
+            assert newest.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        for connection in idle:
+            until_closed(connection)
+        assert time.monotonic() - begun < 2
+
+
+def test_when_every_connection_has_a_request_the_next_is_refused_with_503(address: Address) -> None:
+    with ExitStack() as stack:
+        for _ in range(5):
+            stack.enter_context(socket.create_connection(address)).sendall(POST)
+        time.sleep(0.1)
+        with socket.create_connection(address) as sixth:
+            sixth.sendall(POST + b" " * 50)
+            status, code, head = refusal(until_closed(sixth)[0])
+        assert (status, code, b"retry-after: 1" in head.lower()) == (503, "not_ready", True)
+    time.sleep(0.1)
+    assert httpx.get(f"http://127.0.0.1:{address[1]}/live").status_code == 200
+
+
+def test_what_is_not_http_is_refused_in_the_envelope(address: Address) -> None:
+    for sent, status, code in (
+        (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400, "malformed_request"),
+        (b"GET /live HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 70_000, 431, "header_too_large"),
+    ):
+        with socket.create_connection(address) as connection:
+            connection.sendall(sent)
+            assert refusal(until_closed(connection)[0])[:2] == (status, code)
