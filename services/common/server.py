@@ -7,6 +7,7 @@ is written to the working directory.
 
 import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -23,12 +24,14 @@ from litserve.utils import WorkerSetupStatus
 
 from services.common import logs
 from services.common.artifact.manifest import ManifestError
+from services.common.artifact.reading import LoadError
 from services.common.cpu import WORKER_ENVIRONMENT
 from services.common.http import docs
 from services.common.http.middleware import PlainHTTP
 from services.common.http.routes import RequestTypes, Routes
 from services.common.processes import StopSignal, end_children, end_with_parent
 from services.common.settings import ServerSettings
+from services.common.worker.loading import Loading
 from services.wire import __version__
 from services.wire.answer import ModelCard
 
@@ -64,6 +67,7 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
     stop: StopSignal
     address: tuple[str, int]
     verify: Callable[[], None]
+    loading: Loading
 
     def verify_worker_status(self) -> None:
         """Verify the model's files, then wait until the worker is ready; LitServe would wait forever for a killed one.
@@ -74,15 +78,26 @@ class _Server(LitServer):  # type: ignore[misc]  # LitServe has no type hints
         self.verify()
         while not self.ready():
             self.stop.check()
-            failed = WorkerSetupStatus.ERROR in self.workers_setup_status.values()
-            if failed or not all(worker.is_alive() for worker in self.inference_workers):
-                message = "the worker could not load the model; the log above says why"
-                raise RuntimeError(message)
+            self._refuse_failure()
             time.sleep(0.05)
 
     def ready(self) -> bool:
         """Whether all workers have loaded the model."""
         return all(status == WorkerSetupStatus.READY for status in self.workers_setup_status.values())
+
+    def _refuse_failure(self) -> None:
+        ended = [worker.exitcode for worker in self.inference_workers if not worker.is_alive()]
+        if reason := self.loading.failure():
+            raise LoadError(reason)
+        if -signal.SIGKILL in ended:
+            message = (
+                "the worker was killed while the model was loading, most likely because memory ran out: "
+                "serve a smaller variant, or give the service more memory"
+            )
+            raise LoadError(message)
+        if ended or WorkerSetupStatus.ERROR in self.workers_setup_status.values():
+            message = "the worker could not load the model; the log above says why"
+            raise RuntimeError(message)
 
     def _start_worker_monitoring(self, _manager: SyncManager, http: dict[int, BaseProcess]) -> None:
         """Block until a signal arrives or a required process dies.
@@ -108,8 +123,9 @@ def serve(
 ) -> NoReturn:
     """Load the model and serve until SIGTERM or Ctrl-C; requests in flight are answered first.
 
-    ``verify`` verifies the model's files while the worker loads them, and raises ``ManifestError``. Exits with 0 after
-    a signal, with 1 if the port is taken, the model fails verification or to load, or the worker dies.
+    ``api`` has a ``loading``, in which its ``setup`` loads the model. ``verify`` verifies the model's files meanwhile,
+    and raises ``ManifestError``. Exits with 0 after a signal, with 1 if the port is taken, the model fails verification
+    or to load, or the worker dies.
     """
     logs.configure(settings.log_level)
     os.register_at_fork(after_in_child=end_with_parent)  # LitServe forks its queues' process and the HTTP process
@@ -118,6 +134,7 @@ def serve(
     _refuse_taken_port(settings.host, settings.port)
     server = _Server(api, accelerator="cpu", devices=1, timeout=settings.timeout_s)
     server.verify, server.address = verify, (settings.host, settings.port)
+    server.loading = api.loading
     app = server.app
     app.title, app.version = "Tallyglass", __version__
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _REPLACED_PATHS]
@@ -144,7 +161,7 @@ def _run(server: _Server, settings: ServerSettings, card: ModelCard) -> int:
         )
     except KeyboardInterrupt:  # before HTTP was up; later ones are handled inside run
         _log.info("stopped while loading")
-    except ManifestError as error:
+    except (ManifestError, LoadError) as error:
         _log.error("cannot serve: %s", error)
         return 1
     except (RuntimeError, EOFError, ConnectionError, BrokenPipeError) as error:  # a process that failed or died
