@@ -17,17 +17,25 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+/?")
 
 MODEL_HELP = (
     "Model to serve: an artifact folder; or a model folder or a Hugging Face id (owner/name), which is prepared once, "
-    "into TALLYGLASS_HOME."
+    "into the folder [TALLYGLASS_HOME], by default ~/.cache/tallyglass."
 )
 
 
 class ServerSettings(BaseSettings):
     """Where to listen, and limits on requests. Sizes are checked before anything is decoded."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_parse_none_str="none",
+    )
 
     model: str
-    revision: str | None = Field(default=None, description="Branch, tag or commit of a model on the hub.")
+    revision: str | None = Field(
+        default=None, description="Branch, tag or commit of a model on the hub; by default its main branch."
+    )
     allow_unverified: bool = Field(
         default=False, description="Serve a model folder as it is, without a manifest; no checksums are verified."
     )
@@ -36,12 +44,12 @@ class ServerSettings(BaseSettings):
     )
     port: int = Field(default=8000, ge=1024, le=65535, description="Port to listen on.")
     threads: int = Field(
-        default_factory=available_cores,
+        default=available_cores(),
         ge=1,
         le=256,
-        description="Compute threads of the worker; defaults to the available cores.",
+        description="Compute threads of the worker; by default as many as there are cores.",
     )
-    timeout_s: float = Field(default=60.0, gt=0, description="Request timeout in seconds; then 504.")
+    timeout_s: float = Field(default=60.0, gt=0, description="Longest time for a request, in seconds; then 504.")
     max_new_tokens: int = Field(default=64, ge=1, le=512, description="Default answer limit, in tokens.")
     max_body_bytes: int = Field(default=16 << 20, ge=1024, description="Largest request body, in bytes.")
     max_image_bytes: int = Field(default=10 << 20, ge=1024, description="Largest image file, in bytes.")
@@ -51,7 +59,10 @@ class ServerSettings(BaseSettings):
     )
     cors_origins: str = Field(
         default="",
-        description="Origins whose pages may ask, such as https://charts.example, separated by commas; * means all.",
+        description=(
+            "Origins whose pages may ask, such as https://charts.example, separated by commas; * means all, "
+            "and by default none may."
+        ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level to log.")
 

@@ -1,10 +1,11 @@
 """``inspect``: print a model folder's manifest and verify its files."""
 
 import sys
+from inspect import cleandoc
 from pathlib import Path
 
-from pydantic import BaseModel
-from pydantic_settings import CliApp, CliPositionalArg, SettingsConfigDict
+from pydantic import BaseModel, Field
+from pydantic_settings import CliApp, CliPositionalArg
 
 from services.common.artifact.manifest import MANIFEST_NAME, QWEN2_VL, Manifest, ManifestError, read_manifest, verify
 
@@ -12,11 +13,12 @@ _MIB = 1 << 20
 
 
 class Inspect(BaseModel):
-    """Print the manifest of a model folder and verify all checksums. Exits with 1 if one does not match."""
+    """Print the manifest of a model folder and verify all checksums.
 
-    model_config = SettingsConfigDict()
+    Exits with 1 if one does not match.
+    """
 
-    folder: CliPositionalArg[Path]
+    folder: CliPositionalArg[Path] = Field(description="Folder with a model and its manifest.json.")
 
     def cli_cmd(self) -> None:
         """Print the manifest, then verify the files."""
@@ -31,6 +33,7 @@ class Inspect(BaseModel):
 
 def inspect(arguments: list[str]) -> None:
     """Run ``inspect`` on a command line's arguments."""
+    Inspect.__doc__ = cleandoc(Inspect.__doc__ or "")  # --help shows it
     CliApp.run(Inspect, cli_args=arguments)
 
 
