@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.measurements import write
-from clients.terminal import commands, print_anything
+from clients.terminal import Fitting, commands, print_anything
 from loadtests import profile as profiles
 from loadtests.errors import LoadTestError
 from loadtests.generator import measure_generator
@@ -100,7 +100,7 @@ def variants_command(
 def table_command(runs: Annotated[list[Path], typer.Argument(help="Folders of load tests.")]) -> None:
     """Show load tests side by side."""
     summaries = [summarize(folder) for folder in runs]
-    _CONSOLE.print(render(summaries))
+    _CONSOLE.print(Fitting(render(summaries)))
     for warning in warnings(summaries):
         _CONSOLE.print(warning, style="yellow")
 
@@ -115,7 +115,7 @@ def generator_command(
     """Load a no-op server with the generator on one core, to measure the generator's own delay."""
     out = out or _default_out("load-generator")
     summary = measure_generator(rate, duration_s, out)
-    _CONSOLE.print(render([summary]))
+    _CONSOLE.print(Fitting(render([summary])))
     lag = summary.lag
     _CONSOLE.print(f"scheduling lag: p50 {lag.p50_ms:.2f} ms, p99 {lag.p99_ms:.2f} ms, max {lag.max_ms:.1f} ms: {out}")
 
@@ -133,7 +133,7 @@ def _default_out(name: str) -> Path:
 
 
 def _tell(summaries: Sequence[Summary], out: Path, how: str) -> None:
-    _CONSOLE.print(render(summaries))
+    _CONSOLE.print(Fitting(render(summaries)))
     for warning in warnings(summaries):
         _CONSOLE.print(warning, style="yellow")
     write([measurement for summary in summaries for measurement in measurements(summary, how)], out)

@@ -12,7 +12,7 @@ from rich.console import Console
 from benchmarks import measurements
 from benchmarks.measurements import Measurement
 from benchmarks.serving import serving
-from clients.terminal import commands, print_anything
+from clients.terminal import Fitting, commands, print_anything
 from services.common.cpu import available_cores
 from services.common.settings import MODELS
 from services.matcha.types import ChartQuestion
@@ -138,7 +138,7 @@ def variants_command(
 
     measured = parity.compare(per_kind, threads, Console())
     measurements.write(measured.measurements, out)
-    Console(width=max(Console().width, 130)).print(measured.table)
+    Console().print(Fitting(measured.table))
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from clients.replay.tasks.protocols import PROTOCOLS, Protocol
 from clients.replay.tasks.sample import Split
 from clients.replay.tasks.selection import Shard
 from clients.replay.tasks.task import Task
-from clients.terminal import commands, print_anything
+from clients.terminal import Fitting, commands, print_anything
 from services.wire import __version__
 
 INTERRUPTED: Final = 130  # the shells' exit code for Ctrl-C
@@ -197,7 +197,7 @@ def report_command(
         reports = report_runs(runs, out, seed)
     except ReplayError as error:
         _fail(error)
-    _CONSOLE.print(summary_table(reports))
+    _CONSOLE.print(Fitting(summary_table(reports)))
     _say(_CONSOLE, str(out / "index.html"))
 
 

@@ -10,6 +10,7 @@ from pydantic_settings import CliApp, CliPositionalArg
 from services.common.artifact.manifest import MANIFEST_NAME, QWEN2_VL, Manifest, ManifestError, read_manifest, verify
 
 _MIB = 1 << 20
+_INDENT = 16
 
 
 class Inspect(BaseModel):
@@ -46,12 +47,12 @@ def _lines(folder: Path, manifest: Manifest) -> list[str]:
         if manifest.processor
         else "source",
         **_architecture_facts(manifest),
-        "made with": ", ".join(f"{name} {version}" for name, version in sorted(manifest.tools.items())),
+        "made with": f",\n{'':{_INDENT}}".join(f"{name} {version}" for name, version in sorted(manifest.tools.items())),
     }
     sizes = {name: (folder / name).stat().st_size for name in manifest.sha256 if (folder / name).is_file()}
     files = [f"  {sum_[:12]}  {sizes.get(name, 0) / _MIB:9.2f} MiB  {name}" for name, sum_ in manifest.sha256.items()]
     total = f"  {sum(sizes.values()) / _MIB:23.2f} MiB  total"
-    return [*(f"{name + ':':16}{value}" for name, value in facts.items()), "", *files, total]
+    return [*(f"{name + ':':{_INDENT}}{value}" for name, value in facts.items()), "", *files, total]
 
 
 def _architecture_facts(manifest: Manifest) -> dict[str, str]:
