@@ -1,7 +1,6 @@
 """A model that does not load: the worker tells the main process why, in a sentence, and ends."""
 
 import logging
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,7 +27,6 @@ class Loading:
         try:
             yield
         except Exception as error:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the process ends by itself: nothing needs to interrupt it
             reason = _reason(error)
             if not reason:
                 raise

@@ -1,21 +1,12 @@
 """A model that does not load: what the worker tells the main process, and what it logs."""
 
 import logging
-import signal
-from collections.abc import Iterator
 
 import pytest
 
 from services.common.artifact.manifest import ManifestError
 from services.common.artifact.reading import LoadError
 from services.common.worker.loading import Loading
-
-
-@pytest.fixture(autouse=True)
-def as_before() -> Iterator[None]:
-    handler = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +30,6 @@ def test_why_it_does_not_load_reaches_the_main_process(
     assert ended.value.code == 1
     assert loading.failure() == told
     assert [(record.levelno, record.exc_info is not None) for record in caplog.records] == [(logging.DEBUG, True)]
-    assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN  # the main process asks it to end, while it does
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError(), ModuleNotFoundError("no", name="services.matcha.nothing")])
