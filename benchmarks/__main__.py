@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from benchmarks.measurements import Measurement, read, show
-from clients.terminal import print_anything
+from clients.terminal import run
 
 
 def main(runs: Annotated[Path, typer.Option(help="Folder with the run folders.")] = Path("runs")) -> None:
@@ -24,5 +24,4 @@ def main(runs: Annotated[Path, typer.Option(help="Folder with the run folders.")
 
 
 if __name__ == "__main__":
-    print_anything()
-    typer.run(main)
+    run(main)

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from rich.console import Console
 from rich.table import Table
 
+from clients.terminal import Fitting
+
 
 class Measurement(BaseModel):
     """One measured number; ``bar`` is its target, None if it only serves for comparison.
@@ -106,4 +108,4 @@ def show(measurements: Sequence[Measurement], title: str) -> None:
             "" if item.bar is None else f"{item.bar:g}",
             {True: "yes", False: "no", None: ""}[item.holds],
         )
-    Console().print(table)
+    Console().print(Fitting(table))

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from benchmarks import measurements
 from benchmarks.measurements import Measurement
-from clients.terminal import print_anything
+from clients.terminal import run
 from services.common.cpu import available_cores
 from services.torch_cpu.attention import blocked_attention
 from services.torch_cpu.linear import PackedLinear, WidenedLinear, can_pack
@@ -116,5 +116,4 @@ def _seconds(call: Callable[[], object]) -> float:
 
 
 if __name__ == "__main__":
-    print_anything()
-    typer.run(main)
+    run(main)

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.measurements import write
-from clients.terminal import print_anything
+from clients.terminal import Fitting, commands, print_anything
 from loadtests import profile as profiles
 from loadtests.errors import LoadTestError
 from loadtests.generator import measure_generator
@@ -23,12 +23,7 @@ from loadtests.run import Plan, run
 _CONSOLE: Final = Console(soft_wrap=True, highlight=False)
 _PAGE: Final = ("--autostart", "--autoquit", "0", "--web-host", "127.0.0.1")
 
-app = typer.Typer(
-    help="Load-test a service.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-)
+app = commands("Load-test a service.")
 
 
 class ServiceName(StrEnum):
@@ -54,9 +49,9 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     *,
     service: ServiceOption,
     profile: ProfileOption = "smoke",
-    variant: Annotated[str | None, typer.Option(help="Variant to start; default: the service's.")] = None,
+    variant: Annotated[str | None, typer.Option(help="Variant to start; by default the service's.")] = None,
     url: Annotated[str | None, typer.Option(help="A running service, instead of starting one.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Dataset folder, in RealCQA's or TallyQA's layout.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Dataset folder; the samples by default.")] = None,
     model: Annotated[Path | None, typer.Option(help="Model folder of the started service.")] = None,
     threads: Annotated[int, typer.Option(min=1, help="Compute threads of the started service.")] = 1,
     page: Annotated[bool, typer.Option("--page", help="Serve Locust's page on 127.0.0.1:8089 during the run.")] = False,
@@ -105,7 +100,7 @@ def variants_command(
 def table_command(runs: Annotated[list[Path], typer.Argument(help="Folders of load tests.")]) -> None:
     """Show load tests side by side."""
     summaries = [summarize(folder) for folder in runs]
-    _CONSOLE.print(render(summaries))
+    _CONSOLE.print(Fitting(render(summaries)))
     for warning in warnings(summaries):
         _CONSOLE.print(warning, style="yellow")
 
@@ -114,13 +109,13 @@ def table_command(runs: Annotated[list[Path], typer.Argument(help="Folders of lo
 def generator_command(
     *,
     rate: Annotated[float, typer.Option(min=1, help="Requests per second.")] = 300,
-    duration_s: Annotated[float, typer.Option(min=1, help="Duration.")] = 20,
+    duration_s: Annotated[float, typer.Option(min=1, help="Duration of the load, in seconds.")] = 20,
     out: OutOption = None,
 ) -> None:
     """Load a no-op server with the generator on one core, to measure the generator's own delay."""
     out = out or _default_out("load-generator")
     summary = measure_generator(rate, duration_s, out)
-    _CONSOLE.print(render([summary]))
+    _CONSOLE.print(Fitting(render([summary])))
     lag = summary.lag
     _CONSOLE.print(f"scheduling lag: p50 {lag.p50_ms:.2f} ms, p99 {lag.p99_ms:.2f} ms, max {lag.max_ms:.1f} ms: {out}")
 
@@ -138,7 +133,7 @@ def _default_out(name: str) -> Path:
 
 
 def _tell(summaries: Sequence[Summary], out: Path, how: str) -> None:
-    _CONSOLE.print(render(summaries))
+    _CONSOLE.print(Fitting(render(summaries)))
     for warning in warnings(summaries):
         _CONSOLE.print(warning, style="yellow")
     write([measurement for summary in summaries for measurement in measurements(summary, how)], out)

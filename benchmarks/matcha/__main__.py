@@ -10,11 +10,9 @@ import typer
 from rich.console import Console
 
 from benchmarks import measurements
-from benchmarks.matcha import attention, batches, parity, roofline, service, speed
-from benchmarks.matcha.speed import HOW, Place
 from benchmarks.measurements import Measurement
 from benchmarks.serving import serving
-from clients.terminal import print_anything
+from clients.terminal import Fitting, commands, print_anything
 from services.common.cpu import available_cores
 from services.common.settings import MODELS
 from services.matcha.types import ChartQuestion
@@ -23,7 +21,7 @@ from services.matcha.variants import VARIANTS
 _GIB = 1 << 30
 _MEMORY_BARS: dict[str, float] = {"onnx-int8": 0.9, "onnx-fp32": 1.9}
 
-app = typer.Typer(help="Benchmark MatCha's variants.", no_args_is_help=True, pretty_exceptions_enable=False)
+app = commands("Benchmark MatCha's variants.")
 Out = Annotated[Path, typer.Option(help="Folder for figures.json.")]
 Work = Annotated[Path, typer.Option(help="Folder for full-size models, kept between runs (about 10 GB).")]
 Threads = Annotated[int, typer.Option(min=1, help="Compute threads per variant.")]
@@ -41,10 +39,12 @@ def speed_command(
     threads: Threads = _THREADS,
 ) -> None:
     """Time all variants, transformers 4 and Optimum at 2048 and 768 patches, eight tokens each."""
+    from benchmarks.matcha import roofline, speed  # noqa: PLC0415 torch, which takes seconds and --help does not need
+
     if not optimum.exists():
         sys.exit(f"{optimum} is missing: run make optimum-env first")
     console = Console()
-    place = Place(work, optimum.absolute(), threads)
+    place = speed.Place(work, optimum.absolute(), threads)
     for max_patches in (2048, 768):
         found = speed.subjects(place, max_patches)
         speed.time_all(found, rounds, lambda line: console.print(line, highlight=False, soft_wrap=True))
@@ -62,6 +62,8 @@ def speed_command(
 @app.command("attention")
 def attention_command(out: Out, threads: Threads = _THREADS) -> None:
     """Compare one encoder layer's attention in int8 with the runtimes' own, at 2009 and 750 patches."""
+    from benchmarks.matcha import attention  # noqa: PLC0415 as above
+
     if not attention.has_kernel():
         Console().print("int8 attention is not available on this machine: there is nothing to compare")
         return
@@ -75,7 +77,9 @@ def attention_command(out: Out, threads: Threads = _THREADS) -> None:
 @app.command("serving")
 def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -> None:
     """Measure time to ready and peak memory at full size and 2048 patches, and HTTP overhead on the embedded model."""
-    place = Place(work, Path(), threads)
+    from benchmarks.matcha import service, speed  # noqa: PLC0415 as above
+
+    place = speed.Place(work, Path(), threads)
     image, measured = speed.chart(place), list[Measurement]()
     for variant in VARIANTS:
         with serving("matcha", speed.variant_folder(place, variant), variant, threads, "--force-bf16") as served:
@@ -83,18 +87,22 @@ def serving_command(out: Out, work: Work = _WORK, threads: Threads = _THREADS) -
                 service.post(served.http, image, "What is the title?", 2048, 8)
             name = f"{variant}: peak resident memory of the worker at 2048 patches"
             measured.append(
-                Measurement.median(name, [served.peak_bytes() / _GIB], "GiB", HOW, at_most=_MEMORY_BARS.get(variant))
+                Measurement.median(
+                    name, [served.peak_bytes() / _GIB], "GiB", speed.HOW, at_most=_MEMORY_BARS.get(variant)
+                )
             )
             name = f"{variant}: peak resident memory of the whole service at 2048 patches"
-            measured.append(Measurement.median(name, [served.service_peak_bytes() / _GIB], "GiB", HOW))
+            measured.append(Measurement.median(name, [served.service_peak_bytes() / _GIB], "GiB", speed.HOW))
             bar = None if VARIANTS[variant].needs_torch else 5.0
-            measured.append(Measurement.median(f"{variant}: time to ready", [served.ready_s], "s", HOW, at_most=bar))
+            measured.append(
+                Measurement.median(f"{variant}: time to ready", [served.ready_s], "s", speed.HOW, at_most=bar)
+            )
     tiny = MODELS / "tiny-matcha"
     question = ChartQuestion(image.read_bytes(), "What type of chart is it?", 8, 90)
     with serving("matcha", tiny, "fp32", 1) as served:
         added = service.added_ms(served, service.engine_like(tiny, "fp32", 1), image, question, pairs=200)
     measured.append(
-        Measurement.median("what the service adds to the engine (embedded model)", added, "ms", HOW, at_most=10)
+        Measurement.median("what the service adds to the engine (embedded model)", added, "ms", speed.HOW, at_most=10)
     )
     measurements.write(measured, out)
     measurements.show(measured, f"Serving MatCha, {threads} threads")
@@ -108,6 +116,9 @@ def batches_command(
     threads: Threads = _THREADS,
 ) -> None:
     """Compare the throughput of a batch with answering one by one, on the CPU at full size."""
+    from benchmarks.matcha import batches  # noqa: PLC0415 as above
+    from benchmarks.matcha.speed import Place  # noqa: PLC0415 as above
+
     place, console, measured = Place(work, Path(), threads), Console(), list[Measurement]()
     for variant in VARIANTS:
         measured.append(batches.batch_measurement(place, variant, pairs))
@@ -123,9 +134,11 @@ def variants_command(
     threads: Threads = _THREADS,
 ) -> None:
     """Compare all variants with fp32 on the embedded model's held-out charts: answers, size, memory and times."""
+    from benchmarks.matcha import parity  # noqa: PLC0415 as above
+
     measured = parity.compare(per_kind, threads, Console())
     measurements.write(measured.measurements, out)
-    Console(width=max(Console().width, 130)).print(measured.table)
+    Console().print(Fitting(measured.table))
 
 
 if __name__ == "__main__":

@@ -55,7 +55,7 @@ def compare(per_kind: int, threads: int, console: Console) -> ParityReport:
     asked = list(held_out(seed=0, per_kind=per_kind))
     table = Table(title=f"Embedded MatCha, {len(asked)} held-out questions, {threads} threads")
     for heading in ("variant", "equal answers", "EM", "EM less fp32's", "on disk", "resident", "ready", "p50", "p95"):
-        table.add_column(heading, justify="left" if heading == "variant" else "right", no_wrap=True)
+        table.add_column(heading, justify="left" if heading == "variant" else "right")
     found: dict[VariantName, Measured] = {}
     results: list[Measurement] = []
     with tempfile.TemporaryDirectory() as scratch:

@@ -10,13 +10,13 @@ import typer
 
 from benchmarks import measurements
 from benchmarks.measurements import Measurement
-from clients.terminal import print_anything
+from clients.terminal import commands, print_anything
 from services.common.cpu import WORKER_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-app = typer.Typer(help="Benchmark Qwen2-VL at full size.", no_args_is_help=True)
+app = commands("Benchmark Qwen2-VL at full size.")
 Folder = Annotated[Path, typer.Option(help="Folder of the full-size model; written if missing.")]
 PARTS = ("reuse", "methods", "request", "memory", "artifacts", "servers", "library")
 
@@ -27,7 +27,7 @@ def run(  # noqa: PLR0913, PLR0917 options of a command line
     model: Folder = Path("runs/qwen2-vl-2b-random"),
     parts: Annotated[str, typer.Option(help=f"Benchmarks to run, of {', '.join(PARTS)}.")] = ",".join(PARTS),
     pairs: Annotated[int, typer.Option(help="Pairs of tries per measurement.")] = 5,
-    patience_s: Annotated[float, typer.Option(help="How long to wait for an idle machine, per measurement.")] = 240,
+    patience_s: Annotated[float, typer.Option(help="Longest wait for an idle machine, in seconds.")] = 240,
     serve_env: Annotated[Path | None, typer.Option(help="Environment with transformers[serving].")] = None,
     nnsight_env: Annotated[Path | None, typer.Option(help="Environment with nnsight.")] = None,
 ) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from benchmarks.measurements import show, write
 from benchmarks.replay.measure import kills, overhead, reports, selections
-from clients.terminal import print_anything
+from clients.terminal import run
 
 
 def main(
@@ -35,5 +35,4 @@ def main(
 
 
 if __name__ == "__main__":
-    print_anything()
-    typer.run(main)
+    run(main)

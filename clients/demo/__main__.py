@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 
 from clients.launcher import StartupError, running
-from clients.terminal import print_anything
+from clients.terminal import run
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 
@@ -88,5 +88,4 @@ def _client(*arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    print_anything()
-    typer.run(main)
+    run(main)

@@ -18,7 +18,7 @@ from clients.replay.tasks.protocols import PROTOCOLS, Protocol
 from clients.replay.tasks.sample import Split
 from clients.replay.tasks.selection import Shard
 from clients.replay.tasks.task import Task
-from clients.terminal import print_anything
+from clients.terminal import Fitting, commands, print_anything
 from services.wire import __version__
 
 INTERRUPTED: Final = 130  # the shells' exit code for Ctrl-C
@@ -33,12 +33,7 @@ def _say_version(asked: bool) -> None:  # noqa: FBT001 typer's callbacks get the
         raise typer.Exit
 
 
-app = typer.Typer(
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = commands("Replay RealCQA and TallyQA against a service, and report quality, latency and layer traces.")
 _Types = Annotated[
     list[str] | None,
     typer.Option("--question-type", help="Only this answer type, kind or taxonomy id; repeatable."),
@@ -52,14 +47,14 @@ def options(
         bool, typer.Option("--version", is_eager=True, callback=_say_version, help="Print the version.")
     ] = False,
 ) -> None:
-    """Replay RealCQA and TallyQA against a service, and report quality, latency and layer traces."""
+    """Options of no command in particular."""
 
 
 @app.command("run")
 def run_command(  # noqa: PLR0913 - one parameter per option
     *,
     task: Annotated[
-        Task, typer.Option(parser=parse_task, metavar="|".join(TASKS), help="Dataset; sets layout and scoring.")
+        Task, typer.Option(parser=parse_task, metavar="|".join(TASKS), help="Dataset, which sets layout and scoring.")
     ],
     data: Annotated[Path, typer.Option(help="Dataset folder, in its authors' or the hub's layout.")],
     url: Annotated[str, typer.Option(help="URL of the service, for example http://127.0.0.1:8001.")],
@@ -74,18 +69,29 @@ def run_command(  # noqa: PLR0913 - one parameter per option
             help="A study's protocol: sets the defaults of the other options.",
         ),
     ] = None,
-    split: Annotated[Split, typer.Option(help="Which split.")] = "test",
+    split: Annotated[Split, typer.Option(help="Split of the dataset to ask.")] = "test",
     simple_only: Annotated[bool, typer.Option("--simple-only", help="Only TallyQA's simple questions.")] = False,
-    max_answer: Annotated[int | None, typer.Option(min=0, help="Only questions with a count up to this.")] = None,
+    max_answer: Annotated[
+        int | None, typer.Option(min=0, help="Only questions with a count up to this; all by default.")
+    ] = None,
     question_type: _Types = None,
-    picture_share: Annotated[float | None, typer.Option(min=0.0, max=1.0, help="Sample this share of images.")] = None,
+    picture_share: Annotated[
+        float | None, typer.Option(min=0.0, max=1.0, help="Sample this share of images, from 0 to 1; all by default.")
+    ] = None,
     one_question_per_image: Annotated[
         bool, typer.Option("--one-question-per-image", help="Sample one question per image.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Ask this many questions, sampled uniformly.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Ask this many questions, sampled uniformly; all by default.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed for sampling, and for choosing example images.")] = 0,
     shard: Annotated[
-        Shard | None, typer.Option(parser=parse_shard, metavar="i/n", help="Every n-th image, starting at i.")
+        Shard | None,
+        typer.Option(
+            parser=parse_shard,
+            metavar="i/n",
+            help="Every n-th image, starting at i = 0; all by default.",
+        ),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Resume the run in --out, if there is one.")] = False,
     retry_failed: Annotated[
@@ -93,8 +99,12 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     ] = False,
     concurrency: Annotated[int, typer.Option(min=1, max=256, help="Images processed concurrently.")] = 2,
     lens: Annotated[bool, typer.Option("--lens/--no-lens", help="Request the lens trace (Qwen2-VL).")] = False,
-    max_patches: Annotated[int | None, typer.Option(min=1, help="Patches per chart (MatCha).")] = None,
-    max_new_tokens: Annotated[int | None, typer.Option(min=1, help="Maximum answer length, in tokens.")] = None,
+    max_patches: Annotated[
+        int | None, typer.Option(min=1, help="Patches per chart (MatCha); the service's own by default.")
+    ] = None,
+    max_new_tokens: Annotated[
+        int | None, typer.Option(min=1, help="Longest answer, in tokens; the service's own by default.")
+    ] = None,
     prompt: Annotated[str, typer.Option(callback=check_prompt, help="Prompt with {question} in it.")] = "{question}",
     timeout_s: Annotated[float, typer.Option(min=0.1, help="Timeout per request, in seconds.")] = 120.0,
     retries: Annotated[int, typer.Option(min=0, help="Retries while the service is busy or unreachable.")] = 5,
@@ -187,7 +197,7 @@ def report_command(
         reports = report_runs(runs, out, seed)
     except ReplayError as error:
         _fail(error)
-    _CONSOLE.print(summary_table(reports))
+    _CONSOLE.print(Fitting(summary_table(reports)))
     _say(_CONSOLE, str(out / "index.html"))
 
 
@@ -198,7 +208,7 @@ def compare_command(
     *,
     seed: Annotated[int, typer.Option(help="Seed for resampling.")] = 0,
 ) -> None:
-    """Compare runs: paired tests of their differences, and quality against latency. Needs no service.
+    """Compare runs by paired tests of their differences. Needs no service.
 
     Exit codes: 0 success, 1 error, 2 invalid usage.
     """

@@ -31,7 +31,7 @@ def render(summaries: Sequence[Summary]) -> Table:
     table = Table(title="Latency is counted from the time a request was due; answers only", title_justify="left")
     table.add_column()
     for summary in summaries:
-        table.add_column(summary.name, justify="right", overflow="fold")
+        table.add_column(summary.name, justify="right")
     for row, cell in _ROWS.items():
         table.add_row(row, *map(cell, summaries))
     for failure in dict.fromkeys(failure for summary in summaries for failure in summary.failures):

@@ -3,15 +3,20 @@
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 from services.common.artifact.inspect import inspect
 from services.wire import __version__
 
 _USAGE = """\
-python -m {service} [serve] [OPTIONS]     {what} over HTTP
-python -m {service} prepare [OPTIONS]     make an artifact folder for a model and a variant
-python -m {service} inspect FOLDER        print a folder's manifest and verify its checksums
-python -m {service} --version
+{name} [serve] [OPTIONS]
+    {what} over HTTP
+{name} prepare [OPTIONS] MODEL
+    make an artifact folder for a model and a variant
+{name} inspect FOLDER
+    print a folder's manifest and verify its checksums
+{name} --version
+
 Each command has --help; the options of serve follow.
 """
 
@@ -26,8 +31,10 @@ def run(service: str, what: str, extra: str, serve: Callable[[list[str]], None],
         serve: serves, given the options.
         arguments: the command line.
     """
-    usage = _USAGE.format(service=service, what=what)
+    name = _name(service)
+    usage = _USAGE.format(name=name, what=what)
     command, rest = (arguments[0], arguments[1:]) if arguments[:1] and arguments[0].isalpha() else ("serve", arguments)
+    sys.argv[0] = name if command == "serve" else f"{name} {command}"  # argparse shows it in the usage
     if arguments == ["--version"]:
         print(f"tallyglass {__version__}")  # noqa: T201 what the command prints
     elif command == "prepare":
@@ -40,6 +47,12 @@ def run(service: str, what: str, extra: str, serve: Callable[[list[str]], None],
         serve(rest)
     else:
         sys.exit(f"unknown command {command!r}; the commands are:\n{usage}")
+
+
+def _name(service: str) -> str:
+    """What the user typed: a module that is run is known to Python as ``__main__.py``."""
+    script = Path(sys.argv[0]).name
+    return script if script.startswith("tallyglass-") else f"python -m {service}"
 
 
 def _prepare(service: str, extra: str, arguments: list[str]) -> None:

@@ -16,6 +16,7 @@ from litserve import LitAPI
 
 from services.common import logs
 from services.common.artifact.manifest import ManifestError
+from services.common.artifact.reading import LoadError
 from services.common.cpu import WORKER_ENVIRONMENT
 from services.common.http import docs
 from services.common.http.guards.connections import protocol
@@ -38,8 +39,9 @@ def serve(
 ) -> NoReturn:
     """Load the model and serve until SIGTERM or Ctrl-C; requests in flight are answered first.
 
-    ``verify`` verifies the model's files while the worker loads them, and raises ``ManifestError``. Exits with 0 after
-    a signal, with 1 if the port is taken, the model fails verification or to load, or the worker dies.
+    ``api`` has a ``loading``, in which its ``setup`` loads the model. ``verify`` verifies the model's files meanwhile,
+    and raises ``ManifestError``. Exits with 0 after a signal, with 1 if the port is taken, the model fails verification
+    or to load, or the worker dies.
     """
     logs.configure(settings.log_level)
     os.register_at_fork(after_in_child=end_with_parent)  # LitServe forks its queues' process and the HTTP process
@@ -82,7 +84,7 @@ def _run(server: Supervisor, settings: ServerSettings, card: ModelCard) -> int:
         )
     except KeyboardInterrupt:  # before HTTP was up; later ones are handled inside run
         _log.info("stopped while loading")
-    except ManifestError as error:
+    except (ManifestError, LoadError) as error:
         _log.error("cannot serve: %s", error)
         return 1
     except (RuntimeError, EOFError, ConnectionError, BrokenPipeError) as error:  # a process that failed or died

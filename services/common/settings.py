@@ -18,17 +18,25 @@ _ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s]+/?")
 
 MODEL_HELP = (
     "Model to serve: an artifact folder; or a model folder or a Hugging Face id (owner/name), which is prepared once, "
-    "into TALLYGLASS_HOME."
+    "into the folder [TALLYGLASS_HOME], by default ~/.cache/tallyglass."
 )
 
 
 class ServerSettings(SecuritySettings):
     """Where to listen, and limits on requests. Sizes are checked before anything is decoded."""
 
-    model_config = SettingsConfigDict(env_ignore_empty=True)
+    model_config = SettingsConfigDict(
+        env_ignore_empty=True,
+        cli_kebab_case=True,
+        cli_implicit_flags=True,
+        cli_hide_none_type=True,
+        cli_parse_none_str="none",
+    )
 
     model: str
-    revision: str | None = Field(default=None, description="Branch, tag or commit of a model on the hub.")
+    revision: str | None = Field(
+        default=None, description="Branch, tag or commit of a model on the hub; by default its main branch."
+    )
     allow_unverified: bool = Field(
         default=False, description="Serve a model folder as it is, without a manifest; no checksums are verified."
     )
@@ -37,10 +45,10 @@ class ServerSettings(SecuritySettings):
     )
     port: int = Field(default=8000, ge=1024, le=65535, description="Port to listen on.")
     threads: int = Field(
-        default_factory=available_cores,
+        default=available_cores(),
         ge=1,
         le=256,
-        description="Compute threads of the worker; defaults to the available cores.",
+        description="Compute threads of the worker; by default as many as there are cores.",
     )
     timeout_s: float = Field(
         default=60.0, gt=0, description="Longest time for a request in seconds, then 504; a request may ask for less."
@@ -75,7 +83,10 @@ class ServerSettings(SecuritySettings):
     )
     cors_origins: str = Field(
         default="",
-        description="Origins whose pages may ask, such as https://charts.example, separated by commas; * means all.",
+        description=(
+            "Origins whose pages may ask, such as https://charts.example, separated by commas; * means all, "
+            "and by default none may."
+        ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level to log.")
 

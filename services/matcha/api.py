@@ -11,6 +11,7 @@ from services.common.artifact.manifest import Manifest
 from services.common.isolation import attempt
 from services.common.processes import prepare_worker
 from services.common.worker.batching import BatchingLoop
+from services.common.worker.loading import Loading
 from services.common.worker.messages import Job, Reply, failed
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartQA
@@ -30,6 +31,7 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         super().__init__(
             loop=BatchingLoop(), max_batch_size=settings.max_batch_size, batch_timeout=settings.batch_timeout_s
         )
+        self.loading = Loading()
         self._settings = settings
         self._folder = folder
         self._variant = variant
@@ -41,9 +43,10 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         prepare_worker(settings)
         hardware = Hardware(settings.threads, settings.device)
         limits = Limits(settings.max_patches_limit, manifest.max_patches or LIMITS.default_patches)
-        self._engine = ChartQA.load(
-            self._folder, manifest.header_font, self._variant, hardware, limits, settings.header_fonts
-        )
+        with self.loading.explained():
+            self._engine = ChartQA.load(
+                self._folder, manifest.header_font, self._variant, hardware, limits, settings.header_fonts
+            )
         self._engine.warm_up()
         self._translator = Translator(settings.max_new_tokens)
 

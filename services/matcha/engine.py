@@ -13,6 +13,7 @@ from PIL import Image
 from tokenizers import Tokenizer
 
 from services.common import images
+from services.common.artifact.reading import readable
 from services.common.isolation import attempt
 from services.matcha.backends import Backend, Hardware, load_backend
 from services.matcha.header import HeaderTooLargeError, render_header
@@ -49,9 +50,15 @@ class ChartQA:
         """Load an artifact folder; ``header_font`` is a file in it, or None for Pillow's default font.
 
         ``more_fonts`` draw the characters that it lacks.
+
+        Raises:
+            ManifestError: a file cannot be read, or the weights are not those of the model.
+            LoadError: the machine lacks what the model takes.
         """
-        fonts = [load_font(folder / header_font if header_font else None), *map(load_font, more_fonts)]
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        with readable("the header font", folder):
+            fonts = [load_font(folder / header_font if header_font else None), *map(load_font, more_fonts)]
+        with readable("tokenizer.json", folder):
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         return cls(load_backend(variant, folder, hardware), tokenizer, fonts, limits)
 
     def answer(self, questions: Sequence[ChartQuestion]) -> list[ChartAnswer | Exception]:

@@ -23,9 +23,7 @@ def _split(paths: str | list[str]) -> list[str]:
 class MatchaSettings(ServerSettings):
     """Serve chart question answering with MatCha (Pix2Struct)."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="MATCHA_", cli_kebab_case=True, cli_implicit_flags=True, cli_prog_name="python -m services.matcha"
-    )
+    model_config = SettingsConfigDict(env_prefix="MATCHA_")
 
     model: str = Field(default=str(MODELS / "tiny-matcha"), description=MODEL_HELP)
     variant: VariantName | None = Field(
@@ -38,13 +36,16 @@ class MatchaSettings(ServerSettings):
         description="TrueType files, separated by commas, for characters that the model's own header font lacks.",
     )
     max_patches_limit: int = Field(
-        default=LIMITS.max_patches, ge=1, le=16384, description="Most patches that a request may use."
+        default=LIMITS.max_patches,
+        ge=1,
+        le=16384,
+        description="Most patches that a request may use.",
     )
     max_batch_size: int = Field(
         default=1,
         ge=1,
         le=64,
-        description="Largest batch of requests; images are always encoded one by one.",
+        description="Most requests answered as one batch; images are always encoded one by one.",
     )
     batch_timeout_s: float = Field(
         default=0.01, ge=0.001, le=1, description="Longest wait for a batch to fill up, in seconds."

@@ -13,6 +13,7 @@ from litserve import LitAPI
 from services.common.isolation import attempt
 from services.common.processes import prepare_worker
 from services.common.worker.continuous_batching import ContinuousBatchingLoop
+from services.common.worker.loading import Loading
 from services.common.worker.messages import End, Job, Reply, failed
 from services.qwen_vl.settings import QwenVLSettings, Variant
 from services.qwen_vl.types import Limits, Piece
@@ -37,6 +38,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
 
     def __init__(self, settings: QwenVLSettings, folder: Path, variant: Variant) -> None:
         super().__init__(loop=ContinuousBatchingLoop(), max_batch_size=settings.max_batch_size)
+        self.loading = Loading()
         self._settings = settings
         self._folder = folder
         self._variant = variant
@@ -53,7 +55,8 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         limits = Limits(
             settings.max_pixels, settings.max_prompt_tokens, settings.max_grid_readings, settings.cache_bytes
         )
-        self._engine = VisionQA.load(self._folder, self._variant, settings.device, settings.threads, limits)
+        with self.loading.explained():
+            self._engine = VisionQA.load(self._folder, self._variant, settings.device, settings.threads, limits)
         self._translator = Translator(self._engine.prompts, self._engine.num_layers, settings.max_new_tokens)
 
     def predict(self, job: "Job[Asked]") -> None:

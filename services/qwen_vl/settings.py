@@ -23,12 +23,7 @@ FORMS: Final[dict[Variant, tuple[Variant, ...]]] = {
 class QwenVLSettings(ServerSettings):
     """Serve image question answering with Qwen2-VL, with lens traces on request."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="QWEN_VL_",
-        cli_kebab_case=True,
-        cli_implicit_flags=True,
-        cli_prog_name="python -m services.qwen_vl",
-    )
+    model_config = SettingsConfigDict(env_prefix="QWEN_VL_")
 
     port: int = Field(default=8001, ge=1024, le=65535, description="Port to listen on.")
     model: str = Field(default=str(MODELS / "tiny-qwen2-vl"), description=MODEL_HELP)
@@ -39,7 +34,7 @@ class QwenVLSettings(ServerSettings):
     max_pixels: int = Field(
         default=LIMITS.max_pixels,
         ge=3136,
-        description="Larger images are scaled down to this; 784 pixels make one token.",
+        description="Images of more pixels are scaled down to this; 784 pixels make one token.",
     )
     max_prompt_tokens: int = Field(
         default=LIMITS.max_prompt_tokens, ge=64, description="Longest prompt in tokens, including images."

@@ -5,10 +5,12 @@ from typing import Annotated
 
 import typer
 
+from clients.terminal import commands, print_anything
+
 ROOT = Path(__file__).parents[2]
 
-app = typer.Typer(help="Train the embedded models and draw the samples, each from a seed.", no_args_is_help=True)
-Seed = Annotated[int, typer.Option(help="The same seed gives the same data, and on one machine the same weights.")]
+app = commands("Train the embedded models and draw the samples, each from a seed.")
+Seed = Annotated[int, typer.Option(help="Seed: the same gives the same data, and on one machine the same weights.")]
 
 
 @app.command("tiny-matcha")
@@ -46,4 +48,5 @@ def samples(
 
 
 if __name__ == "__main__":
+    print_anything()
     app()

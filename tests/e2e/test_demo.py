@@ -56,14 +56,18 @@ def test_a_folder_in_use_is_refused(folder: Path) -> None:
     assert "choose another folder" in ended.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_demo_stops_its_services(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "begun"),
+    [(signal.SIGINT, "realcqa/outcomes.jsonl"), (signal.SIGTERM, "qwen_vl.log")],
+    ids=["in the first replay", "while the second service starts"],
+)
+def test_a_stopped_demo_stops_its_services(tmp_path: Path, number: signal.Signals, begun: str) -> None:
     out = tmp_path / "out"
     with (tmp_path / "terminal").open("wb") as terminal:
         process = subprocess.Popen(demo("--out", str(out)), stdout=terminal, stderr=terminal)
     try:
         deadline_s = time.monotonic() + 120
-        while not (out / "realcqa" / "outcomes.jsonl").exists():
+        while not (out / begun).exists():
             assert process.poll() is None
             assert time.monotonic() < deadline_s
             time.sleep(0.1)

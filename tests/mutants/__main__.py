@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 import typer
 
+from clients.terminal import run
 from tests.mutants import changed, groups, reasons, report, results, work
 from tests.mutants.groups import Group
 from tests.mutants.mutant import Mutant
@@ -16,7 +17,8 @@ _A_DAY: Final = 24 * 60.0
 Names = Annotated[list[str] | None, typer.Argument(help="Groups in groups.toml; all by default.")]
 Since = Annotated[str | None, typer.Option(help="Only functions with lines changed since this commit.")]
 Minutes = Annotated[
-    float | None, typer.Option(help="Stop after this time, and report how many mutants were not tried.", min=0.1)
+    float | None,
+    typer.Option(help="Stop after so many minutes, and say what was not tried; a day by default.", min=0.1),
 ]
 Out = Annotated[Path | None, typer.Option(help="Folder for figures.json.")]
 
@@ -54,4 +56,4 @@ def _try(group: Group, since: str | None, deadline: float) -> Iterator[Mutant]:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

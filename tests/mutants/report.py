@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.measurements import Measurement, write
+from clients.terminal import Fitting
 from tests.mutants.mutant import Fate, Mutant
 from tests.mutants.reasons import Reasons
 
@@ -60,13 +61,13 @@ def tally(mutants: Iterable[Mutant], reasons: Reasons) -> list[Row]:
 def show(rows: Sequence[Row]) -> None:
     """Print a table, then every unexplained survivor as an entry for survivors.toml."""
     table = Table(title=f"Mutants noticed per module, at least {BAR_PERCENT:g} % required")
-    table.add_column("module", overflow="fold")
+    table.add_column("module")
     for column in ("noticed", "of", "%", "explained", "open", "untried"):
         table.add_column(column, justify="right")
     for row in rows:
         numbers = (row.noticed, row.tried, f"{row.percent:.0f}", row.explained, len(row.unexplained), row.untried)
         table.add_row(row.module, *map(str, numbers))
-    Console().print(table)
+    Console().print(Fitting(table))
     for mutant in (mutant for row in rows for mutant in row.unexplained):
         entry = {"module": mutant.module, "function": mutant.function, "change": mutant.change, "reason": ""}
         lines = [f"{key} = {json.dumps(text, ensure_ascii=False)}" for key, text in entry.items()]

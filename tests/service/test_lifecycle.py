@@ -253,13 +253,38 @@ def test_another_architecture_is_refused(name: str, other: str) -> None:
     assert "name another folder" in ended.stderr
 
 
-def test_weights_that_do_not_load_end_the_service(tmp_path: Path) -> None:
-    """The checksums match, but the file is not safetensors: the worker fails, and so does the service."""
-    folder = shutil.copytree(FOLDERS["matcha"], tmp_path / "odd")
+@pytest.mark.parametrize("name", ["matcha", "qwen_vl"])
+def test_weights_that_do_not_load_are_one_sentence(name: str, tmp_path: Path) -> None:
+    """The checksums match, but the file is not safetensors."""
+    folder = shutil.copytree(FOLDERS[name], tmp_path / "odd")
     (folder / "model.safetensors").write_bytes(b"these are no weights")
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_bytes())
     sums = sums_of(folder, list(manifest.sha256))
     write_manifest(folder, manifest.model_copy(update={"sha256": sums}))
-    ended = start("matcha", "--model", str(folder), "--port", str(free_port()))
+    ended = start(name, "--model", str(folder), "--port", str(free_port()))
     assert ended.returncode == 1
-    assert "could not load the model" in ended.stderr
+    loading, failed = map(json.loads, ended.stderr.splitlines())
+    assert (loading["message"], failed["level"]) == ("loading", "ERROR")
+    assert failed["message"].startswith(f"cannot serve: the model in {folder} cannot be read (")
+    assert failed["message"].endswith("): download or prepare the model again")
+    assert "exc_info" not in failed
+
+
+def test_a_worker_killed_while_it_loads_is_one_sentence(tmp_path: Path) -> None:
+    """As the system does when memory runs out."""
+    command = [sys.executable, "-m", "services.matcha", "--port", str(free_port())]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(command, stderr=log)
+    try:
+        while not (workers := [child for child in psutil.Process(process.pid).children() if _is_spawned(child)]):
+            time.sleep(0.05)
+        workers[0].kill()
+        assert process.wait(30) == 1
+    finally:
+        process.kill()
+    *_, last = map(json.loads, (tmp_path / "log").read_text().splitlines())
+    assert last["message"].startswith("cannot serve: the worker was killed while the model was loading, most likely")
+
+
+def _is_spawned(process: psutil.Process) -> bool:
+    return "from multiprocessing.spawn" in " ".join(process.cmdline())

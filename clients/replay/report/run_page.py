@@ -8,7 +8,7 @@ from typing import Any
 from markupsafe import Markup
 from pydantic import TypeAdapter
 from rich.box import SIMPLE_HEAD
-from rich.table import Column, Table
+from rich.table import Table
 
 from clients.replay.analysis.scores import RunReport, compute, load_run
 from clients.replay.errors import ReplayError
@@ -60,9 +60,9 @@ def write_pages(out: Path, pages: dict[str, str]) -> None:
 
 def summary_table(reports: Sequence[RunReport]) -> Table:
     """A summary for the terminal: score and majority baseline in %, client latency."""
-    table = Table(Column("run", overflow="fold"), Column("model", overflow="fold"), box=SIMPLE_HEAD, pad_edge=False)
+    table = Table("run", "model", box=SIMPLE_HEAD, pad_edge=False)
     for heading in ("score", "95 %", "base", "n", "fail", "p50", "p95"):
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     for report in reports:
         server = report.record.server
         model = f"{server.id.rpartition('/')[2]} {server.variant}"

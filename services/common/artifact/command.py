@@ -5,6 +5,7 @@ import sys
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from inspect import cleandoc
 from pathlib import Path
 
 from pydantic import BaseModel, Field, ValidationError
@@ -25,16 +26,21 @@ Report = Callable[[str], None]
 class PrepareOptions(BaseModel):
     """Options of every ``prepare``; each service adds its own and says how in ``prepare``."""
 
-    model_config = SettingsConfigDict(cli_kebab_case=True, cli_implicit_flags=True)
+    model_config = SettingsConfigDict(
+        cli_kebab_case=True, cli_implicit_flags=True, cli_hide_none_type=True, cli_parse_none_str="none"
+    )
 
     model: CliPositionalArg[str] = Field(
         description="A folder (a model as on the hub, or an artifact), or a Hugging Face id (owner/name)."
     )
     variant: str
     out: Path | None = Field(
-        default=None, description="Folder to create; by default the one under TALLYGLASS_HOME that serve looks in."
+        default=None,
+        description="Folder to create; by default the one that serve looks in, under [TALLYGLASS_HOME].",
     )
-    revision: str | None = Field(default=None, description="Branch, tag or commit on the hub.")
+    revision: str | None = Field(
+        default=None, description="Branch, tag or commit of a model on the hub; by default its main branch."
+    )
     force: bool = Field(default=False, description="Replace the folder if it exists.")
 
     @property
@@ -96,6 +102,7 @@ def run(command: type[PrepareOptions], arguments: list[str]) -> None:
     Warnings of the hub's client are silenced, so that those of ``prepare`` are seen; what fails is told by an error.
     """
     logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    command.__doc__ = cleandoc(command.__doc__ or "")  # --help shows it
     try:
         CliApp.run(command, cli_args=arguments)
     except ValidationError as error:

@@ -148,8 +148,8 @@ def verify_checksums(folder: Path, manifest: Manifest) -> None:
             raise ManifestError(message)
 
 
-def require_tensors(folder: Path, missing: Collection[str]) -> None:
-    """Refuse weights that lack tensors of their model: transformers fills them with random numbers.
+def require_tensors(folder: Path, missing: Collection[str], misshapen: Collection[str]) -> None:
+    """Refuse weights that lack tensors of their model, or have others: transformers fills them with random numbers.
 
     Raises:
         ManifestError: there are any; the message names the first.
@@ -158,5 +158,11 @@ def require_tensors(folder: Path, missing: Collection[str]) -> None:
         message = (
             f"the weights in {folder} lack {len(missing)} tensors of the model, such as {min(missing)}: "
             "download or prepare it again"
+        )
+        raise ManifestError(message)
+    if misshapen:
+        message = (
+            f"the weights in {folder} have {len(misshapen)} tensors of another shape than config.json says, "
+            f"such as {min(misshapen)}: download or prepare it again"
         )
         raise ManifestError(message)

@@ -23,6 +23,7 @@ from litserve import LitAPI, LitServer
 from litserve.utils import WorkerSetupStatus
 
 from services.common import logs
+from services.common.artifact.reading import LoadError
 from services.common.processes import StopSignal
 from services.common.settings import ServerSettings
 from services.common.worker.dispatcher import Dispatcher
@@ -112,13 +113,25 @@ class Supervisor(LitServer):  # type: ignore[misc]  # LitServe has no type hints
             self.stop.check()
             if not server.is_alive():
                 raise RuntimeError(_died(server))
-            if not all(worker.is_alive() for worker in self.inference_workers):
-                message = "the worker could not load the model; the log above says why"
-                raise RuntimeError(message)
+            self._refuse_failure()
             time.sleep(_LOOK_EVERY_S)
         scheme, host = "https" if self._settings.tls_cert else "http", self._settings.host
         url = f"{scheme}://{f'[{host}]' if ':' in host else host}:{self._settings.port}"
         _log.info("ready on %s, docs at %s/docs", url, url)
+
+    def _refuse_failure(self) -> None:
+        ended = [worker.exitcode for worker in self.inference_workers if not worker.is_alive()]
+        if reason := self._api.loading.failure():
+            raise LoadError(reason)
+        if -signal.SIGKILL in ended:
+            message = (
+                "the worker was killed while the model was loading, most likely because memory ran out: "
+                "serve a smaller variant, or give the service more memory"
+            )
+            raise LoadError(message)
+        if ended:
+            message = "the worker could not load the model; the log above says why"
+            raise RuntimeError(message)
 
     def _wait_for_an_end(self, server: BaseProcess) -> None:
         wait([worker.sentinel for worker in self.inference_workers] + [server.sentinel])

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
+from services.common.artifact.reading import readable
+
 _TEXT: Final = {
     "num_layers": 12,
     "num_heads": 12,
@@ -36,10 +38,14 @@ class ModelShape:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """Read ``config.json``, with the token ids in ``generation_config.json`` taking precedence."""
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8-sig"))
+        """Read ``config.json``, with the token ids in ``generation_config.json`` taking precedence.
+
+        Raises:
+            ManifestError: one of them is missing or is not JSON.
+        """
+        config = _json(folder / "config.json")
         generation = folder / "generation_config.json"
-        tokens = json.loads(generation.read_text(encoding="utf-8-sig")) if generation.is_file() else {}
+        tokens = _json(generation) if generation.is_file() else {}
         text = _TEXT | _given(config.get("text_config"))
         vision = _VISION | _given(config.get("vision_config"))
         tokens = text | _given(tokens)
@@ -55,6 +61,12 @@ class ModelShape:
             end_token_ids=(ends,) if isinstance(ends, int) else tuple(ends),
             pad_token_id=tokens["pad_token_id"],
         )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    with readable(path.name, path.parent):
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8-sig"))
+    return values
 
 
 def _given(values: dict[str, Any] | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 import onnxruntime as ort
 
+from services.common.artifact.reading import readable
 from services.matcha.attention import Int8Attention
 from services.matcha.backends import Hardware
 from services.matcha.backends.decoding import Arrays, Graph, GraphModel
@@ -83,7 +84,8 @@ def _session(path: Path, threads: int) -> ort.InferenceSession:
     # from attention, and from the next request's preprocessing.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     options.add_session_config_entry("session.use_env_allocators", "1")
-    return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    with readable(path.name, path.parent):
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
 @cache

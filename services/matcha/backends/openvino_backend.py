@@ -9,6 +9,7 @@ import openvino.opset13 as opset
 from numpy.typing import NDArray
 
 from services.common.artifact.manifest import ManifestError
+from services.common.artifact.reading import readable
 from services.matcha.attention import Int8Attention
 from services.matcha.backends import Hardware
 from services.matcha.backends.decoding import Arrays, Graph, GraphModel
@@ -78,9 +79,10 @@ def read(core: ov.Core, path: Path) -> ov.Model:
     Images are encoded one by one without padding, so there is nothing to mask, and unmasked attention is faster.
 
     Raises:
-        ManifestError: the file is a link to one of another name, as in the hub's cache.
+        ManifestError: the file cannot be read, or is a link to one of another name, as in the hub's cache.
     """
-    model = core.read_model(_followed(path))
+    with readable(path.name, path.parent):
+        model = core.read_model(_followed(path))
     if PATCHES in _names(model) and not _bound(model):
         _unmask(model)
     return model

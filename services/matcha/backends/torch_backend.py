@@ -10,9 +10,10 @@ import torch
 from transformers import BitsAndBytesConfig, GenerationConfig, Pix2StructForConditionalGeneration
 from transformers.activations import GELUTanh, NewGELUActivation
 from transformers.modeling_outputs import BaseModelOutput
-from transformers.utils.logging import disable_progress_bar
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from services.common.artifact.manifest import require_tensors
+from services.common.artifact.reading import readable
 from services.common.isolation import checkpoint
 from services.matcha.backends import Hardware
 from services.matcha.backends.model_shape import ModelShape
@@ -92,23 +93,28 @@ def load_model(folder: Path, form: Form, device: str = "cpu", **options: Any) ->
     penalize repetition or set lengths.
 
     Raises:
-        ManifestError: the weights lack a tensor, which transformers would make up.
+        ManifestError: the folder cannot be read, or the weights lack a tensor, which transformers would make up.
+        LoadError: the machine lacks the memory or the GPU.
     """
     if form == "int8":
         logging.getLogger("bitsandbytes").setLevel("ERROR")  # it warns about a cast in every product
         options["device_map"] = device
         if "quantization_config" not in json.loads((folder / "config.json").read_text(encoding="utf-8")):
             options["quantization_config"] = BitsAndBytesConfig(load_in_8bit=True)
-    loaded, found = Pix2StructForConditionalGeneration.from_pretrained(
-        folder,
-        dtype=_DTYPES[form],
-        attn_implementation="sdpa",
-        output_loading_info=True,
-        **{"use_safetensors": True, "local_files_only": True} | options,
-    )
-    require_tensors(folder, found["missing_keys"])
-    loaded.generation_config = _greedy(ModelShape.read(folder))
-    return loaded.eval() if form == "int8" else loaded.eval().to(device)
+    set_verbosity_error()  # it would print a table of the tensors that are refused below
+    shape = ModelShape.read(folder)
+    with readable("the model", folder):
+        loaded, found = Pix2StructForConditionalGeneration.from_pretrained(
+            folder,
+            dtype=_DTYPES[form],
+            attn_implementation="sdpa",
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **{"use_safetensors": True, "local_files_only": True} | options,
+        )
+        require_tensors(folder, found["missing_keys"], [name for name, *_ in found["mismatched_keys"]])
+        loaded.generation_config = _greedy(shape)
+        return loaded.eval() if form == "int8" else loaded.eval().to(device)
 
 
 def _greedy(shape: ModelShape) -> GenerationConfig:

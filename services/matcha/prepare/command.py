@@ -4,7 +4,6 @@ import warnings
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 
 from services.common.artifact import command
@@ -18,12 +17,12 @@ from services.matcha.variants import FormName
 
 
 class Prepare(PrepareOptions):
-    """Make an artifact folder from a MatCha model: weights in the variant's form, tokenizer, header font, manifest.
+    """Make an artifact folder from a MatCha model.
 
-    The folder appears only once it is complete. The variant openvino is served from onnx-fp32.
+    It has the weights in the variant's form, the tokenizer, the header font and a
+    manifest, and appears only once it is complete. The variant openvino is served
+    from onnx-fp32.
     """
-
-    model_config = SettingsConfigDict(cli_prog_name="python -m services.matcha prepare")
 
     variant: FormName = Field(description="Numeric form of the weights.")
     processor: str = Field(

@@ -5,6 +5,7 @@ import io
 import torch
 from PIL import Image
 
+from services.common.artifact.reading import LoadError
 from services.qwen_vl.lens.readout import LogitLens
 from services.qwen_vl.model.network import Network
 from services.qwen_vl.model.prompt import PromptBuilder
@@ -16,7 +17,7 @@ _TOLERANCE_16_BIT = 2e-2
 """Rounding error of one matrix product, as a difference in probability."""
 
 
-class LensMismatchError(Exception):
+class LensMismatchError(LoadError):
     """The lens disagrees with the model's own output, so it would misread this checkpoint."""
 
 
@@ -59,5 +60,8 @@ def _question() -> Question:
 def _compare(what: str, expected: torch.Tensor, actual: torch.Tensor, tolerance: float) -> None:
     difference = float((expected.softmax(-1) - actual.softmax(-1)).abs().max())
     if not difference <= tolerance:  # NaN too
-        message = f"{what} and the model differ by {difference:.2e} in probability, {tolerance:.0e} is tolerated"
+        message = (
+            f"{what} and the model differ by {difference:.2e} in probability, {tolerance:.0e} is tolerated: "
+            "the lens would misread this model, serve another variant"
+        )
         raise LensMismatchError(message)

@@ -13,6 +13,7 @@ from transformers.activations import QuickGELUActivation
 from transformers.utils import logging
 
 from services.common.artifact.manifest import require_tensors
+from services.common.artifact.reading import readable
 from services.common.isolation import checkpoint
 from services.qwen_vl.lens.states import StateTap
 from services.qwen_vl.model.prompt import Prompt
@@ -73,9 +74,11 @@ def read_weights(folder: Path, variant: Variant, device: Device) -> Any:  # noqa
     """Read a model folder in a variant as transformers has it; weights are quantized unless the folder's are.
 
     Raises:
-        ManifestError: the weights lack a tensor, which transformers would make up.
+        ManifestError: the folder cannot be read, or the weights lack a tensor, which transformers would make up.
+        LoadError: the machine lacks the memory or the GPU.
     """
     logging.disable_progress_bar()
+    logging.set_verbosity_error()  # it would print a table of the tensors that are refused below
     quantization = {
         "int8": {"load_in_8bit": True, "llm_int8_skip_modules": _UNQUANTIZED},
         "nf4": {
@@ -85,19 +88,22 @@ def read_weights(folder: Path, variant: Variant, device: Device) -> Any:  # noqa
             "llm_int8_skip_modules": _UNQUANTIZED,
         },
     }.get(variant)
-    quantized = "quantization_config" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    with readable("config.json", folder):
+        quantized = "quantization_config" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     options = {"quantization_config": BitsAndBytesConfig(**quantization)} if quantization and not quantized else {}
-    model, found = Qwen2VLForConditionalGeneration.from_pretrained(
-        folder,
-        dtype=_DTYPES.get(variant, torch.bfloat16),
-        attn_implementation="sdpa",
-        use_safetensors=True,
-        local_files_only=True,
-        device_map={"": device},
-        output_loading_info=True,
-        **options,
-    )
-    require_tensors(folder, found["missing_keys"])
+    with readable("the model", folder):
+        model, found = Qwen2VLForConditionalGeneration.from_pretrained(
+            folder,
+            dtype=_DTYPES.get(variant, torch.bfloat16),
+            attn_implementation="sdpa",
+            use_safetensors=True,
+            local_files_only=True,
+            device_map={"": device},
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
+            **options,
+        )
+    require_tensors(folder, found["missing_keys"], [name for name, *_ in found["mismatched_keys"]])
     return model.eval()
 
 

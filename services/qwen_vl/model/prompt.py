@@ -16,9 +16,10 @@ from transformers.convert_slow_tokenizer import bytes_to_unicode
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil, smart_resize
 
 from services.common import images
+from services.common.artifact.reading import readable
 from services.qwen_vl.model.chat_encoder import ChatEncoder
 from services.qwen_vl.model.chat_template import chat_template
-from services.qwen_vl.types import ImageFile, ImageSpan, Question
+from services.qwen_vl.types import ImageFile, ImageSpan, Question, Turn
 from services.wire.errors import InvalidRequestError, named
 
 _BYTES = {character: byte for byte, character in bytes_to_unicode().items()}
@@ -61,12 +62,16 @@ class PromptBuilder:
     """Tokenizer, chat template and image processor of a checkpoint folder; ``max_pixels`` is the server's limit."""
 
     def __init__(self, folder: Path, max_pixels: int) -> None:
-        self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-        if template := chat_template(folder):
-            self.tokenizer.chat_template = template.text
-        self.processor = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
+        with readable("the tokenizer", folder):
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self._chat = ChatEncoder(self.tokenizer)
+        with readable("the chat template", folder):
+            if template := chat_template(folder):
+                self.tokenizer.chat_template = template.text
+            self._chat.ids((Turn("user", ("?",)),), ())  # what is wrong with it shows when it is used
+        with readable("the image processor", folder):
+            self.processor = Qwen2VLImageProcessorPil.from_pretrained(folder, local_files_only=True)
         self._limit = max_pixels
-        self._chat = ChatEncoder(self.tokenizer)
 
     def build(self, question: Question) -> Prompt:
         """Build the prompt of a conversation; images are measured but not decoded.

@@ -3,7 +3,6 @@
 import warnings
 
 from pydantic import Field
-from pydantic_settings import SettingsConfigDict
 from rich.console import Console
 
 from services.common.artifact import command
@@ -16,13 +15,12 @@ from services.qwen_vl.settings import FORMS, Variant
 
 
 class Prepare(PrepareOptions):
-    """Make an artifact folder from a Qwen2-VL model: weights in the variant's form, tokenizer, template, manifest.
+    """Make an artifact folder from a Qwen2-VL model.
 
-    The folder appears only once it is complete. Files that stay as they are are linked, not copied, where model and
-    folder share a file system.
+    It has the weights in the variant's form, the tokenizer, the chat template and a
+    manifest, and appears only once it is complete. Files that stay as they are are
+    linked, not copied, where model and folder share a file system.
     """
-
-    model_config = SettingsConfigDict(cli_prog_name="python -m services.qwen_vl prepare")
 
     variant: Variant = Field(default="bf16", description="Numeric form of the weights.")
 

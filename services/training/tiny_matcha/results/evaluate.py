@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from clients.terminal import Fitting
 from services.training.shared.scores import Score, grouped
 from services.training.tiny_matcha.data.held_out import Asked, held_out
 from services.training.tiny_matcha.model.answering import Answerer
@@ -59,7 +60,7 @@ def main(
         interval = f"{item.low:.1f} to {item.high:.1f}"
         table.add_row(item.kind, f"{item.exact_match:.1f}", interval, f"{item.majority:.1f}", str(item.n))
     table.add_row("mean over kinds", f"{mean_exact_match(scores):.1f}")
-    Console().print(table)
+    Console().print(Fitting(table))
 
 
 if __name__ == "__main__":

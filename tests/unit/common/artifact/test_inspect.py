@@ -16,7 +16,7 @@ def digest(data: bytes) -> str:
 
 
 def told(facts: str) -> dict[str, str]:
-    lines = [line.split(":", 1) for line in facts.splitlines()]
+    lines = [line.split(":", 1) for line in facts.replace(",\n" + " " * 16, ", ").splitlines()]
     return {name: value.strip() for name, value in lines}
 
 

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.slow
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """The hub, asked for the header font, is not to be waited for."""
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)  # this process has read the variable already
 
 
 def matcha(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -73,8 +74,7 @@ def only(folder: Path, *names: str) -> bool:
 
 def test_pickled_weights_become_safetensors_and_the_tokenizer_comes_from_elsewhere(plain: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    ended = prepare(plain, out, "--processor", str(MODEL))
-    assert ended.returncode == 0, ended.stderr
+    prepare_here(plain, out, "--processor", str(MODEL))
     manifest = verify(out, ARCHITECTURE)
     assert manifest.processor == read_manifest(MODEL).source
     assert manifest.source.id == "plain"
@@ -84,15 +84,16 @@ def test_pickled_weights_become_safetensors_and_the_tokenizer_comes_from_elsewhe
     assert all(torch.equal(given[name], expected[name]) for name in given)
 
 
-def test_weights_that_would_run_code_are_refused(plain: Path, tmp_path: Path) -> None:
+def test_weights_that_would_run_code_are_refused(
+    plain: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     class Payload:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return (print, ("run",))
 
     torch.save({"weight": Payload()}, plain / "pytorch_model.bin")
-    ended = prepare(plain, tmp_path / "out", "--processor", str(MODEL))
-    assert ended.returncode != 0
-    assert "run" not in ended.stdout.split()
+    refusal(plain, tmp_path / "out", "--processor", str(MODEL))
+    assert "run" not in capsys.readouterr().out.split()
     assert only(tmp_path, "plain")
 
 
