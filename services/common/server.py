@@ -29,6 +29,7 @@ from services.common.http.middleware import PlainHTTP
 from services.common.http.routes import RequestTypes, Routes
 from services.common.processes import StopSignal, end_children, end_with_parent
 from services.common.settings import ServerSettings
+from services.common.worker.state import WorkerState
 from services.wire import __version__
 from services.wire.answer import ModelCard
 
@@ -46,6 +47,7 @@ class QueueSpec(LitSpec):  # type: ignore[misc]  # LitServe has no type hints
     def __init__(self) -> None:
         super().__init__()
         self.api_path = "/v1/answer"
+        self.worker = WorkerState()
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker must not get the HTTP process's buffer.

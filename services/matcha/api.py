@@ -1,7 +1,9 @@
 """The MatCha worker: connects LitServe's hooks to the engine."""
 
 import logging
+import os
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from services.common.artifact.manifest import Manifest
 from services.common.isolation import attempt
 from services.common.processes import prepare_worker
 from services.common.server import QueueSpec
-from services.common.worker.messages import Job, Reply, failed
+from services.common.worker.messages import Job, Reply, WorkerAnswer, failed
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartQA
 from services.matcha.settings import MatchaSettings
@@ -39,6 +41,7 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         """Load the model."""
         settings, manifest = self._settings, self._manifest
         prepare_worker(settings)
+        self.spec.worker.started(os.getpid())
         hardware = Hardware(settings.threads, settings.device)
         limits = Limits(settings.max_patches_limit, manifest.max_patches or LIMITS.default_patches)
         self._engine = ChartQA.load(
@@ -48,24 +51,32 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
 
     def predict(self, jobs: Job[Asked] | list[Job[Asked]]) -> Reply | list[Reply]:
         """Answer a job, or a batch of jobs if batching is on."""
-        return self._answer(jobs) if isinstance(jobs, list) else self._answer([jobs])[0]
+        batch = jobs if isinstance(jobs, list) else [jobs]
+        self.spec.worker.running = len(batch)
+        try:
+            replies = self._answer(batch)
+        finally:
+            self.spec.worker.running = 0
+        return replies if isinstance(jobs, list) else replies[0]
 
     def _answer(self, jobs: list[Job[Asked]]) -> list[Reply]:
         begun_s = time.monotonic()
         questions = [attempt(partial(self._translator.question, job.request)) for job in jobs]
         answers = iter(self._engine.answer([asked for asked in questions if not isinstance(asked, Exception)]))
         return [
-            self._reply(job, asked if isinstance(asked, Exception) else next(answers), begun_s)
+            self._reply(job, asked if isinstance(asked, Exception) else next(answers), begun_s, len(jobs))
             for job, asked in zip(jobs, questions, strict=True)
         ]
 
-    def _reply(self, job: Job[Asked], answer: ChartAnswer | Exception, begun_s: float) -> Reply:
+    def _reply(self, job: Job[Asked], answer: ChartAnswer | Exception, begun_s: float, batch_size: int) -> Reply:
         queue_ms = (begun_s - job.enqueued_s) * 1000
         if not isinstance(answer, Exception):
             reply = attempt(partial(self._translator.answer, job.request, answer, queue_ms))
         else:
             reply = answer
-        if not isinstance(reply, Exception) or isinstance(reply, ServiceError):
+        if isinstance(reply, WorkerAnswer):
+            return replace(reply, batch_size=batch_size)
+        if isinstance(reply, ServiceError):
             return reply
-        _log.error("job %s failed", job.id, exc_info=reply)
+        _log.error("job %s failed", job.id, exc_info=reply, extra={"job": job.id})
         return failed(job.id)

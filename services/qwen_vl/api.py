@@ -1,9 +1,10 @@
 """The Qwen2-VL worker: connects LitServe's hooks to the engine."""
 
 import logging
+import os
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ class _Active:
     job: "Job[Asked]"
     started: "Started"
     queue_ms: float
+    token_times_s: list[float] = field(default_factory=list)
+    batch_size: int = 1
 
 
 class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
@@ -51,6 +54,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
 
         settings = self._settings
         prepare_worker(settings)
+        self.spec.worker.started(os.getpid())
         limits = Limits(
             settings.max_pixels, settings.max_prompt_tokens, settings.max_grid_readings, settings.cache_bytes
         )
@@ -67,13 +71,16 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         if time.monotonic() > job.deadline_s:  # the client has already had its 504
             message = "the deadline passed while the request waited"
             return [DeadlineError(message)]
+        worker = self.spec.worker
+        worker.running = len(self._active) + 1
         try:
             started = self._engine.begin(self._translator.question(job.request))
+            active = self._active[job.id] = _Active(job, started, queue_ms)
+            return self._settled(active, started.pieces[0])
         except ServiceError as error:
             return [error]
-        active = _Active(job, started, queue_ms)
-        self._active[job.id] = active
-        return self._settled(active, started.pieces[0])
+        finally:
+            worker.running, worker.cache_bytes = len(self._active), self._engine.cache.nbytes
 
     def step(self) -> Iterable[tuple[str, Reply]]:
         """Decode one more token for every job; jobs past their deadline are dropped."""
@@ -86,20 +93,24 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         if actives:
             pieces = self._engine.step([active.started for active in actives])
             for active, piece in zip(actives, pieces, strict=True):
+                active.batch_size = max(active.batch_size, len(actives))
                 for reply in self._settled(active, piece):
                     yield active.job.id, reply
+        self.spec.worker.running = len(self._active)
 
     def drop_all(self) -> None:
         """Drop all active jobs."""
         self._active.clear()
+        self.spec.worker.running = 0
 
     def _settled(self, active: _Active, piece: Piece | Exception) -> list[Reply]:
         """The replies to a job's new piece; a job that fails is let go, with an error."""
+        active.token_times_s.append(time.monotonic())
         replies = piece if isinstance(piece, Exception) else attempt(partial(self._replies, active, piece))
         if not isinstance(replies, Exception):
             return replies
         self._active.pop(active.job.id, None)
-        _log.error("job %s failed", active.job.id, exc_info=replies)
+        _log.error("job %s failed", active.job.id, exc_info=replies, extra={"job": active.job.id})
         return [failed(active.job.id)]
 
     def _replies(self, active: _Active, piece: Piece) -> list[Reply]:
@@ -113,4 +124,5 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
 
     def _end(self, active: _Active) -> End:
         answer = self._engine.finish(active.started)
-        return self._translator.answer(active.job.request, answer, active.queue_ms)
+        given = self._translator.answer(active.job.request, answer, active.queue_ms)
+        return replace(given, batch_size=active.batch_size, token_times_s=tuple(active.token_times_s))

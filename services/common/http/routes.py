@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -14,11 +14,12 @@ from services.common.http import error_handlers, middleware
 from services.common.http.body import read_request
 from services.common.http.chat_responses import Chunks, completion, error_event
 from services.common.http.error_handlers import problem
-from services.common.http.metrics import Metrics
 from services.common.http.openapi import body_schema, nested_schemas
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
+from services.common.telemetry.metrics import Metrics
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
+from services.common.worker.state import WorkerState
 from services.common.worker.transport import Queue, replies
 from services.wire import __version__
 from services.wire.answer import AnswerRequest, AnswerResponse, ModelCard, ModelList, TokenLogprob
@@ -41,19 +42,31 @@ class RequestTypes:
     chat: type[ChatRequest]
 
 
+class WatchedQueue(Queue, Protocol):
+    """The queue to the worker, and what the worker says of itself meanwhile."""
+
+    worker: WorkerState
+
+
 class Routes:
     """Handlers of one service; ``ready`` returns whether the model is loaded."""
 
     def __init__(
-        self, settings: ServerSettings, card: ModelCard, wire: RequestTypes, queue: Queue, ready: Callable[[], bool]
+        self,
+        settings: ServerSettings,
+        card: ModelCard,
+        wire: RequestTypes,
+        queue: WatchedQueue,
+        ready: Callable[[], bool],
     ) -> None:
         self.settings = settings
         self.card = card
         self.wire = wire
         self.queue = queue
         self.is_ready = ready
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.objective_ms)
         self.metrics.describe(card)
+        self.metrics.watch_worker(queue.worker, lambda: len(queue.response_buffer))
 
     def install(self, app: FastAPI) -> None:
         """Add the routes and the error handlers."""
@@ -172,9 +185,11 @@ class Routes:
         """What is served, and where its documentation is."""
         return {"service": "Tallyglass", "model": self.card.id, "variant": self.card.variant, "docs": "/docs"}
 
-    async def exposition(self) -> Response:
-        """Metrics in Prometheus' text format."""
-        return Response(self.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    def exposition(self, request: Request) -> Response:
+        """Metrics in Prometheus' text format, or as OpenMetrics if ``Accept`` asks for it."""
+        # Not async, so that FastAPI calls it in a thread: the processes' memory takes some reading.
+        text, content_type = self.metrics.exposition(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": content_type})
 
     async def _read(self, request: Request, model: type[Model]) -> Read[Model]:
         read = await read_request(request, model, self.settings.max_body_bytes)
@@ -186,7 +201,8 @@ class Routes:
     def _probe(self, asked: AnswerRequest | ChatRequest) -> None:
         for name, image in asked.named_images:
             with named(name):
-                images.probe(image, self.settings.max_image_bytes, self.settings.max_image_pixels)
+                width, height = images.probe(image, self.settings.max_image_bytes, self.settings.max_image_pixels)
+            self.metrics.image_pixels.observe(width * height)
 
     def _replies(
         self, scope: RequestScope, asked: WireRequest, *, in_pieces: bool = False

@@ -12,10 +12,11 @@ from fastapi import FastAPI
 from litserve.utils import LitAPIStatus
 from pydantic_settings import SettingsConfigDict
 
-from services.common.http.metrics import Metrics
 from services.common.http.routes import RequestTypes, Routes
 from services.common.settings import ServerSettings
+from services.common.telemetry.metrics import Metrics
 from services.common.worker.messages import Job, Reply, WorkerAnswer
+from services.common.worker.state import WorkerState
 from services.wire.answer import AnswerResponse, MatchaRequest, ModelCard, QwenVLRequest, Timing, Usage
 from services.wire.chat import MatchaChat, QwenVLChat
 from services.wire.contract import WireRequest
@@ -71,6 +72,7 @@ class Worker:
     response_buffer: dict[str, Any] = field(default_factory=dict)
     response_queue_id: int = 7
     request_queue: Any = None
+    worker: WorkerState = field(default_factory=WorkerState)
 
     def __post_init__(self) -> None:
         """Acts as its own queue."""
