@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background ignores it, and its children would
 TINY_MATCHA = Path(__file__).parents[1] / "models/tiny-matcha"
 SAMPLES = Path(__file__).parents[1] / "clients/samples"
+OPTIONS = ("--threads", "1", "--objective-ms", "350")
 
 
 class Scheduling(LoadScopeScheduling):  # type: ignore[misc] # it has no type hints
@@ -65,14 +66,14 @@ def png() -> bytes:
 @pytest.fixture(scope="session")
 def matcha(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The MatCha service on the embedded model."""
-    with running("matcha", tmp_path_factory.mktemp("matcha") / "log", "--threads", "1") as service:
+    with running("matcha", tmp_path_factory.mktemp("matcha") / "log", *OPTIONS) as service:
         yield service
 
 
 @pytest.fixture(scope="session")
 def qwen_vl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The Qwen2-VL service on the embedded model."""
-    with running("qwen_vl", tmp_path_factory.mktemp("qwen_vl") / "log", "--threads", "1") as service:
+    with running("qwen_vl", tmp_path_factory.mktemp("qwen_vl") / "log", *OPTIONS) as service:
         yield service
 
 

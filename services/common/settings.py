@@ -78,6 +78,9 @@ class ServerSettings(SecuritySettings):
     max_body_bytes: int = Field(default=16 << 20, ge=1024, description="Largest request body, in bytes.")
     max_image_bytes: int = Field(default=10 << 20, ge=1024, description="Largest image file, in bytes.")
     max_image_pixels: int = Field(default=32_000_000, ge=1, description="Largest image, in pixels.")
+    objective_ms: float | None = Field(
+        default=None, gt=0, description="Time within which requests should be answered, in milliseconds, for metrics."
+    )
     strict: bool = Field(
         default=False, description="Refuse fields of chat requests that have no effect, instead of naming them."
     )

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from services.common.isolation import attempt
 from services.common.processes import prepare_worker
 from services.common.worker.batching import BatchingLoop
 from services.common.worker.loading import Loading
-from services.common.worker.messages import Job, Reply, failed
+from services.common.worker.messages import Job, Reply, WorkerAnswer, failed
 from services.matcha.backends import Hardware
 from services.matcha.engine import ChartQA
 from services.matcha.settings import MatchaSettings
@@ -60,17 +61,19 @@ class MatchaAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         questions = [attempt(partial(self._translator.question, job.request)) for job in jobs]
         answers = iter(self._engine.answer([asked for asked in questions if not isinstance(asked, Exception)]))
         return [
-            self._reply(job, asked if isinstance(asked, Exception) else next(answers), begun_s)
+            self._reply(job, asked if isinstance(asked, Exception) else next(answers), begun_s, len(jobs))
             for job, asked in zip(jobs, questions, strict=True)
         ]
 
-    def _reply(self, job: Job[Asked], answer: ChartAnswer | Exception, begun_s: float) -> Reply:
+    def _reply(self, job: Job[Asked], answer: ChartAnswer | Exception, begun_s: float, batch_size: int) -> Reply:
         queue_ms = (begun_s - job.enqueued_s) * 1000
         if not isinstance(answer, Exception):
             reply = attempt(partial(self._translator.answer, job.request, answer, queue_ms))
         else:
             reply = answer
-        if not isinstance(reply, Exception) or isinstance(reply, ServiceError):
+        if isinstance(reply, WorkerAnswer):
+            return replace(reply, batch_size=batch_size)
+        if isinstance(reply, ServiceError):
             return reply
-        _log.error("job %s failed", job.id, exc_info=reply)
+        _log.error("job %s failed", job.id, exc_info=reply, extra={"job": job.id})
         return failed(job.id)

@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +31,8 @@ class _Active:
     job: "Job[Asked]"
     started: "Started"
     queue_ms: float
+    token_times_s: list[float] = field(default_factory=list)
+    batch_size: int = 1
 
 
 class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
@@ -70,8 +72,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
             started = self._engine.begin(self._translator.question(job.request))
         except ServiceError as error:
             return [error]
-        active = _Active(job, started, queue_ms)
-        self._active[job.id] = active
+        active = self._active[job.id] = _Active(job, started, queue_ms)
         return self._settled(active, started.pieces[0])
 
     def step(self) -> Iterable[tuple[str, Reply]]:
@@ -80,6 +81,7 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
         if actives:
             pieces = self._engine.step([active.started for active in actives])
             for active, piece in zip(actives, pieces, strict=True):
+                active.batch_size = max(active.batch_size, len(actives))
                 for reply in self._settled(active, piece):
                     yield active.job.id, reply
 
@@ -89,11 +91,12 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
 
     def _settled(self, active: _Active, piece: Piece | Exception) -> list[Reply]:
         """The replies to a job's new piece; a job that fails is let go, with an error."""
+        active.token_times_s.append(time.monotonic())
         replies = piece if isinstance(piece, Exception) else attempt(partial(self._replies, active, piece))
         if not isinstance(replies, Exception):
             return replies
         self._active.pop(active.job.id, None)
-        _log.error("job %s failed", active.job.id, exc_info=replies)
+        _log.error("job %s failed", active.job.id, exc_info=replies, extra={"job": active.job.id})
         return [failed(active.job.id)]
 
     def _replies(self, active: _Active, piece: Piece) -> list[Reply]:
@@ -107,4 +110,10 @@ class QwenVLAPI(LitAPI):  # type: ignore[misc]  # LitServe has no type hints
 
     def _end(self, active: _Active) -> End:
         answer = self._engine.finish(active.started)
-        return self._translator.answer(active.job.request, answer, active.queue_ms)
+        given = self._translator.answer(active.job.request, answer, active.queue_ms)
+        return replace(
+            given,
+            batch_size=active.batch_size,
+            token_times_s=tuple(active.token_times_s),
+            cache_bytes=self._engine.cache.nbytes,
+        )

@@ -70,7 +70,7 @@ def test_the_pages_around_the_answer(service: Service) -> None:
 
 def test_metrics_count_answers_and_refusals(service: Service, png: bytes) -> None:
     def count(status: int) -> float:
-        wanted = f'tallyglass_requests_total{{route="/v1/answer",status="{status}"}}'
+        wanted = f'tallyglass_requests_total{{route="/v1/answer",status="{status}"'
         lines = httpx.get(f"{service.url}/metrics").text.splitlines()
         return next((float(line.split()[-1]) for line in lines if line.startswith(wanted)), 0.0)
 

@@ -18,12 +18,14 @@ PARTS = ("queue", "preprocess", "inference")
 def figures(service: Service) -> Figures:
     lines = httpx.get(f"{service.url}/metrics").text.splitlines()
     pairs = [line.rsplit(" ", 1) for line in lines if not line.startswith("#")]
-    return {name: float(value) for name, value in pairs if "_bucket" not in name and "_created" not in name}
+    return {name.removeprefix("tallyglass_"): float(value) for name, value in pairs}
 
 
 def added(before: Figures, after: Figures) -> Figures:
+    """What was counted meanwhile, without the buckets and what is read off the processes."""
     changes = {name: value - before.get(name, 0.0) for name, value in after.items()}
-    return {name: value for name, value in changes.items() if value}
+    passing = ("_bucket", "process_resident", "prefix_cache_bytes")
+    return {name: value for name, value in changes.items() if value and not any(part in name for part in passing)}
 
 
 def question(png: bytes, **fields: Any) -> dict[str, Any]:
@@ -57,14 +59,94 @@ def test_one_answer_adds_what_it_says_of_itself_and_nothing_else(service: Servic
     change = added(before, figures(service))
     timing, tokens, reason = told(response)
     assert (tokens, reason) == (1, "length")
-    assert change.pop(f'tallyglass_requests_total{{route="{path}",status="200"}}') == 1
-    assert change.pop('tallyglass_completion_tokens_total{reason="length"}') == 1
-    for part in (*PARTS, "request"):
-        assert change.pop(f"tallyglass_{part}_seconds_count") == 1
-        milliseconds = timing["total_ms" if part == "request" else f"{part}_ms"]
-        seconds = change.pop(f"tallyglass_{part}_seconds_sum", 0.0)
-        assert seconds == pytest.approx(milliseconds / 1000, abs=1e-9), part
+    assert change.pop(f'requests_total{{route="{path}",status="200",variant="fp32"}}') == 1
+    assert change.pop('request_success_total{finished_reason="length"}') == 1
+    assert change.pop("generation_tokens_total") == 1
+    labels = f'{{route="{path}",status="200"}}'
+    assert change.pop(f"e2e_request_latency_seconds_count{labels}") == 1
+    total_s = change.pop(f"e2e_request_latency_seconds_sum{labels}")
+    assert total_s == pytest.approx(timing["total_ms"] / 1000, abs=1e-9)
+    for part in PARTS:
+        assert change.pop(f"request_{part}_time_seconds_count") == 1
+        seconds = change.pop(f"request_{part}_time_seconds_sum", 0.0)
+        assert seconds == pytest.approx(timing[f"{part}_ms"] / 1000, abs=1e-9), part
+    if service.name == "qwen_vl":
+        assert change.pop("time_to_first_token_seconds_count") == 1
+        assert timing["preprocess_ms"] / 1000 < change.pop("time_to_first_token_seconds_sum") < total_s
+    for name, count in (("image_pixels", 224 * 160), ("request_batch_size", 1)):
+        assert (change.pop(f"{name}_count"), change.pop(f"{name}_sum")) == (1, count)
+    assert change.pop("prompt_tokens_total") > 0
     assert all("cache" in name for name in change), change
+
+
+def test_a_refusal_is_counted_and_timed_by_its_status(service: Service, png: bytes) -> None:
+    before = figures(service)
+    refused = httpx.post(f"{service.url}/v1/chat/completions", json=conversation(png, n=3))
+    assert refused.status_code == 422
+    change = added(before, figures(service))
+    labels = 'route="/v1/chat/completions",status="422"'
+    assert 0 < change.pop(f"e2e_request_latency_seconds_sum{{{labels}}}") < refused.elapsed.total_seconds()
+    assert change == {
+        f'requests_total{{{labels},variant="fp32"}}': 1,
+        f"e2e_request_latency_seconds_count{{{labels}}}": 1,
+        f'requests_unanswered_total{{outcome="refused",reason="{refused.json()["error"]["code"]}"}}': 1,
+    }
+
+
+def test_tokens_are_timed_one_by_one_whether_they_are_streamed_or_not(qwen_vl: Service, png: bytes) -> None:
+    for stream in (False, True):
+        body = conversation(png, max_tokens=7, temperature=2, seed=20, stream=stream)
+        before = figures(qwen_vl)
+        httpx.post(f"{qwen_vl.url}/v1/chat/completions", json=body, timeout=60)
+        change = added(before, figures(qwen_vl))
+        tokens = change["generation_tokens_total"]
+        assert tokens > 2
+        assert change["inter_token_latency_seconds_count"] == tokens - 1
+        first_s, rest_s = change["time_to_first_token_seconds_sum"], change["inter_token_latency_seconds_sum"]
+        total_s = change['e2e_request_latency_seconds_sum{route="/v1/chat/completions",status="200"}']
+        assert 0.5 * total_s < first_s + rest_s < total_s
+
+
+def test_the_memory_of_each_process_is_its_own(service: Service) -> None:
+    shown = {name: value for name, value in figures(service).items() if name.startswith("process_resident")}
+    main = psutil.Process(service.process.pid)
+    children = {child.pid: child.memory_info().rss for child in main.children()}
+    sizes = {
+        name: shown.pop(f'process_resident_memory_bytes{{process="{name}"}}') for name in ("main", "http", "worker")
+    }
+    queues = shown.popitem()
+    assert (queues[0], shown) == ('process_resident_memory_bytes{process="queues"}', {})
+    assert sizes["main"] == pytest.approx(main.memory_info().rss, rel=0.1)
+    assert sizes["worker"] == pytest.approx(max(children.values()), rel=0.1)
+    assert sizes["http"] + sizes["worker"] + queues[1] == pytest.approx(sum(children.values()), rel=0.1)
+    assert len(set(sizes.values())) == 3
+
+
+def test_openmetrics_is_given_to_those_who_ask_and_has_a_boundary_at_the_objective(
+    service: Service, png: bytes
+) -> None:
+    httpx.post(f"{service.url}/v1/answer", json=question(png, max_new_tokens=1), timeout=60)
+    told = httpx.get(f"{service.url}/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert told.headers["content-type"].startswith("application/openmetrics-text; version=1.0.0")
+    assert told.text.endswith("# EOF\n")
+    assert "_created" not in told.text
+    assert "tallyglass_objective_seconds 0.35\n" in told.text
+    labels = 'le="0.35",route="/v1/answer",status="200"'
+    assert f"tallyglass_e2e_request_latency_seconds_bucket{{{labels}}}" in told.text
+
+
+def test_what_runs_and_what_waits_is_told_apart(matcha: Service, png: bytes) -> None:
+    body = question(png, max_patches=4096, max_new_tokens=1)
+    names = ("num_requests_running", "num_requests_waiting")
+    with ThreadPoolExecutor(3) as clients:
+        asking = [clients.submit(httpx.post, f"{matcha.url}/v1/answer", json=body, timeout=60) for _ in range(3)]
+        seen = set()
+        while not all(request.done() for request in asking):
+            now = figures(matcha)
+            seen.add(tuple(now[name] for name in names))
+    assert (1, 2) in seen
+    assert max(running for running, _ in seen) == 1
+    assert [figures(matcha)[name] for name in names] == [0, 0]
 
 
 def test_times_are_those_of_a_clock(service: Service, png: bytes) -> None:

@@ -17,10 +17,11 @@ from services.common.http.chat_responses import Chunks, completion, error_event
 from services.common.http.connected import while_connected
 from services.common.http.error_handlers import problem
 from services.common.http.guards.remote_images import RemoteImages
-from services.common.http.metrics import Metrics
 from services.common.http.openapi import body_schema, nested_schemas
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
+from services.common.telemetry.metrics import Metrics
+from services.common.telemetry.processes import Watched
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
 from services.wire import __version__
 from services.wire.answer import AnswerRequest, AnswerResponse, ModelCard, ModelList, TokenLogprob
@@ -35,7 +36,7 @@ Piece = Delta | WorkerAnswer
 """Replies to a job that does not fail: pieces of the answer, then the complete answer."""
 
 
-class Worker(Load, Protocol):
+class Worker(Load, Watched, Protocol):
     """What answers the requests."""
 
     def replies(self, job: Job[Any]) -> AsyncGenerator[Reply, None]:
@@ -63,8 +64,9 @@ class Routes:
         self.worker = worker
         self.admission = Admission(settings, worker)
         self.remote = RemoteImages(settings) if settings.allowed_image_hosts else None
-        self.metrics = Metrics()
+        self.metrics = Metrics(settings.objective_ms)
         self.metrics.describe(card)
+        self.metrics.watch_worker(worker)
 
     def install(self, app: FastAPI) -> None:
         """Add the routes and the error handlers."""
@@ -199,9 +201,11 @@ class Routes:
         """What is served, and where its documentation is."""
         return {"service": "Tallyglass", "model": self.card.id, "variant": self.card.variant, "docs": "/docs"}
 
-    async def exposition(self) -> Response:
-        """Metrics in Prometheus' text format."""
-        return Response(self.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    def exposition(self, request: Request) -> Response:
+        """Metrics in Prometheus' text format, or as OpenMetrics if ``Accept`` asks for it."""
+        # Not async, so that FastAPI calls it in a thread: the processes' memory takes some reading.
+        text, content_type = self.metrics.exposition(request.headers.get("accept", ""))
+        return Response(text, headers={"Content-Type": content_type})
 
     async def _read(self, request: Request, model: type[Model]) -> Read[Model]:
         read = await read_request(request, model, self.settings.max_body_bytes, self.remote)
@@ -213,7 +217,8 @@ class Routes:
     def _probe(self, asked: AnswerRequest | ChatRequest) -> None:
         for name, image in asked.named_images:
             with named(name):
-                images.probe(image, self.settings.max_image_bytes, self.settings.max_image_pixels)
+                width, height = images.probe(image, self.settings.max_image_bytes, self.settings.max_image_pixels)
+            self.metrics.image_pixels.observe(width * height)
 
     def _replies(
         self, request: Request, scope: RequestScope, asked: AnswerRequest | ChatRequest

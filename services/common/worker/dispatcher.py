@@ -68,7 +68,10 @@ class Dispatcher:
         self._writer: asyncio.StreamWriter | None = None
         self._serving: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
         self._heard_s = 0.0
-        self.deaths = 0
+        self.worker_pid = 0
+        """The process id of the latest worker; 0 before the first."""
+        self.restarts = 0
+        """Number of workers that came in place of one that died."""
 
     @asynccontextmanager
     async def listening(self, channel: socket.socket) -> AsyncIterator[None]:
@@ -166,8 +169,9 @@ class Dispatcher:
 
     def _receive(self, message: FromWorker, writer: asyncio.StreamWriter) -> None:
         match message:
-            case Loaded():
-                self._writer = writer
+            case Loaded(pid):
+                self.restarts += self.worker_pid != 0
+                self._writer, self.worker_pid = writer, pid
                 self._dispatch()
             case Begun(job_id):
                 self._sent[job_id].is_running = True
@@ -184,7 +188,6 @@ class Dispatcher:
     def _lost(self) -> None:
         """Fail what the worker was computing; what waited waits for the next worker, or fails too."""
         self._writer = None
-        self.deaths += 1
         self._rate.forget()
         sent, self._sent = list(self._sent.values()), {}
         unbegun = [ticket for ticket in sent if not ticket.is_running]

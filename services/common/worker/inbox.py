@@ -1,5 +1,6 @@
 """The worker's end of the channel: jobs arrive while the model computes, and what nobody waits for is known at once."""
 
+import os
 import queue
 import threading
 import time
@@ -27,7 +28,7 @@ class Inbox:
         """Jobs that have no end yet."""
         self._cancelled: set[str] = set()
         self._told_s = time.monotonic()
-        self._channel.send(Loaded())
+        self._channel.send(Loaded(os.getpid()))
         threading.Thread(target=self._read, name="inbox", daemon=True).start()
 
     def take(self, timeout_s: float | None) -> Job[Any] | None:

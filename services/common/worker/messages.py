@@ -42,7 +42,12 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class WorkerAnswer:
-    """The worker's part of a complete answer, times in milliseconds; the HTTP process adds the rest."""
+    """The worker's part of a complete answer; the HTTP process adds the rest.
+
+    ``batch_size`` counts the requests that were computed together, this one included: the most there were at once.
+    ``token_times_s`` are the times of ``time.monotonic()`` at which each token was there, empty where the worker does
+    not know. ``cache_bytes`` is the size of the prefix cache afterwards; None without one.
+    """
 
     text: str
     finish_reason: FinishReason
@@ -52,6 +57,9 @@ class WorkerAnswer:
     inference_ms: float
     cache: Cache | None = None
     lens: LensTrace | None = None
+    batch_size: int = 1
+    token_times_s: tuple[float, ...] = ()
+    cache_bytes: int | None = None
 
 
 End = WorkerAnswer | ServiceError
@@ -70,6 +78,8 @@ class Cancel:
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """The worker has loaded the model and takes jobs."""
+
+    pid: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,9 +14,9 @@ from pydantic_settings import SettingsConfigDict
 
 from services.common.http import docs
 from services.common.http.admission import Admission
-from services.common.http.metrics import Metrics
 from services.common.http.routes import RequestTypes, Routes
 from services.common.settings import ServerSettings
+from services.common.telemetry.metrics import Metrics
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer, failed, late
 from services.wire.answer import AnswerResponse, MatchaRequest, ModelCard, QwenVLRequest, Timing, Usage
 from services.wire.chat import MatchaChat, QwenVLChat
@@ -74,6 +74,11 @@ class Worker:
     ready: bool = True
     stuck: bool = False
     seconds_each: float | None = None
+    running: int = 0
+    waiting: int = 0
+    silent_s: float = 0
+    worker_pid: int = 0
+    restarts: int = 0
     jobs: list[Job[Any]] = field(default_factory=list)
     given_up: list[str] = field(default_factory=list)
 
@@ -98,6 +103,10 @@ class Answering:
         finally:
             if not ended:
                 self.worker.given_up.append(job.id)
+
+    def __getattr__(self, name: str) -> Any:
+        """Whatever else is known of the worker."""
+        return getattr(self.worker, name)
 
     def is_ready(self) -> bool:
         """As the test has it."""

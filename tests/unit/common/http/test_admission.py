@@ -47,7 +47,7 @@ def test_one_too_many_is_refused_before_its_body_is_read_with_an_honest_retry_af
         "param": None,
         "code": "overloaded",
     }
-    assert desk.counted("tallyglass_requests_total", route=path, status="429") == 1
+    assert desk.counted("tallyglass_requests_total", route=path, status="429", variant="int8") == 1
     held(desk, 2)
     assert desk.send("POST", path, json=PATHS[path]).status_code == 200
     assert desk.routes.admission.requests == 2, "each leaves its place"
@@ -168,7 +168,7 @@ def test_a_client_that_leaves_is_given_up_and_counted_once(path: str, *, stream:
 
     asyncio.run(drive())
     assert desk.worker.given_up == [desk.worker.jobs[0].id]
-    assert desk.counted("tallyglass_requests_total", route=path, status="499") == 1
+    assert desk.counted("tallyglass_requests_total", route=path, status="499", variant="int8") == 1
     assert desk.send("GET", "/metrics").text.count("tallyglass_requests_total{") == 1
     assert desk.counted("tallyglass_requests_in_flight") == 0
     assert desk.routes.admission.requests == 0

@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from starlette.requests import ClientDisconnect
 
-from services.common.http.metrics import Metrics
 from services.common.http.request_scope import HeldStream, RequestScope
+from services.common.telemetry.metrics import Metrics
 from services.wire.errors import NotReadyError
 from tests.unit.common.http.serving import CARD, answer, reading
 
+E2E = "e2e_request_latency_seconds"
+
 
 def told(metrics: Metrics, name: str, **labels: str) -> float:
-    return reading(metrics.render().decode(), f"tallyglass_{name}", **labels)
+    return reading(metrics.exposition()[0].decode(), f"tallyglass_{name}", **labels)
 
 
 def test_a_request_is_in_flight_from_enter_to_exit() -> None:
@@ -31,22 +33,26 @@ def test_a_request_is_in_flight_from_enter_to_exit() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ending", "status"),
+    ("ending", "status", "outcome", "reason"),
     [
-        (None, "499"),
-        (ClientDisconnect(), "499"),
-        (asyncio.CancelledError(), "499"),
-        (ValueError("a defect"), "500"),
-        (NotReadyError("nobody made an answer of it"), "500"),
+        (None, "499", "cancelled", "client_disconnected"),
+        (ClientDisconnect(), "499", "cancelled", "client_disconnected"),
+        (asyncio.CancelledError(), "499", "cancelled", "client_disconnected"),
+        (ValueError("a defect"), "500", "failed", "internal_error"),
+        (NotReadyError("nobody made an answer of it"), "500", "failed", "internal_error"),
     ],
 )
-def test_without_an_answer_the_ending_decides(ending: BaseException | None, status: str) -> None:
+def test_without_an_answer_the_ending_decides(
+    ending: BaseException | None, status: str, outcome: str, reason: str
+) -> None:
     metrics = Metrics()
     with suppress(BaseException), RequestScope(metrics, CARD, "/v1/answer", "ans"):
         if ending:
             raise ending
-    assert told(metrics, "requests_total", route="/v1/answer", status=status) == 1
-    assert metrics.render().decode().count("tallyglass_requests_total{") == 1
+    assert told(metrics, "requests_total", route="/v1/answer", status=status, variant="int8") == 1
+    assert metrics.exposition()[0].decode().count("tallyglass_requests_total{") == 1
+    assert told(metrics, f"{E2E}_count", route="/v1/answer", status=status) == 1
+    assert told(metrics, "requests_unanswered_total", outcome=outcome, reason=reason) == 1
     assert told(metrics, "requests_in_flight") == 0
 
 
@@ -66,9 +72,9 @@ def test_an_answer_has_the_time_since_the_arrival_and_is_counted_once() -> None:
         timing = scope.answered(answer()).timing
     assert 3500 <= timing.total_ms < 4500
     assert (timing.queue_ms, timing.preprocess_ms, timing.inference_ms) == (40, 300, 2000)
-    assert told(metrics, "requests_total", route="/v1/answer", status="200") == 1
-    assert told(metrics, "request_seconds_sum") == pytest.approx(timing.total_ms / 1000)
-    assert told(metrics, "inference_seconds_count") == 1
+    assert told(metrics, "requests_total", route="/v1/answer", status="200", variant="int8") == 1
+    assert told(metrics, f"{E2E}_sum", route="/v1/answer", status="200") == pytest.approx(timing.total_ms / 1000)
+    assert told(metrics, "request_inference_time_seconds_count") == 1
 
 
 def test_an_answer_that_breaks_off_while_it_is_sent_was_an_answer() -> None:
@@ -76,17 +82,19 @@ def test_an_answer_that_breaks_off_while_it_is_sent_was_an_answer() -> None:
     with suppress(ClientDisconnect), RequestScope(metrics, CARD, "/v1/answer", "ans") as scope:
         scope.answered(answer())
         raise ClientDisconnect
-    assert told(metrics, "requests_total", route="/v1/answer", status="200") == 1
+    assert told(metrics, "requests_total", route="/v1/answer", status="200", variant="int8") == 1
 
 
-def test_a_refusal_is_the_error_with_the_id_and_adds_no_times() -> None:
+def test_a_refusal_is_the_error_with_the_id_and_is_timed_as_one() -> None:
     metrics = Metrics()
     with RequestScope(metrics, CARD, "/v1/answer", "ans") as scope:
+        scope.started_s -= 3.5
         refusal = scope.refused(NotReadyError("ask again"))
     assert (refusal.status_code, refusal.headers["x-request-id"]) == (503, scope.id)
     assert b'"message":"ask again"' in bytes(refusal.body)
-    assert told(metrics, "requests_total", route="/v1/answer", status="503") == 1
-    assert told(metrics, "request_seconds_count") == 0
+    assert told(metrics, "requests_total", route="/v1/answer", status="503", variant="int8") == 1
+    assert 3.5 <= told(metrics, f"{E2E}_sum", route="/v1/answer", status="503") < 4.5
+    assert told(metrics, "requests_unanswered_total", outcome="refused", reason="not_ready") == 1
 
 
 def test_ids_begin_with_their_prefix_and_differ() -> None:

@@ -64,7 +64,10 @@ def test_each_route_answers_where_it_was_installed() -> None:
     worker.ready = False
     assert send(app, "GET", "/live").status_code == 200
     assert send(app, "GET", "/ready").status_code == 503
-    assert 'tallyglass_requests_total{route="/v1/answer",status="200"} 1.0' in send(app, "GET", "/metrics").text
+    assert (
+        'tallyglass_requests_total{route="/v1/answer",status="200",variant="int8"} 1.0'
+        in send(app, "GET", "/metrics").text
+    )
 
 
 def test_openapi_tells_what_each_route_takes_and_gives() -> None:
@@ -175,7 +178,7 @@ def test_an_error_of_the_worker_is_the_answer(
     kind = "invalid_request_error" if status < 500 else "server_error"
     assert answer.json() == {"error": {"message": "no", "type": kind, "param": error.param, "code": code}}
     assert answer.headers["x-request-id"] == desk.worker.jobs[0].id
-    assert desk.counted("tallyglass_requests_total", route=path, status=str(status)) == 1
+    assert desk.counted("tallyglass_requests_total", route=path, status=str(status), variant="int8") == 1
 
 
 def test_a_defect_of_the_worker_names_the_request_and_keeps_its_words_to_the_log(desk: Desk) -> None:
@@ -197,7 +200,7 @@ def test_a_defect_in_a_handler_is_500_in_the_envelope(desk: Desk, caplog: pytest
     assert (error["type"], error["code"], error["param"]) == ("server_error", "internal_error", None)
     assert "a secret" not in answer.text
     assert any(record.exc_info and "a secret" in str(record.exc_info[1]) for record in caplog.records)
-    assert desk.counted("tallyglass_requests_total", route="/v1/answer", status="500") == 1
+    assert desk.counted("tallyglass_requests_total", route="/v1/answer", status="500", variant="int8") == 1
     assert desk.counted("tallyglass_requests_in_flight") == 0
 
 
@@ -329,9 +332,9 @@ def test_a_stream_that_breaks_off_ends_with_the_error_and_is_counted_by_it(desk:
     assert events(answer.text)[-1] == {
         "error": {"message": "too late", "type": "server_error", "param": None, "code": "deadline_exceeded"}
     }
-    assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="504") == 1
-    assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="200") == 0
-    assert desk.counted("tallyglass_request_seconds_count") == 0
+    assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="504", variant="int8") == 1
+    assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="200", variant="int8") == 0
+    assert desk.counted("tallyglass_request_inference_time_seconds_count") == 0
     assert desk.worker.given_up == []
 
 
@@ -376,7 +379,7 @@ def test_a_client_that_leaves_a_stream_is_forgotten_and_counted_as_gone(desk: De
     desk.worker.replies = lambda: [PIECES[0]]  # and no end
     leave(desk, "/v1/chat/completions", {"messages": [turn("?")], "stream": True}, after)
     assert desk.worker.given_up == [desk.worker.jobs[0].id]
-    assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="499") == 1
+    assert desk.counted("tallyglass_requests_total", route="/v1/chat/completions", status="499", variant="int8") == 1
     assert desk.counted("tallyglass_requests_in_flight") == 0
 
 

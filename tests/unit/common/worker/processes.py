@@ -70,7 +70,7 @@ class Building:
         """A worker that has loaded the model."""
         worker = PlayedWorker(*await asyncio.open_unix_connection(self._path))
         self.workers.append(worker)
-        worker.tell(Loaded())
+        worker.tell(Loaded(7))
         await until(self.dispatcher.is_ready)
         return worker
 
