@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.common.cpu import available_cores
-from services.common.security_settings import SecuritySettings
+from services.common.security.settings import SecuritySettings
 
 MODELS = Path(__file__).parents[2] / "models"
 """The embedded models, served by default."""

@@ -11,11 +11,11 @@ from fastapi.responses import JSONResponse
 
 from services.common import images
 from services.common.http import error_handlers, middleware
-from services.common.http.admission import Admission, Load, timeout_s
 from services.common.http.body import read_request
 from services.common.http.chat_responses import Chunks, completion, error_event
-from services.common.http.connected import while_connected
 from services.common.http.error_handlers import problem
+from services.common.http.guards.admission import Admission, Load, timeout_s
+from services.common.http.guards.connected import while_connected
 from services.common.http.guards.remote_images import RemoteImages
 from services.common.http.openapi import body_schema, nested_schemas
 from services.common.http.request_scope import HeldStream, RequestScope

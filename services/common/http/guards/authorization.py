@@ -6,8 +6,8 @@ from typing import Any, Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from services.common.api_keys import KeyFile
 from services.common.http.error_handlers import problem
+from services.common.security.api_keys import KeyFile
 from services.common.settings import ServerSettings
 from services.wire.contract import printable
 from services.wire.errors import UnauthorizedError

@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from pydantic_settings import SettingsConfigDict
 
 from services.common.http import docs
-from services.common.http.admission import Admission
+from services.common.http.guards.admission import Admission
 from services.common.http.routes import RequestTypes, Routes
 from services.common.settings import ServerSettings
 from services.common.telemetry.metrics import Metrics

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import pytest
 from fastapi import FastAPI
 
-from services.common.api_keys import KeyFile, KeyFileError
+from services.common.security.api_keys import KeyFile, KeyFileError
 from tests.unit.common.http.serving import Worker, installed, send
 
 ONE, OTHER = "first-key-0123456789", "second/key+abcdef=="

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings
 
-from services.common.api_keys import KeyFile
+from services.common.security.api_keys import KeyFile
 
 _HTTPS: Final = 443
 _HOST: Final = re.compile(r"(?P<name>(\*\.)?([a-z0-9_-]+\.)+[a-z][a-z0-9-]*)(:(?P<port>[0-9]{1,5}))?")

@@ -1,0 +1,1 @@
+"""Who may ask, and what slow or hostile clients may do: the API keys and their settings."""
