@@ -74,7 +74,7 @@ def test_a_job_whose_deadline_passes_while_it_waits_is_never_sent() -> None:
         started_s = time.monotonic()
         with pytest.raises(DeadlineError, match=r"no answer within 0.05 s: try again"):
             await late
-        assert time.monotonic() - started_s < 0.5
+        assert time.monotonic() - started_s < 2
         worker.answers("a", ANSWER)
         assert await first == [ANSWER]
         following = ask(house, job("following"))
@@ -217,7 +217,7 @@ def test_the_rate_is_measured_while_the_worker_is_busy_and_not_while_it_waits() 
             await asyncio.sleep(0.3)
         wait_s = house.dispatcher.wait_s(3)
         assert wait_s is not None
-        assert 0.3 <= wait_s < 0.6
+        assert 0.3 <= wait_s < 1.0
         assert house.dispatcher.wait_s(0) == 0
 
     play(scene)

@@ -194,7 +194,7 @@ def test_a_job_of_ten_seconds_ends_at_its_next_piece_when_it_is_cancelled(
         if loop is BatchingLoop:  # its batch goes on for the other job, and ends when that is cancelled too
             http.tell(Cancel("ab"))
         replies = http.replies_until_ends_of("long-", "ab")
-        assert time.monotonic() - started_s < 1
+        assert time.monotonic() - started_s < 5
     assert [type(reply) for reply in of(replies, "long-")] == [DeadlineError]
     if loop is ContinuousBatchingLoop:
         assert of(replies, "ab") == [*map(Delta, "ab"), ANSWER]
@@ -206,7 +206,7 @@ def test_a_job_whose_deadline_passes_ends_at_its_next_piece(loop: type[WorkerLoo
         started_s = time.monotonic()
         http.tell(job("long-", timeout_s=0.3))
         replies = http.replies_until_ends_of("long-")
-        assert 0.25 < time.monotonic() - started_s < 1.5
+        assert 0.25 < time.monotonic() - started_s < 5
     assert [type(reply) for reply in of(replies, "long-")] == [DeadlineError]
 
 

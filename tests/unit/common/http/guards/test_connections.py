@@ -34,7 +34,10 @@ def served(app: FastAPI, settings: Settings) -> Iterator[Address]:
         thread.join()
 
 
-LIMITS: dict[str, Any] = {"header_timeout_s": 0.4, "body_timeout_s": 1.0, "write_timeout_s": 0.4, "max_connections": 5}
+LIMITS: dict[str, Any] = {"header_timeout_s": 1.5, "body_timeout_s": 3.0, "write_timeout_s": 1.5, "max_connections": 5}
+
+SOON = 8.0
+"""Seconds within which a limit of a few must show on a machine that does much else."""
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +98,9 @@ def test_a_header_has_a_time_limit_however_its_bytes_come(address: Address) -> N
     for piece in (b"", b"a"):
         answer, took = slowly(address, b"GET /live HTTP/1.1\r\nX: ", piece)
         assert refusal(answer)[:2] == (408, "request_timeout")
-        assert 0.3 < took < 0.8
+        assert 1.4 < took < SOON
     answer, took = slowly(address, b"", b"")
-    assert (answer, 0.3 < took < 0.8) == (b"", True), "who sends nothing is told nothing"
+    assert (answer, 1.4 < took < SOON) == (b"", True), "who sends nothing is told nothing"
 
 
 def test_a_connection_that_is_kept_alive_has_the_same_limit_again(address: Address) -> None:
@@ -107,27 +110,27 @@ def test_a_connection_that_is_kept_alive_has_the_same_limit_again(address: Addre
             answer = b""
             while b'{"status":"live"}' not in answer:  # it comes in one piece or two
                 answer += connection.recv(1 << 16)
-            time.sleep(0.25)
+            time.sleep(0.8)
         answer, took = until_closed(connection)
-    assert (answer, took < 0.4) == (b"", True)
+    assert (answer, took < SOON) == (b"", True)
 
 
 def test_a_body_has_a_time_limit_and_may_not_pause(address: Address) -> None:
     answer, took = slowly(address, POST, b"")
     assert refusal(answer)[:2] == (408, "request_timeout")
-    assert b"stopped coming for 0.4 s" in answer
+    assert b"stopped coming for 1.5 s" in answer
     assert b"x-request-id" in answer.lower()
-    assert 0.3 < took < 0.8
+    assert 1.4 < took < SOON
     answer, took = slowly(address, POST, b" ")
     assert refusal(answer)[:2] == (408, "request_timeout")
-    assert b"was not complete within 1 s" in answer
-    assert 0.9 < took < 1.4
+    assert b"was not complete within 3 s" in answer
+    assert 2.9 < took < SOON
 
 
 def test_a_body_that_goes_on_after_its_answer_is_not_waited_for(address: Address) -> None:
     answer, took = slowly(address, POST.replace(b"/v1/answer", b"/nowhere"), b" ")
     assert answer.startswith(b"HTTP/1.1 404")
-    assert 0.3 < took < 0.8
+    assert 1.4 < took < SOON
 
 
 def test_an_honest_slow_client_is_answered(address: Address) -> None:
@@ -143,7 +146,7 @@ def test_an_honest_slow_client_is_answered(address: Address) -> None:
 def test_a_client_that_does_not_read_is_let_go(address: Address) -> None:
     with socket.create_connection(address) as connection:
         connection.sendall(GET.replace(b"/live", b"/large"))
-        time.sleep(1.2)
+        time.sleep(3)
         received, _ = until_closed(connection)
     assert len(received) < 30_000_000
     slow = httpx.get(f"http://127.0.0.1:{address[1]}/large")
@@ -161,7 +164,7 @@ def test_of_many_idle_connections_the_oldest_makes_room(address: Address) -> Non
             assert newest.recv(1 << 16).startswith(b"HTTP/1.1 200")
         for connection in idle:
             until_closed(connection)
-        assert time.monotonic() - begun < 2
+        assert time.monotonic() - begun < SOON
 
 
 def test_when_every_connection_has_a_request_the_next_is_refused_with_503(address: Address) -> None:
