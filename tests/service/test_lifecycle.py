@@ -44,6 +44,8 @@ def test_sigterm_ends_cleanly_and_leaves_nothing(name: str, tmp_path: Path) -> N
     with running(name, tmp_path / "log") as service:
         processes = family(service)
         assert len(processes) > 2
+        while "ready on" not in (tmp_path / "log").read_text():  # it is, and says so within a moment
+            time.sleep(0.05)
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(30) == 0
     assert_gone(processes)

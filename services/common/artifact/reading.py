@@ -16,6 +16,8 @@ _OUT_OF_MEMORY: Final = (
     "failed to allocate memory",  # ONNX Runtime
 )
 """What libraries write, in lower case, in errors of no class of their own."""
+_UNSAFE: Final = "Weights only load failed"
+"""So PyTorch begins an error about a pickle of anything but tensors."""
 _LONGEST_REASON: Final = 300
 
 
@@ -38,8 +40,10 @@ def readable(what: str, folder: Path) -> Iterator[None]:
     except Exception as error:  # tokenizers raise nothing narrower, and each library has classes of its own
         if lacking := _lacking(error):
             raise LoadError(lacking) from error
-        reason = " ".join(str(error).split())[:_LONGEST_REASON].rstrip(".:") or type(error).__name__
-        message = f"{what} in {folder} cannot be read ({reason}): download or prepare the model again"
+        if _UNSAFE in str(error):
+            message = f"{what} in {folder} has pickled weights that would run code: get it with safetensors instead"
+        else:
+            message = f"{what} in {folder} cannot be read ({_line(error)}): download or prepare the model again"
         raise ManifestError(message) from error
 
 
@@ -48,5 +52,9 @@ def _lacking(error: Exception) -> str | None:
     if isinstance(error, MemoryError) or any(part in text for part in _OUT_OF_MEMORY):
         return "memory ran out while the model was loading: serve a smaller variant, or give the service more memory"
     if "cuda" in text:
-        return f"PyTorch cannot use the GPU ({' '.join(str(error).split())[:_LONGEST_REASON]}): use --device cpu"
+        return f"PyTorch cannot use the GPU ({_line(error)}): use --device cpu"
     return None
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split())[:_LONGEST_REASON].rstrip(".:") or type(error).__name__

@@ -16,6 +16,11 @@ from services.common.artifact.reading import LoadError, readable
         ),
         (KeyError(), ManifestError, "cannot be read (KeyError): download"),
         (RuntimeError("x" * 301), ManifestError, f"({'x' * 300}): download"),
+        (
+            ValueError("Weights only load failed. You can"),
+            ManifestError,
+            "in a/model has pickled weights that would run",
+        ),
         (ManifestError("as it is"), ManifestError, "as it is"),
         (LoadError("as it is"), LoadError, "as it is"),
         (MemoryError(), LoadError, "memory ran out while the model was loading: serve a smaller variant, or"),

@@ -92,7 +92,7 @@ def test_weights_that_would_run_code_are_refused(
             return (print, ("run",))
 
     torch.save({"weight": Payload()}, plain / "pytorch_model.bin")
-    refusal(plain, tmp_path / "out", "--processor", str(MODEL))
+    assert "pickled weights that would run code" in refusal(plain, tmp_path / "out", "--processor", str(MODEL))
     assert "run" not in capsys.readouterr().out.split()
     assert only(tmp_path, "plain")
 
