@@ -54,11 +54,11 @@ class StopSignal:
 
 
 def prepare_worker(settings: ServerSettings) -> None:
-    """Set up a worker process: JSON logs, a clean exit on SIGTERM, an end with the main process, which stops it."""
+    """Set up a worker process: logs, a clean exit on SIGTERM, an end with the main process, which stops it."""
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: sys.exit(0))
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
 
 
 def end_with_parent() -> None:

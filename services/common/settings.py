@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from services.common.cpu import available_cores
+from services.common.logs import LogFormat
 
 MODELS = Path(__file__).parents[2] / "models"
 """The embedded models, served by default."""
@@ -57,6 +58,10 @@ class ServerSettings(BaseSettings):
         description="Origins whose pages may ask, such as https://charts.example, separated by commas; * means all.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level to log.")
+    log_format: LogFormat = Field(
+        default="auto", description="JSON lines, or text to read; auto means text on a terminal, else json."
+    )
+    log_questions: bool = Field(default=False, description="Log the text of each question; images never are.")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_options: object) -> None:

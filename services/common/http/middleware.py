@@ -1,11 +1,12 @@
-"""What applies to every route: upgrades declined, ``HEAD`` where ``GET`` is answered, other origins if allowed."""
+"""What applies to every route: a log line, ``HEAD`` where ``GET`` is answered, other origins if allowed, no upgrade."""
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from services.common.http.request_scope import IGNORED_FIELDS, REQUEST_ID
+from services.common.http.request_scope import IGNORED_FIELDS
+from services.common.telemetry.request_log import REQUEST_ID, RequestLog
 
 
 class PlainHTTP(H11Protocol):
@@ -44,3 +45,4 @@ def install(app: FastAPI, cors_origins: str) -> None:
             allow_headers=["*"],
             expose_headers=[REQUEST_ID, IGNORED_FIELDS, "Retry-After"],
         )
+    app.add_middleware(RequestLog)  # the last one added is outside of the others

@@ -18,6 +18,7 @@ from services.common.http.openapi import body_schema, nested_schemas
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
 from services.common.telemetry.metrics import Metrics
+from services.common.telemetry.request_log import current_record
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
 from services.common.worker.state import WorkerState
 from services.common.worker.transport import Queue, replies
@@ -119,6 +120,7 @@ class Routes:
             try:
                 asked = (await self._read(request, self.wire.answer)).asked
                 self._probe(asked)
+                self._note_question(asked)
                 async with aclosing(self._replies(scope, asked)) as coming:
                     end = [_checked(reply, asked) async for reply in coming][-1]
             except ServiceError as error:
@@ -134,6 +136,7 @@ class Routes:
             try:
                 asked, scope.ignored = await self._read(request, self.wire.chat)
                 self._probe(asked)
+                self._note_question(asked)
                 coming = await stack.enter_async_context(
                     aclosing(self._replies(scope, asked, in_pieces=asked.wants_pieces))
                 )
@@ -203,6 +206,11 @@ class Routes:
             with named(name):
                 width, height = images.probe(image, self.settings.max_image_bytes, self.settings.max_image_pixels)
             self.metrics.image_pixels.observe(width * height)
+
+    def _note_question(self, asked: AnswerRequest | ChatRequest) -> None:
+        if self.settings.log_questions:
+            text = asked.question if isinstance(asked, AnswerRequest) else asked.messages[-1].text
+            current_record().fields["question"] = text
 
     def _replies(
         self, scope: RequestScope, asked: WireRequest, *, in_pieces: bool = False
