@@ -61,7 +61,7 @@ def prepare_worker(settings: ServerSettings) -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda _signal, _frame: os._exit(0))
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
 
 
 def end_with_parent() -> None:

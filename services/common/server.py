@@ -43,7 +43,7 @@ def serve(
     and raises ``ManifestError``. Exits with 0 after a signal, with 1 if the port is taken, the model fails verification
     or to load, or the worker dies.
     """
-    logs.configure(settings.log_level)
+    logs.configure(settings.log_level, settings.log_format)
     os.register_at_fork(after_in_child=end_with_parent)  # LitServe forks its queues' process and the HTTP process
     os.environ.update(WORKER_ENVIRONMENT | os.environ)  # for the worker, which is spawned
     _refuse_long_temporary_folder()

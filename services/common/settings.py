@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from services.common.cpu import available_cores
+from services.common.logs import LogFormat
 from services.common.security.settings import SecuritySettings
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -92,6 +93,10 @@ class ServerSettings(SecuritySettings):
         ),
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level to log.")
+    log_format: LogFormat = Field(
+        default="auto", description="JSON lines, or text to read; auto means text on a terminal, else json."
+    )
+    log_questions: bool = Field(default=False, description="Log the text of each question; images never are.")
 
     @classmethod
     def __pydantic_init_subclass__(cls, **_options: object) -> None:

@@ -9,16 +9,19 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import ClientDisconnect
 
+from services.common.telemetry.request_log import current_record
 from services.wire.contract import printable
 from services.wire.errors import ErrorEnvelope, InternalError, Problem, ServiceError, envelope
 
 _log = logging.getLogger(__name__)
 GONE = 499
 """The status that proxies log when a client disconnects; it is never sent."""
+_HTTP_ERROR = "http_error"
 
 
 def problem(error: ServiceError, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A response with OpenAI's error envelope and the error's status."""
+    """A response with OpenAI's error envelope and the error's status; its code is logged."""
+    current_record().fields["code"] = error.code
     retry = {} if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     return JSONResponse(envelope(error).model_dump(), status_code=error.status, headers={**(headers or {}), **retry})
 
@@ -39,8 +42,9 @@ async def _unsent(_: Request, __: Exception) -> Response:
 async def _refusal(request: Request, error: Exception) -> Response:
     """Unknown route or wrong method."""
     assert isinstance(error, HTTPException)  # noqa: S101 narrows what add_exception_handler promises
+    current_record().fields["code"] = _HTTP_ERROR
     kind = "invalid_request_error" if error.status_code < 500 else "server_error"  # noqa: PLR2004 HTTP's boundary
-    body = ErrorEnvelope(error=Problem(message=_sentence(request, error), type=kind, code="http_error"))
+    body = ErrorEnvelope(error=Problem(message=_sentence(request, error), type=kind, code=_HTTP_ERROR))
     return JSONResponse(body.model_dump(), status_code=error.status_code, headers=error.headers)
 
 

@@ -1,4 +1,4 @@
-"""What applies to every route: keys, time limits, ``HEAD`` where ``GET`` is answered, other origins if allowed."""
+"""What applies to every route: a log line, keys, time limits, ``HEAD`` where ``GET`` is answered, other origins."""
 
 from collections.abc import Callable
 
@@ -9,8 +9,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from services.common.http.guards.authorization import Authorization
 from services.common.http.guards.body_time import BodyTime
 from services.common.http.guards.security_headers import SecurityHeaders
-from services.common.http.request_scope import IGNORED_FIELDS, REQUEST_ID
+from services.common.http.request_scope import IGNORED_FIELDS
 from services.common.settings import ServerSettings
+from services.common.telemetry.request_log import REQUEST_ID, RequestLog
 
 
 class HeadAsGet:
@@ -62,3 +63,4 @@ def install(app: FastAPI, settings: ServerSettings, is_draining: Callable[[], bo
             expose_headers=[REQUEST_ID, IGNORED_FIELDS, "Retry-After"],
         )
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestLog)  # the last one added is outside of the others

@@ -1,6 +1,5 @@
-"""One request from arrival to completion: its id, timing, metrics and log line."""
+"""One request from arrival to completion: its id, its timing, its metrics, and what the log says of it."""
 
-import logging
 import time
 import uuid
 from dataclasses import dataclass
@@ -14,17 +13,17 @@ from starlette.responses import StreamingResponse
 
 from services.common.http.error_handlers import GONE, problem
 from services.common.telemetry.metrics import Metrics, Outcome
+from services.common.telemetry.request_log import current_record
 from services.common.worker.messages import WorkerAnswer
 from services.wire.answer import AnswerResponse, ModelCard, Timing
 from services.wire.errors import DeadlineError, InternalError, ServiceError
 
-_log = logging.getLogger(__name__)
 _LEFT = "client_disconnected"
 """The reason where a client disconnects."""
 _DEFECT = InternalError.status
 _ANSWERED = 200
-REQUEST_ID, IGNORED_FIELDS = "X-Request-Id", "X-Ignored-Fields"
-"""Headers of our own."""
+IGNORED_FIELDS = "X-Ignored-Fields"
+"""A header of our own."""
 _LONGEST_HEADER = 2000
 
 
@@ -33,7 +32,11 @@ class RequestScope:
 
     def __init__(self, metrics: Metrics, card: ModelCard, route: str, prefix: str) -> None:
         self.id = f"{prefix}-{uuid.uuid4().hex}"
+        """Unique, whatever the client calls its request."""
         self.started_s = time.monotonic()
+        self._record = current_record()
+        self._record.id = self._record.id or self.id
+        self._record.fields |= {"job": self.id, "route": route}
         self._metrics = metrics
         self._card = card
         self._route = route
@@ -44,8 +47,7 @@ class RequestScope:
     @property
     def headers(self) -> dict[str, str]:
         """Headers of every response."""
-        named = {IGNORED_FIELDS: _in_header(self.ignored)} if self.ignored else {}
-        return {REQUEST_ID: self.id, **named}
+        return {IGNORED_FIELDS: _in_header(self.ignored)} if self.ignored else {}
 
     def __enter__(self) -> Self:
         self._metrics.in_flight.inc()
@@ -60,12 +62,20 @@ class RequestScope:
         self._metrics.ended(self._route, end.status, self._card.variant, end.total_ms / 1000)
         if end.code is not None:
             self._metrics.not_answered(_outcome(end.status), end.code)
-        _log.info("request", extra={"id": self.id, "status": end.status, "total_ms": round(end.total_ms, 1)})
+            self._record.fields["code"] = end.code
+        self._record.status = end.status
 
     def answered(self, answer: WorkerAnswer) -> AnswerResponse:
         """Complete the worker's answer with the request id, the model and the total time."""
         self._ended = self._end(_ANSWERED)
         self._metrics.answered(answer, self.started_s)
+        self._record.fields |= {
+            "queue_ms": round(answer.queue_ms, 1),
+            "preprocess_ms": round(answer.preprocess_ms, 1),
+            "inference_ms": round(answer.inference_ms, 1),
+            "prompt_tokens": answer.usage.prompt_tokens,
+            "completion_tokens": answer.usage.completion_tokens,
+        }
         return AnswerResponse(
             id=self.id,
             model=self._card.id,

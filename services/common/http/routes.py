@@ -22,6 +22,7 @@ from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
 from services.common.telemetry.metrics import Metrics
 from services.common.telemetry.processes import Watched
+from services.common.telemetry.request_log import current_record
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
 from services.wire import __version__
 from services.wire.answer import AnswerRequest, AnswerResponse, ModelCard, ModelList, TokenLogprob
@@ -220,6 +221,11 @@ class Routes:
                 width, height = images.probe(image, self.settings.max_image_bytes, self.settings.max_image_pixels)
             self.metrics.image_pixels.observe(width * height)
 
+    def _note_question(self, asked: AnswerRequest | ChatRequest) -> None:
+        if self.settings.log_questions:
+            text = asked.question if isinstance(asked, AnswerRequest) else asked.messages[-1].text
+            current_record().fields["question"] = text
+
     def _replies(
         self, request: Request, scope: RequestScope, asked: AnswerRequest | ChatRequest
     ) -> AsyncGenerator[Reply, None]:
@@ -227,6 +233,7 @@ class Routes:
         deadline_s = scope.started_s + limit_s
         self.admission.require_time(deadline_s)
         self._probe(asked)
+        self._note_question(asked)
         in_pieces = isinstance(asked, ChatRequest) and asked.wants_pieces
         return self.worker.replies(Job(scope.id, asked, time.monotonic(), deadline_s, limit_s, in_pieces))
 

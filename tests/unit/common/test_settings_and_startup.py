@@ -40,6 +40,8 @@ DEFAULTS: dict[str, Any] = {
     "max_image_bytes": 10 * 1024 * 1024,
     "max_image_pixels": 32_000_000,
     "log_level": "info",
+    "log_format": "auto",
+    "log_questions": False,
     "objective_ms": None,
     "strict": False,
     "cors_origins": "",
