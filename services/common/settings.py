@@ -63,7 +63,8 @@ class ServerSettings(SecuritySettings):
     stuck_after_s: float = Field(
         default=30.0,
         ge=2,
-        description="Seconds without progress of the worker until /ready fails; after three times as long /live does.",
+        description="Longest time in seconds without progress of the worker; then /ready fails, and after three times "
+        "as long /live.",
     )
     restart_worker: bool = Field(
         default=False,

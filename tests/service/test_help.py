@@ -45,7 +45,7 @@ PRINTING: Final = """if True:
 
 UNIT: Final = re.compile(
     "(in|many|few) (seconds|minutes|bytes|pixels|tokens)|per second|from 0 to 1|"
-    r"\b(port|seed|threads|retries|pixels|tokens|patches|readings|images?|questions|requests|answers|outcomes|pairs|timings|count)\b",
+    r"\b(port|seed|threads|retries|pixels|tokens|patches|readings|images?|questions|requests|connections|answers|outcomes|pairs|timings|count)\b",
     re.IGNORECASE,
 )
 
