@@ -52,8 +52,8 @@ def running(name: str, log: Path, *options: str, python: str = sys.executable) -
         StartupError: it exited, or was not ready in time.
     """
     # With two services on few cores, a thread that spins while waiting would take a core from the other service.
-    command = [python, "-m", f"services.{name}", "--drain-s", "0"]  # there is no other server to turn to
-    with launched(name, command, log, *options, OMP_WAIT_POLICY="PASSIVE") as service:
+    command, alone = [python, "-m", f"services.{name}"], ("--drain-s", "0")  # there is no other server to turn to
+    with launched(name, command, log, *alone, *options, OMP_WAIT_POLICY="PASSIVE") as service:
         yield service
 
 

@@ -57,7 +57,7 @@ def test_it_is_started_with_its_options_awaited_and_stopped(python: Make, tmp_pa
         arguments, policy, session, pid = json.loads((tmp_path / "told.json").read_text())
         port = service.url.rpartition(":")[2]
         assert service.url == f"http://127.0.0.1:{port}"
-        assert arguments == ["-m", "services.matcha", "--port", port, "--threads", "3"]
+        assert arguments == ["-m", "services.matcha", "--port", port, "--drain-s", "0", "--threads", "3"]
         assert (service.name, service.process.pid, policy) == ("matcha", pid, "PASSIVE")
         assert session == pid, "Ctrl-C must not reach it"
         assert service.process.poll() is None
