@@ -162,10 +162,11 @@ class Dispatcher:
                 self._heard_s = time.monotonic()
                 self._receive(message, writer)
         except EOFError:
+            pass
+        finally:  # a worker that sends what cannot be is as good as dead
+            writer.close()
             if self._writer is writer:
                 self._lost()
-        finally:
-            writer.close()
 
     def _receive(self, message: FromWorker, writer: asyncio.StreamWriter) -> None:
         match message:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +32,6 @@ class WorkerLoop(LitLoop):  # type: ignore[misc]  # LitServe has no type hints
         while True:
             self.turn(lit_api, inbox)
 
+    @abstractmethod
     def turn(self, api: Any, inbox: Inbox) -> None:  # noqa: ANN401 each loop has its own protocol
         """Take jobs and advance them; waits at most ``IDLE_S`` for one."""
-        raise NotImplementedError

@@ -139,7 +139,8 @@ class Supervisor(LitServer):  # type: ignore[misc]  # LitServe has no type hints
             raise RuntimeError(_died(server))
 
     def _restart_worker(self, server: BaseProcess, pause_s: float) -> None:
-        _log.error("%s: it is started anew in %g s", _died(*self.inference_workers), pause_s)
+        why = self._api.loading.failure() or _died(*self.inference_workers)
+        _log.error("%s: it is started anew in %g s", why, pause_s)
         if wait([server.sentinel], timeout=pause_s):
             raise RuntimeError(_died(server))
         self.inference_workers = [self.launch_single_inference_worker(self._api, 0)]

@@ -61,7 +61,7 @@ class _Limited(PlainHTTP):
                 min(waiting, key=lambda one: one.idle_since).transport.abort()
             else:
                 message = f"all {self.settings.max_connections} connections of this server are in use: try again"
-                self._refuse(NotReadyError(message), retry_after=True)
+                self._refuse(NotReadyError(message))
 
     @property
     def idle(self) -> bool:
@@ -130,7 +130,7 @@ class _Limited(PlainHTTP):
         else:  # a client that has sent nothing expects nothing
             self._close()
 
-    def _refuse(self, error: ServiceError, *, retry_after: bool = False) -> None:
+    def _refuse(self, error: ServiceError) -> None:
         """Answer without a request, and close once the client has had time to read it."""
         self._refused = True
         self._stop_header_timer()
@@ -138,7 +138,9 @@ class _Limited(PlainHTTP):
             body = envelope(error).model_dump_json().encode()
             headers = [
                 ("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close"),
-            ] + ([("retry-after", "1")] if retry_after else [])  # fmt: skip
+            ]  # fmt: skip
+            if error.retry_after_s is not None:
+                headers.append(("retry-after", str(error.retry_after_s)))
             head = h11.Response(status_code=error.status, headers=headers)
             for event in (head, h11.Data(data=body), h11.EndOfMessage()):
                 self.transport.write(self.conn.send(event) or b"")

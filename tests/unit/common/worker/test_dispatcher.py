@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from services.common.worker.dispatcher import Dispatcher
-from services.common.worker.messages import Alive, Cancel, Delta, Job, Reply
+from services.common.worker.messages import Alive, Begun, Cancel, Delta, Job, Reply
 from services.wire.errors import DeadlineError, InvalidRequestError, NotReadyError
 from tests.unit.common.http.serving import answer
 from tests.unit.common.worker.processes import Building, building, job, until
@@ -151,6 +151,20 @@ def test_a_worker_that_dies_fails_everything_at_once_if_none_follows() -> None:
         assert not house.dispatcher.is_ready()
         with pytest.raises(NotReadyError, match="not ready"):
             await all_replies(house.dispatcher, job())
+
+    play(scene)
+
+
+def test_a_worker_that_sends_what_cannot_be_is_as_good_as_dead() -> None:
+    async def scene(house: Building) -> None:
+        worker = await house.worker()
+        asked = ask(house, job(timeout_s=60))
+        await worker.takes()
+        worker.tell(Begun("a job that nobody sent"))
+        async with asyncio.timeout(5):
+            with pytest.raises(NotReadyError, match="the worker died"):
+                await asked
+        assert not house.dispatcher.is_ready()
 
     play(scene)
 
