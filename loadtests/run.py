@@ -39,6 +39,8 @@ _CARD_TIMEOUT_S: Final = 10.0
 class Plan:
     """What to load, and how. Without ``url``, the service is started here with ``service_options``.
 
+    Without ``card``, the service is asked which model it serves.
+
     ``locust_options`` are passed to Locust unchanged, e.g. ``--processes 2``.
     """
 
@@ -49,6 +51,7 @@ class Plan:
     data: Path | None = None
     service_options: tuple[str, ...] = ()
     locust_options: tuple[str, ...] = ("--headless",)
+    card: ModelCard | None = None
 
     @property
     def data_folder(self) -> Path:
@@ -103,7 +106,7 @@ def _first_record(plan: Plan, url: str, samples: Samples) -> LoadRecord:
         concurrency=profile.users,
         lens=profile.lens,
         timeout_s=profile.timeout_s,
-        server=_card(url),
+        server=plan.card or _card(url),
         warm_up=_first_answer(url, profile, samples),
         versions=client_versions(),
         machine=Machine.this(),
