@@ -102,7 +102,7 @@ compare: install ## Compare runs of one task with the first of them (RUNS="runs/
 	@$(BIN)/python -m clients.replay compare $(run_folders) --out $(call out_or_dated,compare)
 
 ##@ Check
-.PHONY: check fmt test mutants optimum-env chat-clients-env torch-free-env
+.PHONY: check fmt test mutants optimum-env chat-clients-env torch-free-env load-generators-env openapi-clients-env typescript-env
 
 check: install ## Lint, format, types, import contracts: everything CI checks besides the tests
 	$(BIN)/ruff check
@@ -147,6 +147,26 @@ chat-clients-env: .venv-chat-clients/installed ## Build .venv-chat-clients, othe
 	@touch $@
 
 torch-free-env: .venv-torch-free/installed ## Build .venv-torch-free, with only what the ONNX and OpenVINO variants need
+
+.venv-load-generators/installed: tests/interop/load-generators-constraints.txt
+	$(PYTHON) -m venv .venv-load-generators
+	.venv-load-generators/bin/python $(PIP_INSTALL) --constraint $< aiperf 'guidellm[vision]'
+	@touch $@
+
+load-generators-env: .venv-load-generators/installed ## Build .venv-load-generators, other people's load generators, for interop tests
+
+.venv-openapi-clients/installed: tests/interop/openapi-clients-constraints.txt
+	$(PYTHON) -m venv .venv-openapi-clients
+	.venv-openapi-clients/bin/python $(PIP_INSTALL) --constraint $< openapi-python-client
+	@touch $@
+
+openapi-clients-env: .venv-openapi-clients/installed ## Build .venv-openapi-clients, which generates a typed Python client, for interop tests
+
+.venv-typescript/installed: tests/interop/typed/package.json
+	mkdir -p .venv-typescript && cp $< .venv-typescript && cd .venv-typescript && npm install --silent --no-audit --no-fund
+	@touch $@
+
+typescript-env: .venv-typescript/installed ## Build .venv-typescript, TypeScript's compiler and typed clients (npm), for interop tests
 
 ##@ Measure
 .PHONY: load load-variants soak bench-load variants bench-matcha bench-qwen-vl bench-torch-cpu bench-replay figures

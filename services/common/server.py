@@ -24,7 +24,6 @@ from services.common.http.routes import RequestTypes, Routes
 from services.common.processes import StopSignal, end_children, end_with_parent
 from services.common.settings import ServerSettings
 from services.common.worker.supervisor import Supervisor
-from services.wire import __version__
 from services.wire.answer import ModelCard
 
 _log = logging.getLogger(__name__)
@@ -51,7 +50,6 @@ def serve(
     server = Supervisor(api, settings, verify)
     server.prepare()
     app = server.app
-    app.title, app.version = "Tallyglass", __version__
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _REPLACED_PATHS]
     docs.install(app)
     routes = Routes(settings, card, wire, server.dispatcher)

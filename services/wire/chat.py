@@ -54,13 +54,14 @@ def _as_parts(content: object) -> object:
 
 
 Part = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+Parts = Annotated[list[Part], Field(min_length=1, max_length=128)]
 
 
 class Message(WireRequest):
     """One turn of the conversation."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[list[Part], BeforeValidator(_as_parts), Field(min_length=1, max_length=128)]
+    content: Annotated[Parts, BeforeValidator(_as_parts, json_schema_input_type=str | Parts)]
 
     @property
     def text(self) -> str:
@@ -95,7 +96,7 @@ class ChatRequest(WireRequest):
     max_completion_tokens: int | None = Field(default=None, ge=1, description="The newer name of max_tokens.")
     stream: bool | None = None
     stream_options: StreamOptions | None = None
-    stop: Annotated[Stops | None, BeforeValidator(_as_list)] = None
+    stop: Annotated[Stops | None, BeforeValidator(_as_list, json_schema_input_type=Stop | Stops | None)] = None
     seed: int | None = Field(default=None, ge=-(2**63), lt=2**63)
     temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
     top_p: float | None = Field(default=None, gt=0, le=1, allow_inf_nan=False)

@@ -19,6 +19,7 @@ HINTS: Final = frozenset({
     "user", "metadata", "store", "safety_identifier", "service_tier", "request_id", "session_id", "trace", "priority",
     "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "cache_prompt", "cache_salt", "keep_alive",
     # how much to think, how to compute: nothing that an answer promises
+    "ignore_eos",  # load generators send it to get answers of equal length; an answer ends where it ends
     "reasoning_effort", "reasoning", "include_reasoning", "verbosity", "prediction", "parallel_tool_calls",
 })  # fmt: skip
 """Taken with any value."""
@@ -51,7 +52,6 @@ NEUTRAL: Final[Mapping[str, Sequence[object]]] = {
     "echo": (False,),
     "enable_thinking": (False,),
     "grammar": ("",),
-    "ignore_eos": (False,),
     "include_stop_str_in_output": (False,),
     "length_penalty": (1,),
     "logits_processors": ([],),

@@ -1,4 +1,4 @@
-"""Other environments: Optimum's, and one with only the packages of a torch-free variant."""
+"""Other environments: Optimum's, other people's clients and tools, and one for a variant without torch."""
 
 import os
 import subprocess
@@ -32,6 +32,22 @@ def torch_free_python() -> Path:
 @pytest.fixture(scope="session")
 def chat_clients_python() -> Path:
     return environment(".venv-chat-clients", "chat-clients-env")
+
+
+@pytest.fixture(scope="session")
+def load_generators_python() -> Path:
+    return environment(".venv-load-generators", "load-generators-env")
+
+
+@pytest.fixture(scope="session")
+def openapi_clients_python() -> Path:
+    return environment(".venv-openapi-clients", "openapi-clients-env")
+
+
+@pytest.fixture(scope="session")
+def typescript() -> Path:
+    """The folder ``node_modules`` with TypeScript's compiler and the generator of its types."""
+    return environment(".venv-typescript", "typescript-env").parents[1] / "node_modules"
 
 
 def output_of(python: Path, *arguments: str, cwd: Path = ROOT) -> str:

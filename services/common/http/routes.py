@@ -17,7 +17,10 @@ from services.common.http.error_handlers import problem
 from services.common.http.guards.admission import Admission, Load, timeout_s
 from services.common.http.guards.connected import while_connected
 from services.common.http.guards.remote_images import RemoteImages
-from services.common.http.openapi import body_schema, nested_schemas
+from services.common.http.openapi.bodies import answer_body, chat_body
+from services.common.http.openapi.document import MODELS, OPERATION, QUESTIONS, describe
+from services.common.http.openapi.examples import answer_example, chat_example
+from services.common.http.openapi.responses import PLAIN_TEXT, STREAM, errors, question_errors
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
 from services.common.telemetry.metrics import Metrics
@@ -25,11 +28,12 @@ from services.common.telemetry.processes import Watched
 from services.common.telemetry.request_log import current_record
 from services.common.worker.messages import Delta, Job, Reply, WorkerAnswer
 from services.wire import __version__
+from services.wire.about import About, Status, Version
 from services.wire.answer import AnswerRequest, AnswerResponse, ModelCard, ModelList, TokenLogprob
 from services.wire.chat import ChatRequest
 from services.wire.completion import ChatCompletion
 from services.wire.contract import WireRequest, printable
-from services.wire.errors import ErrorEnvelope, InvalidRequestError, NotFoundError, NotReadyError, ServiceError, named
+from services.wire.errors import InvalidRequestError, NotFoundError, NotReadyError, ServiceError, named
 from services.wire.reading import Read
 
 Model = TypeVar("Model", bound=WireRequest)
@@ -72,45 +76,44 @@ class Routes:
     def install(self, app: FastAPI) -> None:
         """Add the routes and the error handlers."""
         router = APIRouter()
-        errors: dict[int | str, dict[str, Any]] = {
-            status: {"model": ErrorEnvelope} for status in (400, 401, 408, 413, 415, 422, 429, 500, 503, 504)
-        }
-        router.add_api_route(
+        add = router.add_api_route
+        add(
             "/v1/answer",
             self.answer,
             methods=["POST"],
             response_model=AnswerResponse,
-            responses=errors,
-            openapi_extra=body_schema(self.wire.answer, form=True),
+            responses=question_errors(),
+            openapi_extra=answer_body(self.wire.answer, answer_example()),
             summary="Answer a question about an image",
+            tags=[QUESTIONS],
         )
-        router.add_api_route(
+        add(
             "/v1/chat/completions",
             self.chat,
             methods=["POST"],
             response_model=ChatCompletion,
-            responses=errors,
-            openapi_extra=body_schema(self.wire.chat, form=False),
+            responses={200: STREAM, **question_errors()},
+            openapi_extra=chat_body(self.wire.chat, chat_example()),
             summary="Continue a conversation (OpenAI-compatible)",
+            tags=[QUESTIONS],
         )
-        router.add_api_route("/v1/models", self.models, response_model=ModelList, summary="The model being served")
-        router.add_api_route(
-            "/v1/models/{name:path}",
-            self.model,
-            response_model=ModelCard,
-            responses={404: {"model": ErrorEnvelope}},
-            summary="The model, by its name",
+        of_model: dict[str, Any] = {"tags": [MODELS], "responses": errors()}
+        add("/v1/models", self.models, response_model=ModelList, summary="The model being served", **of_model)
+        of_model["responses"] = errors(404)
+        add(
+            "/v1/models/{name:path}", self.model, response_model=ModelCard, summary="The model, by its name", **of_model
         )
-        router.add_api_route("/live", self.live, summary="Is the HTTP process up?")
-        router.add_api_route("/ready", self.ready, summary="Can the model answer?", responses={503: errors[503]})
+        of_server: dict[str, Any] = {"tags": [OPERATION], "responses": errors()}
+        add("/live", self.live, response_model=Status, summary="Is the HTTP process up?", **of_server)
+        add("/ready", self.ready, response_model=Status, summary="Can the model answer?", **of_server)
         for alias in ("/health", "/healthz"):  # other servers' names for it, which load generators ask for
-            router.add_api_route(alias, self.ready, include_in_schema=False)
-        router.add_api_route("/version", self.version, summary="This software's version")
-        router.add_api_route("/", self.about, summary="What this is")
-        router.add_api_route("/metrics", self.exposition, summary="Prometheus metrics", response_class=Response)
+            add(alias, self.ready, include_in_schema=False)
+        add("/version", self.version, response_model=Version, summary="This software's version", **of_server)
+        add("/", self.about, response_model=About, summary="What this is", **of_server)
+        of_server["responses"] = {200: PLAIN_TEXT, **errors()}
+        add("/metrics", self.exposition, response_class=Response, summary="Prometheus metrics", **of_server)
         app.include_router(router)
-        for model in (self.wire.answer, self.wire.chat):
-            app.openapi()["components"]["schemas"].update(nested_schemas(model))
+        describe(app, self.wire.answer, self.wire.chat)
         error_handlers.install(app)
         middleware.install(app, self.settings, lambda: self.admission.draining)
 
@@ -184,7 +187,7 @@ class Routes:
         if self.worker.is_stuck_for_long():
             message = "the worker makes no progress: start the service anew"
             return problem(NotReadyError(message))
-        return JSONResponse({"status": "live"})
+        return JSONResponse(Status(status="live").model_dump())
 
     async def ready(self) -> Response:
         """200 while requests can be answered, else 503."""
@@ -192,15 +195,15 @@ class Routes:
             self.admission.require_ready()
         except NotReadyError as error:
             return problem(error)
-        return JSONResponse({"status": "ready"})
+        return JSONResponse(Status(status="ready").model_dump())
 
-    async def version(self) -> dict[str, str]:
+    async def version(self) -> Version:
         """The version of Tallyglass, as ``--version`` prints it."""
-        return {"version": __version__}
+        return Version(version=__version__)
 
-    async def about(self) -> dict[str, str]:
+    async def about(self) -> About:
         """What is served, and where its documentation is."""
-        return {"service": "Tallyglass", "model": self.card.id, "variant": self.card.variant, "docs": "/docs"}
+        return About(model=self.card.id, variant=self.card.variant)
 
     def exposition(self, request: Request) -> Response:
         """Metrics in Prometheus' text format, or as OpenMetrics if ``Accept`` asks for it."""

@@ -1,0 +1,1 @@
+"""``/openapi.json``: what each route takes and gives, well enough to generate typed clients from."""
