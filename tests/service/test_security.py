@@ -1,5 +1,6 @@
 """The real server with a certificate and keys: what is closed, what is open, and what it says."""
 
+import json
 import socket
 import ssl
 import subprocess
@@ -34,8 +35,12 @@ def test_https_with_keys(tmp_path: Path) -> None:
             assert ready.headers["x-content-type-options"] == "nosniff"
             assert client.get("/v1/models").status_code == 401
             assert client.get("/v1/models", headers={"Authorization": f"Bearer {KEY}"}).status_code == 200
+            told = client.get("/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
+            assert 'requests_unanswered_total{outcome="refused",reason="invalid_api_key"} 1.0' in told
             keys.write_text("another-key-0123456789")
             assert client.get("/v1/models", headers={"Authorization": f"Bearer {KEY}"}).status_code == 401
+            told = client.get("/metrics", headers={"Authorization": "Bearer another-key-0123456789"}).text
+            assert 'requests_unanswered_total{outcome="refused",reason="invalid_api_key"} 2.0' in told
         with (
             socket.create_connection(("127.0.0.1", port)) as plain,
             context.wrap_socket(plain, server_hostname="127.0.0.1") as secure,
@@ -46,3 +51,10 @@ def test_https_with_keys(tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(40) == 0
     assert KEY not in log.read_text()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    refused = [(line["message"], line["route"], line["code"]) for line in lines if line.get("status") == 401]
+    assert refused == [
+        ("request", "/v1/models", "invalid_api_key"),
+        ("request", "/v1/models", "invalid_api_key"),
+        ("request", f"{url}/live", "invalid_api_key"),
+    ]
