@@ -1,4 +1,4 @@
-"""What applies to every route: a log line, keys, time limits, ``HEAD`` where ``GET`` is answered, other origins."""
+"""What applies to every route: log and trace, keys, time limits, ``HEAD`` where ``GET`` is answered, other origins."""
 
 from collections.abc import Callable
 
@@ -11,6 +11,7 @@ from services.common.http.guards.body_time import BodyTime
 from services.common.http.guards.security_headers import SecurityHeaders
 from services.common.http.request_scope import IGNORED_FIELDS
 from services.common.settings import ServerSettings
+from services.common.telemetry import traces
 from services.common.telemetry.request_log import REQUEST_ID, RequestLog
 from services.wire.errors import ServiceError
 
@@ -70,3 +71,6 @@ def install(
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestLog)  # the last one added is outside of the others
+    if traces.wanted():
+        service = settings.model_config.get("env_prefix", "").strip("_").replace("_", "-").lower()
+        app.add_middleware(traces.Traces, service=f"tallyglass-{service}")
