@@ -149,7 +149,7 @@ chat-clients-env: .venv-chat-clients/installed ## Build .venv-chat-clients, othe
 torch-free-env: .venv-torch-free/installed ## Build .venv-torch-free, with only what the ONNX and OpenVINO variants need
 
 ##@ Measure
-.PHONY: load load-variants bench-load variants bench-matcha bench-qwen-vl bench-torch-cpu bench-replay figures
+.PHONY: load load-variants soak bench-load variants bench-matcha bench-qwen-vl bench-torch-cpu bench-replay figures
 
 # The embedded MatCha in the forms that VARIANTS names a folder for.
 $(ARTIFACTS)/%: models/tiny-matcha/manifest.json $(wildcard services/matcha/prepare/*.py) | install
@@ -160,6 +160,10 @@ load: install $(filter $(ARTIFACTS)/%,$(MODEL)) ## Load-test a service (SERVICE=
 
 load-variants: install $(filter $(ARTIFACTS)/%,$(subst =, ,$(VARIANTS))) ## Load-test one variant after another with the same requests, into one table (VARIANTS="fp32 ..." PROFILE=steady SET=... OUT=...)
 	@$(BIN)/python -m loadtests variants $(VARIANTS) --service $(SERVICE) --profile $(or $(PROFILE),steady) $(overrides) $(out_option)
+
+soak: install ## Overload a service, kill its worker, stop it, hang up on it, send it 20,000 broken images (SERVICE=... OUT=..., half an hour)
+	@$(BIN)/python -m loadtests soak --service $(SERVICE) $(out_option)
+	@FUZZ_IMAGES=20000 $(BIN)/python -m pytest -q -s tests/service/test_broken_images.py -k $(SERVICE)
 
 bench-load: install ## How late is the load generator itself, at 300 requests per second on one core? (OUT=...)
 	@$(BIN)/python -m loadtests generator $(out_option)

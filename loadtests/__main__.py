@@ -11,7 +11,7 @@ from typing import Annotated, Final
 import typer
 from rich.console import Console
 
-from benchmarks.measurements import write
+from benchmarks.measurements import show, write
 from clients.terminal import Fitting, commands, print_anything
 from loadtests import profile as profiles
 from loadtests.errors import LoadTestError
@@ -19,6 +19,8 @@ from loadtests.generator import measure_generator
 from loadtests.results.summary import Summary, summarize
 from loadtests.results.table import measurements, render, warnings
 from loadtests.run import Plan, run
+from loadtests.soak.drills import Amount, Drill, soak
+from loadtests.soak.target import Target
 
 _CONSOLE: Final = Console(soft_wrap=True, highlight=False)
 _PAGE: Final = ("--autostart", "--autoquit", "0", "--web-host", "127.0.0.1")
@@ -103,6 +105,29 @@ def table_command(runs: Annotated[list[Path], typer.Argument(help="Folders of lo
     _CONSOLE.print(Fitting(render(summaries)))
     for warning in warnings(summaries):
         _CONSOLE.print(warning, style="yellow")
+
+
+@app.command("soak")
+def soak_command(
+    *,
+    service: ServiceOption = ServiceName.MATCHA,
+    drill: Annotated[list[Drill] | None, typer.Option(help="Drill to do; all of them by default.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, help="Duration of each overload, in seconds.")] = Amount.seconds,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of kills, and of signals.")] = Amount.rounds,
+    aborts: Annotated[int, typer.Option(min=32, help="Number of requests that are aborted.")] = Amount.aborts,
+    out: OutOption = None,
+) -> None:
+    """Overload a service, kill its worker, stop it and hang up on it; exits with 1 if it does not hold."""
+    out = out or _default_out(f"soak-{service}")
+    target, amount = Target.ours(service), Amount(seconds, rounds, aborts)
+    found = []
+    for measurements_of_drill in soak(target, drill or list(Drill), amount, out, f"make soak SERVICE={service}"):
+        found += measurements_of_drill
+        show(measurements_of_drill, target.name)
+        write(found, out)
+    _CONSOLE.print(str(out))
+    if any(each.holds is False for each in found):
+        raise typer.Exit(1)
 
 
 @app.command("generator")

@@ -40,6 +40,8 @@ _CARD_TIMEOUT_S: Final = 10.0
 class Plan:
     """What to load, and how. Without ``url``, the service is started here with ``service_options``.
 
+    Without ``card``, the service is asked which model it serves.
+
     ``locust_options`` are passed to Locust unchanged, e.g. ``--processes 2``.
     """
 
@@ -50,6 +52,7 @@ class Plan:
     data: Path | None = None
     service_options: tuple[str, ...] = ()
     locust_options: tuple[str, ...] = ("--headless",)
+    card: ModelCard | None = None
 
     @property
     def data_folder(self) -> Path:
@@ -97,7 +100,7 @@ def _measure(plan: Plan, url: str) -> Summary:
 def _first_record(plan: Plan, url: str, samples: Samples) -> LoadRecord:
     profile = plan.profile
     with _client() as client:
-        card = _card(client, url)
+        card = plan.card or _card(client, url)
         warm_up = _first_answer(client, url, profile, samples)
     return LoadRecord(
         task=TASK_OF[plan.service],

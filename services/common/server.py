@@ -50,14 +50,14 @@ def serve(
     _refuse_long_temporary_folder()
     _refuse_taken_port(settings.host, settings.port)
     server = Supervisor(api, settings, verify)
-    server.bind_channel()
+    server.prepare()
     app = server.app
     app.title, app.version = "Tallyglass", __version__
     app.router.routes[:] = [route for route in app.router.routes if getattr(route, "path", "") not in _REPLACED_PATHS]
     docs.install(app)
     routes = Routes(settings, card, wire, server.dispatcher)
     routes.install(app)
-    server.begin_drain = routes.admission.drain
+    server.admission = routes.admission
     sys.exit(_run(server, settings, card, protocol(settings, routes.count_refusal)))
 
 

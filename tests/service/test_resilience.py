@@ -57,7 +57,7 @@ def wait_for(url: str, status: int, within_s: float) -> None:
 def test_a_worker_that_hangs_is_noticed_and_nobody_waits_for_it_beyond_a_deadline(
     tmp_path: Path, asked: dict[str, Any]
 ) -> None:
-    with running("matcha", tmp_path / "log", "--stuck-after-s", "2", "--drain-s", "5") as service:
+    with running("matcha", tmp_path / "log", "--stuck-after-s", "2", "--drain-s", "0.5") as service:
         expected = httpx.post(f"{service.url}/v1/answer", json=asked).json()["answer"]
         worker = worker_of(service)
         worker.suspend()
@@ -78,6 +78,8 @@ def test_a_worker_that_hangs_is_noticed_and_nobody_waits_for_it_beyond_a_deadlin
             assert kept.get(f"{service.url}/live").headers.get("connection") != "close"
             service.process.send_signal(signal.SIGTERM)
             wait_for(f"{service.url}/ready", 503, within_s=2)
+            time.sleep(1.5)  # the grace time is over, and those who come are still told
+            assert httpx.get(f"{service.url}/ready").status_code == 503
             turned_away = kept.post(f"{service.url}/v1/answer", json=asked)
             assert (turned_away.status_code, turned_away.json()["error"]["code"]) == (503, "not_ready")
             assert turned_away.json()["error"]["message"] == "the server is stopping: try again in a moment"
@@ -86,6 +88,8 @@ def test_a_worker_that_hangs_is_noticed_and_nobody_waits_for_it_beyond_a_deadlin
             assert statuses(futures) == [200] * 4
             assert [future.result().json()["answer"] for future in futures] == [expected] * 4
         assert service.process.wait(20) == 0
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"{service.url}/live")
 
 
 def test_a_worker_that_is_killed_fails_its_requests_at_once_and_ends_the_service(

@@ -16,7 +16,7 @@ from multiprocessing.managers import SyncManager
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import get_temp_dir
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from fastapi import FastAPI
 from litserve import LitAPI, LitServer
@@ -36,6 +36,16 @@ _STEADY_S: Final = 60.0
 _CLOSING_S: Final = 5.0
 
 
+class Admission(Protocol):
+    """Who is in the building, and whether anybody else may come in."""
+
+    def drain(self) -> None:
+        """Admit nobody any more."""
+
+    async def emptied(self) -> None:
+        """Return once nobody is in the building."""
+
+
 class Supervisor(LitServer):  # type: ignore[misc]  # LitServe has no type hints
     """Runs the HTTP process and the worker.
 
@@ -53,7 +63,7 @@ class Supervisor(LitServer):  # type: ignore[misc]  # LitServe has no type hints
         self._settings = settings
         self._verify = verify
         self._verified = get_context("fork").Event()
-        self.begin_drain: Callable[[], None]
+        self.admission: Admission
         self.dispatcher = Dispatcher(
             slots=2 * api.max_batch_size,
             is_verified=self._verified.is_set,
@@ -63,29 +73,48 @@ class Supervisor(LitServer):  # type: ignore[misc]  # LitServe has no type hints
         self._api = api
         self._channel = socket.socket(socket.AF_UNIX)
 
-    def bind_channel(self) -> None:
-        """Open the socket on which the HTTP process listens for workers, in a folder of this user's alone."""
+    def prepare(self) -> None:
+        """Before the port is bound: start LitServe's manager, which would inherit it and hold it open, and open the
+        socket on which the HTTP process listens for workers, in a folder of this user's alone.
+        """
+        self._manager: SyncManager = super()._init_manager(1)
         self._api.channel = Path(get_temp_dir()) / "worker"
         self._channel.bind(str(self._api.channel))
         self._channel.listen()
+
+    def _init_manager(self, _num_api_servers: int) -> SyncManager:
+        return self._manager
+
+    def _start_server(
+        self, port: int, number: int, log_level: str, sockets: list[socket.socket], kind: str, **options: object
+    ) -> dict[int, BaseProcess]:
+        """Start the HTTP process, and leave the port to it: closed there, it is closed."""
+        started: dict[int, BaseProcess] = super()._start_server(port, number, log_level, sockets, kind, **options)
+        for listening in sockets:
+            listening.close()
+        return started
 
     def verify_worker_status(self) -> None:
         """Do not wait for the worker, as LitServe would: HTTP comes up while it loads."""
         logs.take_over_libraries()  # ``run`` gave LitServe's logger a plain-text handler
 
     @asynccontextmanager
-    async def lifespan(self, app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(self, _app: FastAPI) -> AsyncIterator[None]:
         """Listen for the worker, and drain on SIGTERM, in the HTTP process."""
         loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)  # uvicorn's handler
         assert callable(stop)  # noqa: S101 uvicorn has set it
 
-        def drain() -> None:
-            self.begin_drain()
-            grace_s = self._settings.drain_s if self.dispatcher.is_ready() else 0
-            loop.call_later(grace_s, stop, signal.SIGTERM, None)
+        async def drain() -> None:
+            """The port closes last: what the system accepts there and nobody reads would be cut off."""
+            self.admission.drain()
+            await asyncio.sleep(self._settings.drain_s if self.dispatcher.is_ready() else 0)
+            await self.admission.emptied()
+            stop(signal.SIGTERM, None)
 
-        loop.add_signal_handler(signal.SIGTERM, drain)
-        async with self.dispatcher.listening(self._channel), super().lifespan(app):
+        draining: list[asyncio.Task[None]] = []  # the loop itself does not keep its tasks
+        loop.add_signal_handler(signal.SIGTERM, lambda: draining.append(loop.create_task(drain())))
+        # not LitServe's own, which waits for its queue, of which nothing comes, a second at a time
+        async with self.dispatcher.listening(self._channel):
             yield
 
     def _start_worker_monitoring(self, _manager: SyncManager, http: dict[int, BaseProcess]) -> None:

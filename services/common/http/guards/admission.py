@@ -1,5 +1,6 @@
 """Who may enter: as many requests as can be answered in time, counted before a body is read or an image decoded."""
 
+import asyncio
 import math
 import time
 from collections.abc import Iterator
@@ -33,10 +34,17 @@ class Admission:
         self.requests = 0
         self.held_bytes = 0
         self.draining = False
+        self._left = asyncio.Event()
 
     def drain(self) -> None:
         """Admit nobody any more."""
         self.draining = True
+
+    async def emptied(self) -> None:
+        """Return once nobody is in the building."""
+        while self.requests:
+            self._left.clear()
+            await self._left.wait()
 
     def require_ready(self) -> None:
         """Refuse if no request can be answered.
@@ -74,6 +82,7 @@ class Admission:
         finally:
             self.requests -= 1
             self.held_bytes -= size
+            self._left.set()
 
     def require_time(self, deadline_s: float) -> None:
         """Refuse an admitted request that would not be answered by its deadline, by the measured rate.

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 from PIL import Image
+from starlette.requests import Request
 
 from tests.images import encode
 from tests.unit.common.http.serving import Desk, answer
@@ -180,3 +181,21 @@ def test_a_place_is_left_by_a_stream_too() -> None:
     for _ in range(3):
         assert desk.send("POST", "/v1/chat/completions", json={**CHAT, "stream": True}).status_code == 200
     assert desk.routes.admission.requests == 0
+
+
+def test_a_building_is_empty_once_all_have_left() -> None:
+    admission, request = Desk.of_matcha().routes.admission, Request({"type": "http", "headers": []})
+
+    async def leave_one_by_one() -> None:
+        first, second = admission.admit(request), admission.admit(request)
+        first.__enter__()
+        second.__enter__()
+        emptied = asyncio.create_task(admission.emptied())
+        for visit in (second, first):
+            await asyncio.sleep(0.01)
+            assert not emptied.done()
+            visit.__exit__(None, None, None)
+        await asyncio.wait_for(emptied, 1)
+        await asyncio.wait_for(admission.emptied(), 1)
+
+    asyncio.run(leave_one_by_one())

@@ -1,0 +1,1 @@
+"""Production's hardships, on purpose: too much load, killed workers, signals, and clients that leave."""
