@@ -49,8 +49,12 @@ def running(name: str, log: Path, *options: str, python: str = sys.executable) -
     ``python`` is the interpreter to run it with, and so selects the virtual environment.
 
     Raises:
-        StartupError: it exited, or was not ready in time.
+        StartupError: it exited, was not ready in time, or the environment has it serve HTTPS.
     """
+    tls = sorted(setting for setting in os.environ if setting.upper().startswith(f"{name.upper()}_TLS_"))
+    if tls:
+        message = f"{name} is started here for HTTP on loopback alone: unset {' and '.join(tls)}"
+        raise StartupError(message)
     # With two services on few cores, a thread that spins while waiting would take a core from the other service.
     command, alone = [python, "-m", f"services.{name}"], ("--drain-s", "0")  # there is no other server to turn to
     with launched(name, command, log, *alone, *options, OMP_WAIT_POLICY="PASSIVE") as service:

@@ -4,10 +4,11 @@ ARG PYTHON=python:3.11-slim-bookworm
 # Wheels to prefer over an index: --build-context wheels=FOLDER puts them here. Empty unless a builder brings some.
 FROM scratch AS wheels
 
-# The tools of a build, none of which reaches an image: /install EXTRA puts what an extra names into /opt/venv.
+# The tools of a build, none of which reaches an image: /install EXTRAS puts what extras name into /opt/venv.
 FROM ${PYTHON} AS build
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_NO_INDEX
+ARG EXTRAS
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv --without-pip /opt/venv
 WORKDIR /project
@@ -16,15 +17,15 @@ COPY --chmod=755 docker/install /install
 
 FROM build AS torch-venv
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,target=/wheels \
-    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install matcha
+    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install "matcha${EXTRAS:+,$EXTRAS}"
 
 FROM build AS onnx-venv
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,target=/wheels \
-    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install matcha-onnx
+    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install "matcha-onnx${EXTRAS:+,$EXTRAS}"
 
 FROM build AS openvino-venv
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,target=/wheels \
-    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install matcha-openvino
+    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install "matcha-openvino${EXTRAS:+,$EXTRAS}"
 
 FROM torch-venv AS prepare-venv
 ARG PREPARE=matcha-prepare

@@ -4,10 +4,11 @@ ARG PYTHON=python:3.11-slim-bookworm
 # Wheels to prefer over an index: --build-context wheels=FOLDER puts them here. Empty unless a builder brings some.
 FROM scratch AS wheels
 
-# The tools of a build, none of which reaches an image: /install EXTRA puts what an extra names into /opt/venv.
+# The tools of a build, none of which reaches an image: /install EXTRAS puts what extras name into /opt/venv.
 FROM ${PYTHON} AS build
 ARG PIP_EXTRA_INDEX_URL
 ARG PIP_NO_INDEX
+ARG EXTRAS
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv --without-pip /opt/venv
 WORKDIR /project
@@ -17,12 +18,12 @@ COPY --chmod=755 docker/install /install
 # PyTorch for the CPU, if the wheels folder or PIP_EXTRA_INDEX_URL offers that build.
 FROM build AS cpu-venv
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=bind,from=wheels,target=/wheels \
-    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install qwen-vl
+    --mount=type=secret,id=ca,target=/run/secrets/ca.crt /install "qwen-vl${EXTRAS:+,$EXTRAS}"
 
 # PyPI's own build of PyTorch, which brings the CUDA libraries along: no wheels folder, no other index.
 FROM build AS cuda-venv
 RUN --mount=type=cache,target=/root/.cache/pip --mount=type=secret,id=ca,target=/run/secrets/ca.crt \
-    PIP_EXTRA_INDEX_URL='' /install qwen-vl
+    PIP_EXTRA_INDEX_URL='' /install "qwen-vl${EXTRAS:+,$EXTRAS}"
 
 # The code of this service and no other, byte-compiled.
 FROM build AS app

@@ -61,7 +61,10 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     out: OutOption = None,
     locust: LocustArguments = None,
 ) -> None:
-    """Load one service, and write a run folder that `python -m clients.replay report` can also read."""
+    """Load one service, and write a run folder that `python -m clients.replay report` can also read.
+
+    The API key of a running service is taken from TALLYGLASS_API_KEY.
+    """
     options = _service_options(variant, model, threads)
     loaded = profiles.load(profile, change or ())
     out = out or _default_out(f"load-{service}-{loaded.name}")

@@ -15,6 +15,7 @@ import httpx
 from pydantic import ValidationError
 
 from clients.launcher import StartupError, running
+from clients.replay import api_key
 from clients.replay.errors import ReplayError
 from clients.replay.run.folder import RunFolder
 from clients.replay.run.machine import Machine, client_versions
@@ -98,6 +99,9 @@ def _measure(plan: Plan, url: str) -> Summary:
 
 def _first_record(plan: Plan, url: str, samples: Samples) -> LoadRecord:
     profile = plan.profile
+    with _client() as client:
+        card = plan.card or _card(client, url)
+        warm_up = _first_answer(client, url, profile, samples)
     return LoadRecord(
         task=TASK_OF[plan.service],
         data=plan.data_folder.resolve().name,
@@ -106,8 +110,8 @@ def _first_record(plan: Plan, url: str, samples: Samples) -> LoadRecord:
         concurrency=profile.users,
         lens=profile.lens,
         timeout_s=profile.timeout_s,
-        server=plan.card or _card(url),
-        warm_up=_first_answer(url, profile, samples),
+        server=card,
+        warm_up=warm_up,
         versions=client_versions(),
         machine=Machine.this(),
         started=now(),
@@ -115,24 +119,33 @@ def _first_record(plan: Plan, url: str, samples: Samples) -> LoadRecord:
     )
 
 
-def _card(url: str) -> ModelCard:
+def _client() -> httpx.Client:
+    """By no proxy, as Locust asks; with the API key and the certificates to trust that the environment names."""
     try:
-        response = httpx.get(f"{url}/v1/models", timeout=_CARD_TIMEOUT_S, trust_env=False)
+        return httpx.Client(trust_env=False, headers=api_key.headers(), verify=httpx.create_ssl_context())
+    except OSError as error:
+        message = f"the certificates in SSL_CERT_FILE cannot be used ({error}): correct or unset it"
+        raise LoadTestError(message) from error
+
+
+def _card(client: httpx.Client, url: str) -> ModelCard:
+    try:
+        response = client.get(f"{url}/v1/models", timeout=_CARD_TIMEOUT_S)
+        if response.status_code == httpx.codes.UNAUTHORIZED:
+            raise api_key.refusal(url)
         return ModelList.model_validate_json(response.raise_for_status().content).data[0]
     except (httpx.HTTPError, httpx.InvalidURL, ValidationError, IndexError) as error:
         message = f"{url} does not list its model ({error}): is it a Tallyglass service, and running?"
         raise LoadTestError(message) from error
 
 
-def _first_answer(url: str, profile: Profile, samples: Samples) -> Warmup:
+def _first_answer(client: httpx.Client, url: str, profile: Profile, samples: Samples) -> Warmup:
     """Ask one question, to detect a service that rejects such requests before thousands of them fail."""
     ask = next(Questions(samples, profile.pictures, lens=profile.lens, seed=profile.seed).stream("first"))
     started_s = time.perf_counter()
     headers = {"Content-Type": "application/json"}
     try:
-        response = httpx.post(
-            f"{url}/v1/answer", content=ask.body, headers=headers, timeout=profile.timeout_s, trust_env=False
-        )
+        response = client.post(f"{url}/v1/answer", content=ask.body, headers=headers, timeout=profile.timeout_s)
     except httpx.HTTPError as error:
         message = f"{url} did not answer the warm-up question: {str(error) or type(error).__name__}"
         raise LoadTestError(message) from error

@@ -51,7 +51,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Remove settings of the machine from the environment."""
     for name in list(os.environ):
-        if name.startswith(("MATCHA_", "QWEN_VL_")):
+        if name.startswith(("MATCHA_", "QWEN_VL_", "OTEL_", "TALLYGLASS_API_KEY")):
             monkeypatch.delenv(name)
 
 

@@ -112,8 +112,8 @@ def run_command(  # noqa: PLR0913 - one parameter per option
     """Ask a service every question of a dataset.
 
     Outcomes are written to RUN/outcomes.jsonl as they arrive: a run that was interrupted or killed can be reported, and
-    resumed with --resume. Exit codes: 0 success (failed questions are counted, and fatal only if the whole run has no
-    answer), 1 error, 2 invalid usage, 130 Ctrl-C.
+    resumed with --resume. The service's API key is taken from TALLYGLASS_API_KEY. Exit codes: 0 success (failed
+    questions are counted, and fatal only if the whole run has no answer), 1 error, 2 invalid usage, 130 Ctrl-C.
     """
     criteria = Criteria(
         split=split,

@@ -7,6 +7,7 @@ import gevent
 from geventhttpclient import HTTPClient
 from geventhttpclient.response import HTTPParseError
 
+from clients.replay import api_key
 from clients.replay.run.outcomes import Failure, FailureKind
 from clients.replay.run.replies import Reply, read_reply
 from loadtests.results.outcomes import NOT_SENT
@@ -17,12 +18,16 @@ MAX_IN_FLIGHT: Final = 900
 
 
 class Asker:
-    """Asks one service over persistent connections; a request beyond the limit is not sent, and fails as such."""
+    """Asks one service over persistent connections; a request beyond the limit is not sent, and fails as such.
+
+    The API key and the certificates to trust are those of the environment.
+    """
 
     def __init__(self, url: str, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._path = f"{urlsplit(url).path.rstrip('/')}/v1/answer"
-        self._http = HTTPClient.from_url(
+        self._headers = {"Content-Type": "application/json", **api_key.headers()}
+        self._http = HTTPClient.from_url(  # which trusts the certificates of SSL_CERT_FILE by itself
             url, concurrency=MAX_IN_FLIGHT, connection_timeout=timeout_s, network_timeout=timeout_s
         )
         self._in_flight = 0
@@ -44,7 +49,7 @@ class Asker:
             self._in_flight -= 1
 
     def _exchange(self, ask: Ask) -> Reply:
-        headers = {"Content-Type": "application/json", "X-Image-Digest": ask.image_sha256}
+        headers = {**self._headers, "X-Image-Digest": ask.image_sha256}
         response = self._http.post(self._path, body=ask.body, headers=headers)
         try:
             content = bytes(response.read())

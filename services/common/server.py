@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final, NoReturn
 
 from litserve import LitAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from services.common import logs
 from services.common.artifact.manifest import ManifestError
@@ -55,10 +56,10 @@ def serve(
     routes = Routes(settings, card, wire, server.dispatcher)
     routes.install(app)
     server.admission = routes.admission
-    sys.exit(_run(server, settings, card))
+    sys.exit(_run(server, settings, card, protocol(settings, routes.count_refusal)))
 
 
-def _run(server: Supervisor, settings: ServerSettings, card: ModelCard) -> int:
+def _run(server: Supervisor, settings: ServerSettings, card: ModelCard, http: type[H11Protocol]) -> int:
     server.stop = StopSignal()
     try:
         _log.info("loading", extra={"model": card.id, "variant": card.variant, "port": settings.port})
@@ -67,7 +68,7 @@ def _run(server: Supervisor, settings: ServerSettings, card: ModelCard) -> int:
         server.run(
             host=settings.host,
             port=settings.port,
-            http=protocol(settings),
+            http=http,
             timeout_keep_alive=math.ceil(
                 settings.header_timeout_s
             ),  # the connections have their own, which comes first

@@ -16,6 +16,7 @@
     ├── OverloadedError         429  as many requests as the server takes, or none that would be done in time
     ├── HeaderTooLargeError     431  more header than the server reads
     ├── NotReadyError           503  the model is not ready (yet, or any more)
+    ├── TooManyConnectionsError 503  every connection that the server takes has a request
     ├── DeadlineError           504  no answer within the timeout
     └── InternalError           500  a bug in the server
 
@@ -142,6 +143,14 @@ class NotReadyError(ServiceError):
 
     status = 503
     code = "not_ready"
+    retry_after_s = 1
+
+
+class TooManyConnectionsError(ServiceError):
+    """Every connection that the server takes has a request."""
+
+    status = 503
+    code = "too_many_connections"
     retry_after_s = 1
 
 

@@ -13,9 +13,11 @@ import yaml
 from pydantic_settings import BaseSettings
 
 from clients.launcher import STOP_WITHIN_S, Service
+from clients.replay import api_key
 from services.matcha.settings import MatchaSettings
 from services.matcha.variants import VARIANTS
 from services.qwen_vl.settings import QwenVLSettings
+from tests.certificates import self_signed
 from tests.deploy.manifests import Manifest, Manifests, containers
 
 SERVICES: dict[str, type[MatchaSettings | QwenVLSettings]] = {"matcha": MatchaSettings, "qwen-vl": QwenVLSettings}
@@ -44,9 +46,22 @@ def _pod(deployment: Manifest) -> Manifest:
     return pod
 
 
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Secrets that their READMEs have one make, as a pod's folders have them."""
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / "api-keys").mkdir()
+    (folder / "api-keys" / "keys").write_text("dashboard-0123456789")
+    (folder / "tls").mkdir()
+    cert, key = self_signed(folder / "tls")
+    cert.rename(folder / "tls" / "tls.crt")
+    key.rename(folder / "tls" / "tls.key")
+    return folder
+
+
 @NAMES
 def test_variables_are_settings_and_their_values_are_valid(
-    name: str, manifests: Manifests, monkeypatch: pytest.MonkeyPatch
+    name: str, manifests: Manifests, secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = SERVICES[name]
     for file, _ in _deployments(manifests, name):
@@ -55,7 +70,7 @@ def test_variables_are_settings_and_their_values_are_valid(
         assert set(variables) <= known, file
         with monkeypatch.context() as environment:
             for key, value in variables.items():
-                environment.setenv(key, value)
+                environment.setenv(key, value.replace("/secrets", str(secrets)))
             assert str(settings().port) == variables[f"{_prefix(settings)}PORT"]
 
 
@@ -96,6 +111,46 @@ def test_probes_ask_what_the_service_answers(name: str, manifests: Manifests, re
     paths = {kind: container[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "readiness", "liveness")}
     assert paths == {"startup": "/ready", "readiness": "/ready", "liveness": "/live"}
     assert all(httpx.get(service.url + path, trust_env=False).is_success for path in paths.values())
+
+
+@NAMES
+def test_probes_speak_https_where_the_service_does(name: str, manifests: Manifests) -> None:
+    for file, deployment in _deployments(manifests, name):
+        container = _pod(deployment)["containers"][0]
+        schemes = [container[f"{kind}Probe"]["httpGet"].get("scheme") for kind in ("startup", "readiness", "liveness")]
+        serves_https = f"{_prefix(SERVICES[name])}TLS_CERT" in _variables(manifests, file, name)
+        assert serves_https == (file == "component-tls")
+        assert schemes == (["HTTPS"] * 3 if serves_https else [None] * 3), file
+
+
+@NAMES
+@pytest.mark.parametrize(
+    ("component", "secret", "settings"),
+    [
+        ("api-keys", "api-keys", {"API_KEYS_FILE": "keys"}),
+        ("tls", "tallyglass-tls", {"TLS_CERT": "tls.crt", "TLS_KEY": "tls.key"}),
+    ],
+)
+def test_keys_and_certificates_are_files_of_a_mounted_secret(
+    name: str, component: str, secret: str, settings: dict[str, str], manifests: Manifests
+) -> None:
+    """A whole folder: with ``subPath`` a changed Secret would not arrive."""
+    variables = _variables(manifests, f"component-{component}", name)
+    ((_, deployment),) = [found for found in _deployments(manifests, name) if found[0] == f"component-{component}"]
+    pod = _pod(deployment)
+    (volume,) = [volume for volume in pod["volumes"] if "secret" in volume]
+    assert volume["secret"] == {"secretName": secret}, "not optional: without it, the pod waits"
+    (mount,) = [mount for mount in pod["containers"][0]["volumeMounts"] if mount["name"] == volume["name"]]
+    assert set(mount) == {"name", "mountPath", "readOnly"}
+    for setting, file in settings.items():
+        assert variables[f"{_prefix(SERVICES[name])}{setting}"] == f"{mount['mountPath']}/{file}"
+
+
+def test_the_replay_sends_a_key_if_there_is_a_secret_with_one(manifests: Manifests) -> None:
+    (job,) = manifests.of("replay", "Job")
+    (client,) = _pod(job)["containers"]
+    reference = {"name": "replay-api-key", "key": "key", "optional": True}
+    assert client["env"] == [{"name": api_key.VARIABLE, "valueFrom": {"secretKeyRef": reference}}]
 
 
 @NAMES

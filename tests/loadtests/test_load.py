@@ -133,6 +133,12 @@ def test_refusals_are_a_class_of_failure_of_their_own(matcha: Service, tmp_path:
         run(Plan("matcha", profile.load("smoke", ["lens=true"]), tmp_path / "run", url=matcha.url))
 
 
+def test_certificates_that_are_not_there_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "none.pem"))
+    with pytest.raises(LoadTestError, match="the certificates in SSL_CERT_FILE cannot be used"):
+        _run(tmp_path / "run", "https://127.0.0.1:9", "smoke")
+
+
 def test_an_unreachable_service_is_reported(tmp_path: Path) -> None:
     with pytest.raises(LoadTestError, match="is it a Tallyglass service, and running"):
         _run(tmp_path / "run", "http://127.0.0.1:9", "smoke")

@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 import httpx
 from pydantic import ValidationError
 
+from clients.replay import api_key
 from clients.replay.asking.images import EncodedImage
 from clients.replay.asking.retries import Attempts, ask_patiently, retry_after_s
 from clients.replay.errors import ReplayError
@@ -43,10 +44,10 @@ class AskOptions:
 
 
 class AnswerClient:
-    """Asks one service; ``transport`` replaces the network in tests.
+    """Asks one service, with the API key of the environment; ``transport`` replaces the network in tests.
 
     Raises:
-        ReplayError: the URL, or a proxy or certificate file that the environment names, cannot be used.
+        ReplayError: the URL, or a key, proxy or certificate file that the environment names, cannot be used.
     """
 
     def __init__(self, url: str, options: AskOptions, transport: httpx.AsyncBaseTransport | None = None) -> None:
@@ -56,10 +57,12 @@ class AnswerClient:
         try:
             self._http = httpx.AsyncClient(
                 base_url=base_url,
+                headers=api_key.headers(),
                 timeout=options.timeout_s,
                 transport=transport,
                 limits=httpx.Limits(max_connections=None),  # the runner bounds them; waiting would count as latency
                 trust_env=not _is_loopback(url),  # a proxy cannot reach this machine's own services
+                verify=httpx.create_ssl_context(),  # by SSL_CERT_FILE, for them too
             )
         except (ValueError, ImportError, OSError, httpx.InvalidURL) as error:  # of a proxy, and of certificates
             message = (
@@ -81,10 +84,12 @@ class AnswerClient:
         """The served model, from ``/v1/models``.
 
         Raises:
-            ReplayError: the service cannot be reached, or does not list a model.
+            ReplayError: the service cannot be reached, needs another API key, or does not list a model.
         """
         try:
             response = await self._http.get("/v1/models", timeout=_CARD_TIMEOUT_S)
+            if response.status_code == httpx.codes.UNAUTHORIZED:
+                raise api_key.refusal(str(self._http.base_url))
             response.raise_for_status()
             return ModelList.model_validate_json(response.content).data[0]
         except httpx.HTTPError as error:

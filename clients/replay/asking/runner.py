@@ -11,6 +11,7 @@ from typing import Final
 import httpx
 from rich.console import Console
 
+from clients.replay import api_key
 from clients.replay.asking.client import AnswerClient, AskOptions
 from clients.replay.asking.images import blank_image, keep_images
 from clients.replay.asking.loop import Sink, replay
@@ -147,7 +148,7 @@ async def _session(
             counter[failed] += 1
             tick(failed=failed)
 
-        await replay(index.by_image(), read, client, config.concurrency, _giving_up(sink))
+        await replay(index.by_image(), read, client, config.concurrency, _giving_up(sink, config.url))
     wall_s = (now() - session_started).total_seconds()
     fruitless = counter[True] > 0 and not holds_answer(folder.outcomes)
     return RunSummary(counter[False], counter[True], record.questions - left, wall_s, fruitless)
@@ -164,12 +165,18 @@ def _recorded(folder: RunFolder, record: RunRecord) -> Iterator[None]:
         folder.write_record(record.finished(status))
 
 
-def _giving_up(sink: Sink) -> Sink:
-    """Wrap the sink to give up after many consecutive failed connections: the service is gone."""
+def _giving_up(sink: Sink, url: str) -> Sink:
+    """Wrap the sink to give up when it is hopeless.
+
+    After many consecutive failed connections the service is gone; after one 401 every question would get another.
+    """
     in_a_row = 0
 
     def giving_up(outcome: Scored | Failed) -> None:
         nonlocal in_a_row
+        if isinstance(outcome, Failed) and outcome.failure.status == httpx.codes.UNAUTHORIZED:
+            message = f"{api_key.refusal(url)} Then resume with --resume."
+            raise ReplayError(message)  # the question stays unasked
         sink(outcome)
         lost = isinstance(outcome, Failed) and outcome.failure.kind is FailureKind.CONNECTION
         in_a_row = in_a_row + 1 if lost else 0

@@ -1,4 +1,4 @@
-"""What applies to every route: a log line, keys, time limits, ``HEAD`` where ``GET`` is answered, other origins."""
+"""What applies to every route: log and trace, keys, time limits, ``HEAD`` where ``GET`` is answered, other origins."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,9 @@ from services.common.http.guards.body_time import BodyTime
 from services.common.http.guards.security_headers import SecurityHeaders
 from services.common.http.request_scope import IGNORED_FIELDS
 from services.common.settings import ServerSettings
+from services.common.telemetry import traces
 from services.common.telemetry.request_log import REQUEST_ID, RequestLog
+from services.wire.errors import ServiceError
 
 
 class HeadAsGet:
@@ -45,12 +47,17 @@ class ClosesWhenDraining:
         await self._app(scope, receive, send_on if scope["type"] == "http" else send)
 
 
-def install(app: FastAPI, settings: ServerSettings, is_draining: Callable[[], bool]) -> None:
-    """Add what applies to every route, from the inside out."""
+def install(
+    app: FastAPI,
+    settings: ServerSettings,
+    is_draining: Callable[[], bool],
+    count: Callable[[ServiceError], None],
+) -> None:
+    """Add what applies to every route, from the inside out; ``count`` is told of what no route refuses."""
     app.add_middleware(HeadAsGet)
     app.add_middleware(BodyTime, whole_s=settings.body_timeout_s, pause_s=settings.header_timeout_s)
     if keys := Authorization.options(settings):
-        app.add_middleware(Authorization, **keys)
+        app.add_middleware(Authorization, **keys, count=count)
     app.add_middleware(ClosesWhenDraining, is_draining=is_draining)
     # outside of keys: a browser asks without one whether it may ask, and must be able to read a refusal
     origins = [origin.strip().rstrip("/") for origin in settings.cors_origins.split(",") if origin.strip()]
@@ -64,3 +71,6 @@ def install(app: FastAPI, settings: ServerSettings, is_draining: Callable[[], bo
         )
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestLog)  # the last one added is outside of the others
+    if traces.wanted():
+        service = settings.model_config.get("env_prefix", "").strip("_").replace("_", "-").lower()
+        app.add_middleware(traces.Traces, service=f"tallyglass-{service}")

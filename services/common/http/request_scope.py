@@ -69,6 +69,7 @@ class RequestScope:
         """Complete the worker's answer with the request id, the model and the total time."""
         self._ended = self._end(_ANSWERED)
         self._metrics.answered(answer, self.started_s)
+        self._record.answered_s = self.started_s + self._ended.total_ms / 1000
         self._record.fields |= {
             "queue_ms": round(answer.queue_ms, 1),
             "preprocess_ms": round(answer.preprocess_ms, 1),

@@ -115,7 +115,11 @@ class Routes:
         app.include_router(router)
         describe(app, self.wire.answer, self.wire.chat)
         error_handlers.install(app)
-        middleware.install(app, self.settings, lambda: self.admission.draining)
+        middleware.install(app, self.settings, lambda: self.admission.draining, self.count_refusal)
+
+    def count_refusal(self, error: ServiceError) -> None:
+        """Count what was refused before it reached a route."""
+        self.metrics.not_answered("refused", error.code)
 
     async def answer(self, request: Request) -> Response:
         """Answer a question about an image, sent as JSON or as a multipart form."""

@@ -1,6 +1,7 @@
 """One log line for each request, whichever way it ends, and the id that joins it to the client's own log."""
 
 import logging
+import math
 import re
 import time
 import uuid
@@ -20,7 +21,8 @@ _ID: Final = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,126}[\x21-\x7e])?")
 """What is taken as an id: at most 128 printable characters of ASCII."""
 _TRACEPARENT: Final = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
 """W3C's; the first group is the trace's id."""
-_LONGEST_PATH: Final = 200
+LONGEST_PATH: Final = 200
+"""Characters of a path that are kept."""
 _GONE, _DEFECT = 499, 500
 
 
@@ -28,12 +30,16 @@ _GONE, _DEFECT = 499, 500
 class RequestRecord:
     """What is known of a request so far; handlers add to ``fields``, and may set ``status`` if it is not the one sent.
 
-    ``id`` is the client's, or None until one is made.
+    ``id`` is the client's, or None until one is made. Times are those of ``time.monotonic()``; ``answered_s`` is when
+    a complete answer was there, None without one. ``ended_s`` is set with the log line, as ``status`` is by then.
     """
 
     id: str | None = None
     status: int | None = None
     fields: dict[str, object] = field(default_factory=dict)
+    started_s: float = field(default_factory=time.monotonic)
+    answered_s: float | None = None
+    ended_s: float = math.inf
 
 
 _current: ContextVar[RequestRecord] = ContextVar("request_record")
@@ -55,7 +61,6 @@ class RequestLog:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started_s = time.monotonic()
         record = RequestRecord(id=client_id(Headers(scope=scope)))
         _current.set(record)
         sent: int | None = None
@@ -75,12 +80,14 @@ class RequestLog:
             ending = _DEFECT
             raise
         finally:
+            record.status = record.status or sent or ending
+            record.ended_s = time.monotonic()
             said = {
                 "id": record.id,
                 "method": scope["method"],
-                "route": scope["path"][:_LONGEST_PATH],
-                "status": record.status or sent or ending,
-                "total_ms": round((time.monotonic() - started_s) * 1000, 1),
+                "route": scope["path"][:LONGEST_PATH],
+                "status": record.status,
+                "total_ms": round((record.ended_s - record.started_s) * 1000, 1),
             }
             _log.log(_level(scope["path"]), "request", extra=said | record.fields)
 

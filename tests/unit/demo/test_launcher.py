@@ -72,6 +72,20 @@ def test_a_proxy_of_the_machine_is_not_asked(python: Make, tmp_path: Path, monke
         assert service.process.poll() is None
 
 
+def test_a_service_that_would_serve_https_is_not_started(
+    python: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MATCHA_TLS_CERT", "cert.pem")
+    monkeypatch.setenv("matcha_tls_key", "key.pem")
+    monkeypatch.setenv("QWEN_VL_TLS_KEY", "key.pem")
+    with (
+        pytest.raises(StartupError, match=r"for HTTP on loopback alone: unset MATCHA_TLS_CERT and matcha_tls_key$"),
+        running("matcha", tmp_path / "log", python=python()),
+    ):
+        pass
+    assert not (tmp_path / "told.json").exists()
+
+
 def test_it_is_stopped_whatever_happens(python: Make, tmp_path: Path) -> None:
     with pytest.raises(KeyError), running("matcha", tmp_path / "log", python=python()) as service:
         raise KeyError

@@ -20,6 +20,7 @@ STATUSES = {
     "UnsupportedEncodingError": (415, "unsupported_encoding", "invalid_request_error"),
     "OverloadedError": (429, "overloaded", "invalid_request_error"),
     "NotReadyError": (503, "not_ready", "server_error"),
+    "TooManyConnectionsError": (503, "too_many_connections", "server_error"),
     "DeadlineError": (504, "deadline_exceeded", "server_error"),
     "InternalError": (500, "internal_error", "server_error"),
 }

@@ -1,6 +1,6 @@
 """``Authorization: Bearer KEY`` on every path but the few that are open, checked before a body is read."""
 
-import logging
+from collections.abc import Callable
 from typing import Any, Final
 
 from starlette.datastructures import Headers
@@ -9,24 +9,31 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from services.common.http.error_handlers import problem
 from services.common.security.api_keys import KeyFile
 from services.common.settings import ServerSettings
-from services.wire.contract import printable
-from services.wire.errors import UnauthorizedError
+from services.wire.errors import ServiceError, UnauthorizedError
 
-_log = logging.getLogger(__name__)
 _PROBES: Final = frozenset({"/live", "/ready", "/health", "/healthz"})
 _DOCS: Final = frozenset({"/docs", "/openapi.json"})
 _DOCS_FILES: Final = "/docs/static/"
 
 
 class Authorization:
-    """Refuses what has no valid key with 401; the router is not asked.
+    """Refuses what has no valid key with 401; the router is not asked, and ``count`` is told.
 
     Paths are open by the very string that the router compares, so a path in any other spelling is not open.
     """
 
-    def __init__(self, app: ASGIApp, keys: KeyFile, *, open_metrics: bool, open_docs: bool) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        keys: KeyFile,
+        count: Callable[[ServiceError], None],
+        *,
+        open_metrics: bool,
+        open_docs: bool,
+    ) -> None:
         self._app = app
         self._keys = keys
+        self._count = count
         self._open = _PROBES | ({"/metrics"} if open_metrics else set()) | (_DOCS if open_docs else set())
         self._open_docs = open_docs
 
@@ -49,7 +56,7 @@ class Authorization:
         try:
             self._check(Headers(scope=scope).getlist("authorization"))
         except UnauthorizedError as error:
-            _log.info("refused", extra={"path": printable(scope["path"]), "status": error.status, "code": error.code})
+            self._count(error)
             await problem(error, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
         else:
             await self._app(scope, receive, send)

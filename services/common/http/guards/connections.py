@@ -6,6 +6,7 @@ old connections too, and bounds no connections.
 
 import asyncio
 import sys
+from collections.abc import Callable
 from typing import Any, Final
 
 import h11
@@ -15,9 +16,9 @@ from services.common.settings import ServerSettings
 from services.wire.errors import (
     HeaderTooLargeError,
     MalformedError,
-    NotReadyError,
     RequestTimeoutError,
     ServiceError,
+    TooManyConnectionsError,
     envelope,
 )
 
@@ -25,9 +26,9 @@ _LINGER_S: Final = 1.0
 """How long a refused client has to read why, before its connection is closed; what it sends is not read."""
 
 
-def protocol(settings: ServerSettings) -> type[H11Protocol]:
-    """The protocol for uvicorn, with these settings."""
-    return type("LimitedHTTP", (_Limited,), {"settings": settings})
+def protocol(settings: ServerSettings, count: Callable[[ServiceError], None]) -> type[H11Protocol]:
+    """The protocol for uvicorn, with these settings; ``count`` is told of each refusal, which no request stands for."""
+    return type("LimitedHTTP", (_Limited,), {"settings": settings, "count": staticmethod(count)})
 
 
 class PlainHTTP(H11Protocol):
@@ -43,6 +44,7 @@ class PlainHTTP(H11Protocol):
 
 class _Limited(PlainHTTP):
     settings: ServerSettings
+    count: Callable[[ServiceError], None]
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -61,7 +63,7 @@ class _Limited(PlainHTTP):
                 min(waiting, key=lambda one: one.idle_since).transport.abort()
             else:
                 message = f"all {self.settings.max_connections} connections of this server are in use: try again"
-                self._refuse(NotReadyError(message))
+                self._refuse(TooManyConnectionsError(message))
 
     @property
     def idle(self) -> bool:
@@ -133,6 +135,7 @@ class _Limited(PlainHTTP):
     def _refuse(self, error: ServiceError) -> None:
         """Answer without a request, and close once the client has had time to read it."""
         self._refused = True
+        self.count(error)
         self._stop_header_timer()
         if self.conn.our_state in {h11.IDLE, h11.SEND_RESPONSE}:
             body = envelope(error).model_dump_json().encode()

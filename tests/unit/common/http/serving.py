@@ -205,8 +205,16 @@ def turn(*parts: str | bytes, role: str = "user") -> dict[str, Any]:
 
 def installed(worker: Worker | None = None, types: RequestTypes | None = None, **settings: Any) -> FastAPI:
     """An app with settings that take effect when it is made."""
+    return with_routes(worker, types, **settings)[0]
+
+
+def with_routes(
+    worker: Worker | None = None, types: RequestTypes | None = None, **settings: Any
+) -> tuple[FastAPI, Routes]:
+    """The same, and its routes."""
     app = FastAPI(docs_url=None, redoc_url=None)
     types = types or RequestTypes(QwenVLRequest, QwenVLChat)
-    Routes(Settings(**settings), CARD, types, Answering(worker or Worker())).install(app)
+    routes = Routes(Settings(**settings), CARD, types, Answering(worker or Worker()))
+    routes.install(app)
     docs.install(app)
-    return app
+    return app, routes

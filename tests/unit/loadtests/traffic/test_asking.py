@@ -86,6 +86,15 @@ def test_a_question_is_posted_with_its_digest_and_its_answer_read(serve: Callabl
     assert body == an_ask().body
 
 
+def test_the_key_of_the_environment_is_sent(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    server = serve(_http("200 OK", ANSWER.model_dump_json().encode()))
+    Asker(server.url, timeout_s=5).ask(an_ask())
+    monkeypatch.setenv("TALLYGLASS_API_KEY", "some-key")
+    Asker(server.url, timeout_s=5).ask(an_ask())
+    sent = [b"\r\nauthorization: bearer some-key\r\n" in request.lower() for request in server.requests]
+    assert sent == [False, True]
+
+
 def test_a_plain_address_needs_no_path(serve: Callable[..., Server]) -> None:
     server = serve(_http("200 OK", ANSWER.model_dump_json().encode()))
     Asker(server.url, timeout_s=5).ask(an_ask())

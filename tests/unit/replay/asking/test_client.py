@@ -16,6 +16,7 @@ from clients.replay.asking.retries import Attempts
 from clients.replay.errors import ReplayError
 from clients.replay.run.outcomes import Failure, FailureKind
 from services.wire.answer import AnswerResponse, ModelCard
+from tests.unit.replay.serving import MODELS
 
 Handler = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
 
@@ -235,6 +236,41 @@ def test_a_service_that_is_asked_for_its_model_has_seconds_to_answer_not_as_long
     with pytest.raises(ReplayError):
         card("http://127.0.0.1:9", httpx.MockTransport(handler))
     assert 1 <= min(seen) <= max(seen) <= 15 < AskOptions().timeout_s
+
+
+@pytest.mark.parametrize(("key", "sent"), [(None, None), ("", None), (" some-key+/=\n", "Bearer some-key+/=")])
+def test_the_key_of_the_environment_is_sent_with_every_request(
+    key: str | None, sent: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if key is not None:
+        monkeypatch.setenv("TALLYGLASS_API_KEY", key)
+    seen: list[str | None] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers.get("Authorization"))
+        return httpx.Response(200, json=MODELS if request.method == "GET" else REPLY)
+
+    card("http://127.0.0.1:9", httpx.MockTransport(handler))
+    ask(handler)
+    assert seen == [sent, sent]
+
+
+@pytest.mark.parametrize("key", ["two words", "caf\xe9", "one\ntwo"])
+def test_what_cannot_be_a_key_is_refused_without_showing_it(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TALLYGLASS_API_KEY", key)
+    with pytest.raises(ReplayError, match="The value of TALLYGLASS_API_KEY is not an API key") as refused:
+        AnswerClient("http://127.0.0.1:9", AskOptions())
+    assert key not in str(refused.value)
+
+
+@pytest.mark.parametrize(("key", "words"), [("", "needs an API key: set"), ("a-wrong-key", "does not accept the API")])
+def test_a_service_that_refuses_the_key_is_told_from_one_that_is_down(
+    key: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TALLYGLASS_API_KEY", key)
+    with pytest.raises(ReplayError, match=f"^http://127.0.0.1:9 {words}.* TALLYGLASS_API_KEY.*") as refused:
+        card("http://127.0.0.1:9", httpx.MockTransport(lambda _: httpx.Response(401)))
+    assert "a-wrong-key" not in str(refused.value)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])

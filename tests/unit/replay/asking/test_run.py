@@ -260,6 +260,20 @@ def test_forty_nine_connections_lost_from_the_start_do_not_end_it(
     assert (summary.answered, summary.failed) == (11, 49)
 
 
+def test_a_key_that_is_no_longer_accepted_ends_the_run_at_once_and_leaves_nothing_failed(
+    sixty: Path, service: "FakeService", do_run: Make, tmp_path: Path
+) -> None:
+    service.answers = {f"How many dogs {number}?": httpx.Response(401) for number in range(7, 60)}
+    with pytest.raises(ReplayError, match=r"^http://127.0.0.1:9 needs an API key: set TALLYGLASS_API_KEY .* --resume"):
+        do_run("tallyqa", sixty)
+    assert len(service.asked) == 1 + 8, "the warm-up, and as many as were answered and one"
+    outcomes = read_outcomes(tmp_path / "run" / "outcomes.jsonl")
+    assert (len(outcomes.scored), len(outcomes.ids)) == (7, 7)
+    service.answers = {}
+    summary = do_run("tallyqa", sixty, resume=True)
+    assert (summary.answered, summary.failed, summary.before) == (53, 0, 7)
+
+
 def test_a_bar_on_a_terminal(
     pictures: Path, service: "FakeService", tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

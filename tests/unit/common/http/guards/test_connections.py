@@ -1,9 +1,12 @@
 """Slow, silent and many clients, on a real socket: each is closed in time, and others are answered meanwhile."""
 
 import json
+import logging
+import re
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -14,16 +17,18 @@ import uvicorn
 from fastapi import FastAPI, Response
 
 from services.common.http.guards.connections import protocol
-from tests.unit.common.http.serving import Settings, installed
+from services.common.http.routes import Routes
+from tests.unit.common.http.serving import with_routes
 
 Address = tuple[str, int]
 
 
 @contextmanager
-def served(app: FastAPI, settings: Settings) -> Iterator[Address]:
+def served(app: FastAPI, routes: Routes) -> Iterator[Address]:
     """The app on a loopback port, with uvicorn as the service runs it."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(app, http=protocol(settings), log_config=None, timeout_keep_alive=60, lifespan="off")
+    http = protocol(routes.settings, routes.count_refusal)
+    config = uvicorn.Config(app, http=http, log_config=None, timeout_keep_alive=60, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listening],))
     thread.start()
@@ -42,9 +47,9 @@ SOON = 8.0
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[Address]:
-    app = installed(**LIMITS)
+    app, routes = with_routes(**LIMITS)
     app.add_api_route("/large", lambda: Response(b"x" * 30_000_000))
-    with served(app, Settings(**LIMITS)) as address:
+    with served(app, routes) as address:
         yield address
 
 
@@ -90,17 +95,26 @@ def refusal(answer: bytes) -> tuple[int, str, bytes]:
     return int(head.split()[1]), json.loads(body)["error"]["code"], head
 
 
+def unanswered(address: Address) -> Counter[str]:
+    """What was counted as not answered so far, by outcome and reason."""
+    lines = httpx.get(f"http://127.0.0.1:{address[1]}/metrics").text.splitlines()
+    counts = [line.rsplit(" ", 1) for line in lines if line.startswith("tallyglass_requests_unanswered_total{")]
+    return Counter({"/".join(re.findall('"(.*?)"', labels)): int(float(count)) for labels, count in counts})
+
+
 POST = b"POST /v1/answer HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n"
 GET = b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
 def test_a_header_has_a_time_limit_however_its_bytes_come(address: Address) -> None:
+    before = unanswered(address)
     for piece in (b"", b"a"):
         answer, took = slowly(address, b"GET /live HTTP/1.1\r\nX: ", piece)
         assert refusal(answer)[:2] == (408, "request_timeout")
         assert 1.4 < took < SOON
     answer, took = slowly(address, b"", b"")
     assert (answer, 1.4 < took < SOON) == (b"", True), "who sends nothing is told nothing"
+    assert unanswered(address) - before == {"refused/request_timeout": 2}, "and not counted"
 
 
 def test_a_connection_that_is_kept_alive_has_the_same_limit_again(address: Address) -> None:
@@ -115,7 +129,9 @@ def test_a_connection_that_is_kept_alive_has_the_same_limit_again(address: Addre
     assert (answer, took < SOON) == (b"", True)
 
 
-def test_a_body_has_a_time_limit_and_may_not_pause(address: Address) -> None:
+def test_a_body_has_a_time_limit_and_may_not_pause(address: Address, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    before = unanswered(address)
     answer, took = slowly(address, POST, b"")
     assert refusal(answer)[:2] == (408, "request_timeout")
     assert b"stopped coming for 1.5 s" in answer
@@ -125,6 +141,11 @@ def test_a_body_has_a_time_limit_and_may_not_pause(address: Address) -> None:
     assert refusal(answer)[:2] == (408, "request_timeout")
     assert b"was not complete within 3 s" in answer
     assert 2.9 < took < SOON
+    assert unanswered(address) - before == {"refused/request_timeout": 2}
+    lines = [vars(record) for record in caplog.records if record.message == "request"]
+    assert [(line["route"], line["status"], line["code"]) for line in lines] == [
+        ("/v1/answer", 408, "request_timeout")
+    ] * 2
 
 
 def test_a_body_that_goes_on_after_its_answer_is_not_waited_for(address: Address) -> None:
@@ -168,6 +189,7 @@ def test_of_many_idle_connections_the_oldest_makes_room(address: Address) -> Non
 
 
 def test_when_every_connection_has_a_request_the_next_is_refused_with_503(address: Address) -> None:
+    before = unanswered(address)
     with ExitStack() as stack:
         for _ in range(5):
             stack.enter_context(socket.create_connection(address)).sendall(POST)
@@ -175,12 +197,13 @@ def test_when_every_connection_has_a_request_the_next_is_refused_with_503(addres
         with socket.create_connection(address) as sixth:
             sixth.sendall(POST + b" " * 50)
             status, code, head = refusal(until_closed(sixth)[0])
-        assert (status, code, b"retry-after: 1" in head.lower()) == (503, "not_ready", True)
+        assert (status, code, b"retry-after: 1" in head.lower()) == (503, "too_many_connections", True)
     time.sleep(0.1)
-    assert httpx.get(f"http://127.0.0.1:{address[1]}/live").status_code == 200
+    assert (unanswered(address) - before)["refused/too_many_connections"] == 1
 
 
 def test_what_is_not_http_is_refused_in_the_envelope(address: Address) -> None:
+    before = unanswered(address)
     for sent, status, code in (
         (b"\x16\x03\x01\x02\x00\x01\r\n\r\n", 400, "malformed_request"),
         (b"GET /live HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 70_000, 431, "header_too_large"),
@@ -188,3 +211,4 @@ def test_what_is_not_http_is_refused_in_the_envelope(address: Address) -> None:
         with socket.create_connection(address) as connection:
             connection.sendall(sent)
             assert refusal(until_closed(connection)[0])[:2] == (status, code)
+    assert unanswered(address) - before == {"refused/malformed_request": 1, "refused/header_too_large": 1}
