@@ -116,7 +116,7 @@ def soak_command(
     service: ServiceOption = ServiceName.MATCHA,
     drill: Annotated[list[Drill] | None, typer.Option(help="Drill to do; all of them by default.")] = None,
     seconds: Annotated[float, typer.Option(min=1, help="Duration of each overload, in seconds.")] = Amount.seconds,
-    rounds: Annotated[int, typer.Option(min=1, help="Number of kills, and of signals.")] = Amount.rounds,
+    rounds: Annotated[int, typer.Option(min=1, help="Count of kills, and of SIGTERMs.")] = Amount.rounds,
     aborts: Annotated[int, typer.Option(min=32, help="Number of requests that are aborted.")] = Amount.aborts,
     out: OutOption = None,
 ) -> None:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Final
 
 import pytest
@@ -18,7 +19,8 @@ pytestmark = pytest.mark.slow
 COMMANDS: Final = (
     *("services.matcha", "services.matcha prepare", "services.matcha inspect"),
     *("services.qwen_vl", "services.qwen_vl prepare", "services.qwen_vl inspect"),
-    *("services.training", "clients.replay", "clients.demo", "loadtests", "tests.mutants"),
+    *("services.training", "clients.replay", "clients.demo", "loadtests"),
+    *(["tests.mutants"] if find_spec("mutmut") else []),  # which `make mutants` installs
     *("benchmarks", "benchmarks.matcha", "benchmarks.qwen_vl", "benchmarks.replay", "benchmarks.torch_cpu"),
 )
 PRINTING: Final = """if True:

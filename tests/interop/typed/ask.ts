@@ -1,6 +1,6 @@
 // Asks both routes through types generated from the document: a wrong field or type does not compile.
 import { readFileSync } from "node:fs";
-import type { components, paths } from "./schema";
+import type { components, paths } from "./schema.d.ts";
 
 type Answer = paths["/v1/answer"]["post"]["responses"]["200"]["content"]["application/json"];
 type Completion = paths["/v1/chat/completions"]["post"]["responses"]["200"]["content"]["application/json"];

@@ -1,5 +1,5 @@
 // Each line must fail to compile: a generated type that allows anything would prove nothing.
-import type { components, paths } from "./schema";
+import type { components, paths } from "./schema.d.ts";
 
 type Asked = paths["/v1/answer"]["post"]["requestBody"]["content"]["application/json"];
 

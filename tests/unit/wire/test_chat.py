@@ -94,13 +94,13 @@ ONLY: dict[str, tuple[list[Any], list[Any]]] = {
     "audio": ([], [{}, False]),
     "moderation": ([], [{"model": "m"}]),
     "web_search_options": ([], [{}]),
-    "ignore_eos": ([False], [True, 0]),
     "best_of": ([1], [3]),
     "min_tokens": ([0], [4]),
     "skip_special_tokens": ([True], [False]),
     "chat_template_kwargs": ([{}, {"enable_thinking": False}], [{"enable_thinking": True}]),
 }
 HINTS = [
+    "ignore_eos",
     "store",
     "user",
     "metadata",
@@ -132,7 +132,7 @@ def test_a_field_is_taken_and_named_only_with_the_value_that_changes_nothing(
 
 def test_a_refusal_says_what_may_be_sent_in_json() -> None:
     assert refusal(QwenVLChat, tool_choice="required")[1].endswith('leave it out, or send "none", or send "auto"')
-    assert refusal(QwenVLChat, ignore_eos=True)[1].endswith("leave it out, or send false")
+    assert refusal(QwenVLChat, echo=True)[1].endswith("leave it out, or send false")
     assert refusal(QwenVLChat, audio={"voice": "ash"})[1].endswith("is not supported here: leave it out")
 
 

@@ -80,23 +80,28 @@ def test_openapi_tells_what_each_route_takes_and_gives() -> None:
     paths = ("/", "/version", "/v1/models", "/v1/models/{name}", "/live", "/ready", "/metrics")
     pages = {path: routes[path, "get"] for path in paths}
     assert len(routes) == 2 + len(pages)
-    assert set(ask["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
-    assert set(chat["requestBody"]["content"]) == {"application/json"}
-    for route, schema in (
-        (ask, "AnswerResponse"),
-        (chat, "ChatCompletion"),
-        (pages["/v1/models"], "ModelList"),
-        (pages["/v1/models/{name}"], "ModelCard"),
-    ):
-        assert schemas(route["responses"].pop("200")["content"]) == {"application/json": schema}
-    error = {"application/json": "ErrorEnvelope"}
-    for route in (ask, chat):
+    asked = schemas(ask["requestBody"]["content"])
+    assert asked == {"application/json": "QwenVLRequest", "multipart/form-data": "QwenVLRequestForm"}
+    assert schemas(chat["requestBody"]["content"]) == {"application/json": "QwenVLChat"}
+    answers = (
+        (ask, {"application/json": "AnswerResponse"}),
+        (chat, {"application/json": "ChatCompletion", "text/event-stream": ""}),
+        (pages["/v1/models"], {"application/json": "ModelList"}),
+        (pages["/v1/models/{name}"], {"application/json": "ModelCard"}),
+        (pages["/live"], {"application/json": "Status"}),
+        (pages["/ready"], {"application/json": "Status"}),
+        (pages["/version"], {"application/json": "Version"}),
+        (pages["/"], {"application/json": "About"}),
+        (pages["/metrics"], {"text/plain": "", "application/openmetrics-text": ""}),
+    )
+    for route, content in answers:
+        assert schemas(route["responses"].pop("200")["content"]) == content
+    everywhere = {401, 405, 408, 431, 500, 503}
+    for route in routes.values():
+        extra = {404} if route is pages["/v1/models/{name}"] else set()
+        extra = {400, 413, 415, 422, 429, 504} if route in (ask, chat) else extra
         told = {int(status): schemas(reply["content"]) for status, reply in route["responses"].items()}
-        assert told == dict.fromkeys((400, 401, 408, 413, 415, 422, 429, 500, 503, 504), error)
-    ready = pages["/ready"]["responses"]
-    assert set(ready) == {"200", "503"}
-    assert schemas(ready["503"]["content"]) == error
-    assert "content" not in pages["/metrics"]["responses"]["200"], "it is no JSON"
+        assert told == dict.fromkeys(everywhere | extra, {"application/json": "ErrorEnvelope"})
     for route in routes.values():
         assert re.fullmatch(r"[A-Z][a-z]* .*[a-z?)]", route["summary"]), "a phrase"
 
@@ -394,9 +399,10 @@ def test_a_timeout_is_504_and_later_replies_are_dropped() -> None:
 
 def test_the_schemas_that_requests_are_made_of_are_described() -> None:
     description = send(as_installed(Worker(), ready=True), "GET", "/openapi.json").json()
-    chat = description["paths"]["/v1/chat/completions"]["post"]["requestBody"]["content"]["application/json"]["schema"]
-    assert "max_pixels" in chat["properties"]
-    assert {"TextPart", "ImagePart", "Message"} <= set(description["components"]["schemas"])
+    schemas = description["components"]["schemas"]
+    assert schemas["QwenVLChat"]["properties"]["max_pixels"].keys() == {"anyOf", "description", "title"}
+    assert {"TextPart", "ImagePart", "Message", "ChatChunk"} <= set(schemas)
+    assert {"type": "string"} in schemas["Message"]["properties"]["content"]["anyOf"]
 
 
 @pytest.mark.parametrize("name", ["some/model", "some%2Fmodel"])
