@@ -101,7 +101,7 @@ def test_openapi_tells_what_each_route_takes_and_gives() -> None:
         extra = {404} if route is pages["/v1/models/{name}"] else set()
         extra = {400, 413, 415, 422, 429, 504} if route in (ask, chat) else extra
         told = {int(status): schemas(reply["content"]) for status, reply in route["responses"].items()}
-        assert told == dict.fromkeys(everywhere | extra, {"application/json": "ErrorEnvelope"})
+        assert told == {status: {"application/json": "ErrorEnvelope"} for status in everywhere | extra}
     for route in routes.values():
         assert re.fullmatch(r"[A-Z][a-z]* .*[a-z?)]", route["summary"]), "a phrase"
 
