@@ -21,7 +21,7 @@ OBJECTIVE_MS: Final = 3000.0
 """An answer counts as good within this time: a full house of 64 requests of the embedded models waits for about two
 seconds."""
 TIMEOUT_S: Final = 30.0
-_USERS: Final = 8
+_USERS: Final = 32
 
 Answers = dict[str, str]
 """The right answers of a server, by sample: what it said when nothing disturbed it."""

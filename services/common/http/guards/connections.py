@@ -26,6 +26,10 @@ _LINGER_S: Final = 1.0
 """How long a refused client has to read why, before its connection is closed; what it sends is not read."""
 
 
+_LAST_CALL_S: Final = 0.25
+"""How long an idle connection stays open when the server ends: a request may be on its way."""
+
+
 def protocol(settings: ServerSettings, count: Callable[[ServiceError], None]) -> type[H11Protocol]:
     """The protocol for uvicorn, with these settings; ``count`` is told of each refusal, which no request stands for."""
     return type("LimitedHTTP", (_Limited,), {"settings": settings, "count": staticmethod(count)})
@@ -92,6 +96,17 @@ class _Limited(PlainHTTP):
             self._await_header()
         if self.transport.get_write_buffer_size():
             self._await_reader()
+
+    def shutdown(self) -> None:
+        """Close with the response that is under way, or soon: a request that comes until then is answered."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(_LAST_CALL_S, self._last_call)
+        else:
+            super().shutdown()
+
+    def _last_call(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
 
     def pause_writing(self) -> None:
         """The client does not read as fast as it is answered."""

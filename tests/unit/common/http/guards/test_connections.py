@@ -212,3 +212,26 @@ def test_what_is_not_http_is_refused_in_the_envelope(address: Address) -> None:
             connection.sendall(sent)
             assert refusal(until_closed(connection)[0])[:2] == (status, code)
     assert unanswered(address) - before == {"refused/malformed_request": 1, "refused/header_too_large": 1}
+
+
+def test_a_request_that_is_on_its_way_when_the_server_ends_is_answered() -> None:
+    """On a connection that had just been made, and on one that was kept; the port is closed by then."""
+    get = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
+    app, routes = with_routes(**LIMITS)
+    with ExitStack() as server, ExitStack() as clients:
+        address = server.enter_context(served(app, routes))
+        fresh, kept, silent = (clients.enter_context(socket.create_connection(address)) for _ in range(3))
+        kept.sendall(get)
+        assert kept.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        ending = threading.Thread(target=server.close)
+        ending.start()
+        with pytest.raises(ConnectionError):  # noqa: PT012 until the port is closed
+            while True:
+                socket.create_connection(address).close()
+        for connection in (fresh, kept):
+            connection.sendall(get)
+        for connection in (fresh, kept):
+            received, _ = until_closed(connection)
+            assert received.startswith(b"HTTP/1.1 200")
+        assert until_closed(silent)[0] == b""
+        ending.join()
