@@ -99,7 +99,7 @@ class _Limited(PlainHTTP):
 
     def shutdown(self) -> None:
         """Close with the response that is under way, or soon: a request that comes until then is answered."""
-        if self.cycle is None or self.cycle.response_complete:
+        if self.cycle is None or self.cycle.response_complete:  # type: ignore[redundant-expr] # it is at first
             self.loop.call_later(_LAST_CALL_S, self._last_call)
         else:
             super().shutdown()
