@@ -26,12 +26,18 @@ def tiny_matcha(
 
 @app.command("tiny-qwen-vl")
 def tiny_qwen_vl(
-    out: Annotated[Path, typer.Option(help="Folder of the model.")] = ROOT / "models/tiny-qwen2-vl", seed: Seed = 0
+    out: Annotated[Path, typer.Option(help="Folder of the model.")] = ROOT / "models/tiny-qwen2-vl",
+    seed: Seed = 0,
+    *,
+    every_form: Annotated[
+        bool, typer.Option(help="Put the text first too, with system turns and second questions, in fp32.")
+    ] = False,
 ) -> None:
     """Train the image model: a Qwen2-VL that counts coloured shapes in English and Chinese."""
-    from services.training.tiny_qwen_vl.train import train  # noqa: PLC0415 see above
+    from services.training.tiny_qwen_vl.learning.settings import EVERY_FORM, Settings  # noqa: PLC0415 see above
+    from services.training.tiny_qwen_vl.train import train  # noqa: PLC0415
 
-    train(out, seed)
+    train(out, seed, EVERY_FORM if every_form else Settings())
     typer.echo(f"written: {out}")
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from services.training.shared.optimizers import ScheduledOptimizers
+from services.training.tiny_qwen_vl.learning.muon import Muon
 from services.training.tiny_qwen_vl.learning.settings import Phase, Settings
 
 _MAX_GRADIENT_NORM: Final = 1.0
@@ -28,7 +29,9 @@ class PhaseOptimizers:
         others = [each for each in self._parameters if id(each) not in inner]
         decay = settings.weight_decay
         self._optimizers = ScheduledOptimizers(
-            torch.optim.Muon(matrices, settings.matrix_rate, weight_decay=decay, adjust_lr_fn="original"),
+            torch.optim.Muon(matrices, settings.matrix_rate, weight_decay=decay, adjust_lr_fn="original")
+            if settings.bf16
+            else Muon(matrices, settings.matrix_rate, weight_decay=decay),
             torch.optim.AdamW(others, settings.other_rate, weight_decay=decay, betas=(0.9, 0.98)),
         )
 

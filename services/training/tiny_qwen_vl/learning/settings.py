@@ -1,6 +1,6 @@
 """Training settings: two phases, their learning rates, and how crowded the images are."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.training.tiny_qwen_vl.data.scenes import MAX_ITEMS
@@ -42,8 +42,18 @@ class Settings:
     warmup_steps: int = 50
     weight_decay: float = 0.05
     threads: int = 1
+    bf16: bool = True
+    """Whether products are computed in bfloat16, which is faster on processors that have it, and slower on others."""
+    every_form: bool = False
+    """Whether questions are put in every form (``data.forms``), or with the image first alone."""
 
     @property
     def steps(self) -> int:
         """Steps of both phases."""
         return self.seeing.steps + self.answering.steps
+
+
+EVERY_FORM: Final = Settings(
+    answering=replace(ANSWERING, steps=2600, images=16, questions=5), threads=2, bf16=False, every_form=True
+)
+"""For questions in every form, whose rows are longer; as many tokens a step."""

@@ -6,6 +6,7 @@ The intermediate layers have no loss of their own: the lens should show what the
 import itertools
 import random
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -13,9 +14,10 @@ import torch
 from torch.nn import functional
 
 from services.training.shared.weights import start
-from services.training.tiny_qwen_vl.learning.batches import IGNORED, Collator, SceneBatch, sample_examples
+from services.training.tiny_qwen_vl.learning.batches import Collator, SceneBatch, sample_examples
 from services.training.tiny_qwen_vl.learning.naming import NamingHeads
 from services.training.tiny_qwen_vl.learning.optimizers import PhaseOptimizers, cosine
+from services.training.tiny_qwen_vl.learning.rows import IGNORED
 from services.training.tiny_qwen_vl.learning.settings import Phase, Settings
 from services.training.tiny_qwen_vl.model.answering import Model
 from services.training.tiny_qwen_vl.model.network import (
@@ -54,7 +56,7 @@ class Trainer:
         start(self.settings.seed, self.settings.threads)
         tokenizer = build_tokenizer()
         network = build_network(tokenizer)
-        network.set_attn_implementation("eager")  # at this size and in bf16, faster than torch's fused attention
+        network.set_attn_implementation("eager")  # at this size as fast as torch's fused attention, in bf16 faster
         network.model.visual.patch_embed = LinearPatchEmbed(network.model.visual.patch_embed.proj)
         self.model = Model(network, tokenizer, build_image_processor())
         self._heads = NamingHeads()
@@ -72,7 +74,7 @@ class Trainer:
         learning = PhaseOptimizers(self.model.network.model.visual, self._heads, phase, self.settings)
         for progress in learning.steps():
             batch = self._batch(phase, progress)
-            with torch.autocast("cpu", torch.bfloat16):
+            with self._precision():
                 loss = self._heads.loss(self._vision(batch), batch.looks, batch.patches)
             learning.apply(loss)
             yield loss.item()
@@ -81,7 +83,7 @@ class Trainer:
         learning = PhaseOptimizers(self.model.network, self._heads, phase, self.settings)
         for progress in learning.steps():
             batch = self._batch(phase, progress)
-            with torch.autocast("cpu", torch.bfloat16):
+            with self._precision():
                 vision = self._vision(batch)
                 naming = self._heads.loss(vision, batch.looks, batch.patches)
                 answers = self._answer_loss(vision, batch)
@@ -90,7 +92,8 @@ class Trainer:
             yield answers.item()
 
     def _batch(self, phase: Phase, progress: float) -> SceneBatch:
-        examples = sample_examples(self._rng, phase.questions, phase.max_items(progress))
+        every_form = self.settings.every_form
+        examples = sample_examples(self._rng, phase.questions, phase.max_items(progress), every_form=every_form)
         return self._collate(list(itertools.islice(examples, phase.images)))
 
     def _vision(self, batch: SceneBatch) -> Any:
@@ -98,15 +101,34 @@ class Trainer:
         patches = patches_of(batch.pixels, self.model.image_processor)
         return self.model.network.get_image_features(patches, grid, return_dict=True)
 
+    def _precision(self) -> torch.autocast:
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.settings.bf16)
+
     def _answer_loss(self, vision: Any, batch: SceneBatch) -> torch.Tensor:
         """Cross-entropy of the answers and of the end of turn after each."""
-        mask = torch.zeros(batch.visible.shape).masked_fill(~batch.visible, _HIDDEN)
-        output = self.model.network(
-            input_ids=batch.input_ids,
-            attention_mask={"full_attention": mask},
-            position_ids=batch.position_ids,
-            mm_encoder_outputs={"image": vision},
-            use_cache=False,
-        )
         asked = batch.labels != IGNORED
-        return functional.cross_entropy(output.logits[asked].float(), batch.labels[asked])
+        logits = row_logits(self.model.network, vision, batch)
+        return functional.cross_entropy(logits[asked].float(), batch.labels[asked])
+
+
+def row_logits(network: Any, vision: Any, batch: SceneBatch) -> torch.Tensor:
+    """(B, T, vocabulary): what follows each token of each row.
+
+    Args:
+        network: the Qwen2-VL model.
+        vision: transformers' output of the vision tower, one image per row.
+        batch: the rows, in which an image may stand several times.
+    """
+    repeated = copy(vision)
+    repeated.pooler_output = [
+        image for image, times in zip(vision.pooler_output, batch.images.tolist(), strict=True) for _ in range(times)
+    ]
+    output = network(
+        input_ids=batch.input_ids,
+        attention_mask={"full_attention": torch.zeros(batch.visible.shape).masked_fill(~batch.visible, _HIDDEN)},
+        position_ids=batch.position_ids,
+        mm_encoder_outputs={"image": repeated},
+        use_cache=False,
+    )
+    logits: torch.Tensor = output.logits
+    return logits

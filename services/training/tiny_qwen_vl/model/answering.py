@@ -10,6 +10,7 @@ from PIL import Image
 from transformers import AutoTokenizer, Qwen2VLForConditionalGeneration
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
+from services.training.tiny_qwen_vl.data.forms import Messages
 from services.training.tiny_qwen_vl.model.prompt import prompt_ids
 from services.training.tiny_qwen_vl.model.tokenizer import IMAGE_PAD
 
@@ -49,10 +50,10 @@ class Model:
 
 
 @torch.no_grad()
-def answer(model: Model, images: Sequence[Image.Image], questions: Sequence[str]) -> list[Reply]:
-    """Replies to questions, each about the image at the same index; prompts of equal length are batched."""
+def answer(model: Model, images: Sequence[Image.Image], conversations: Sequence[Messages]) -> list[Reply]:
+    """Replies to conversations, each about the image at the same index; prompts of equal length are batched."""
     replies: dict[int, Reply] = {}
-    prompts = [_Prompt.of(model, *pair) for pair in zip(images, questions, strict=True)]
+    prompts = [_Prompt.of(model, *pair) for pair in zip(images, conversations, strict=True)]
     for indices in _groups(prompts):
         batch = _generate(model, [prompts[index] for index in indices])
         replies.update(zip(indices, batch, strict=True))
@@ -66,11 +67,11 @@ class _Prompt:
     grid: torch.Tensor
 
     @classmethod
-    def of(cls, model: Model, image: Image.Image, question: str) -> "_Prompt":
+    def of(cls, model: Model, image: Image.Image, messages: Messages) -> "_Prompt":
         features = model.image_processor(images=[image], return_tensors="pt")
         grid = features["image_grid_thw"]
         image_tokens = int(grid.prod()) // model.image_processor.merge_size**2
-        return cls(prompt_ids(model.tokenizer, question, image_tokens), features["pixel_values"], grid)
+        return cls(prompt_ids(model.tokenizer, messages, image_tokens), features["pixel_values"], grid)
 
 
 def _groups(prompts: Sequence[_Prompt]) -> Iterator[list[int]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from services.training.shared.scores import Score, grouped, percent
-from services.training.tiny_qwen_vl.data.cases import Case, held_out_cases
+from services.training.tiny_qwen_vl.data.cases import FORMS, Case, form_cases, held_out_cases
 from services.training.tiny_qwen_vl.data.outside import OUTSIDE, outside_cases
 from services.training.tiny_qwen_vl.data.questions import DIGITS, HAN_NUMERALS, count_of, numeral
 from services.training.tiny_qwen_vl.model.answering import Model, Reply, answer
@@ -51,6 +51,7 @@ class Results:
     by_answer: dict[str, Score]
     by_language: dict[str, Score]
     by_language_and_kind: dict[str, Score]
+    by_form: dict[str, Score]
     layers: tuple[LayerScore, ...]
     outside: dict[str, OutsideScore]
 
@@ -81,6 +82,7 @@ def evaluate(
         by_answer=scores_by(scored, lambda case: str(case.question.answer)),
         by_language=scores_by(scored, lambda case: case.question.language),
         by_language_and_kind=scores_by(scored, lambda case: f"{case.question.language}, {case.question.kind}"),
+        by_form={name: score(ask_all(model, form_cases(name, outside_per_cell))) for name in FORMS},
         layers=layer_scores(scored),
         outside={
             name: outside(cases.description, ask_all(model, outside_cases(name, outside_per_cell)))
@@ -91,7 +93,7 @@ def evaluate(
 
 def ask_all(model: Model, cases: Sequence[Case]) -> list[Scored]:
     """The model's replies to all cases."""
-    replies = answer(model, [case.image for case in cases], [case.question.text for case in cases])
+    replies = answer(model, [case.image for case in cases], [case.messages for case in cases])
     return [Scored(case, reply) for case, reply in zip(cases, replies, strict=True)]
 
 

@@ -1,17 +1,21 @@
 import itertools
 import random
+from dataclasses import replace
 
 import numpy as np
 import torch
 from PIL import Image
 
+from services.training.tiny_qwen_vl.data.forms import IMAGE_FIRST, TEXT_FIRST, Form
 from services.training.tiny_qwen_vl.data.questions import numeral
 from services.training.tiny_qwen_vl.data.scenes import Item, Scene
 from services.training.tiny_qwen_vl.learning.batches import Collator, SceneExample, sample_examples
 from services.training.tiny_qwen_vl.learning.naming import look_by_patch, look_of, looks_by_cell
+from services.training.tiny_qwen_vl.learning.trainer import row_logits
 from services.training.tiny_qwen_vl.model.answering import Model
 from services.training.tiny_qwen_vl.model.network import CELLS, patches_of
 from services.training.tiny_qwen_vl.model.prompt import prompt_ids
+from services.training.tiny_qwen_vl.model.tokenizer import IMAGE_PAD
 
 
 def examples(number: int, questions: int = 3) -> list[SceneExample]:
@@ -27,25 +31,29 @@ def test_pixels_are_what_the_image_processor_gives(fresh: Model) -> None:
 
 @torch.no_grad()
 def test_a_row_computes_what_separate_prompts_would(fresh: Model) -> None:
-    together = [examples(2, questions=3)[1], examples(1, questions=1)[0]]  # the second row is padded
+    """In every form; transformers' own positions and causal mask are the oracle. The second row is padded."""
+    several, one = examples(2, questions=5)[1], examples(1, questions=1)[0]
+    before = Form(system="Be exact."), Form(text_first=True, system="Be exact."), Form(earlier=several.questions[0])
+    together = [replace(several, forms=(IMAGE_FIRST, TEXT_FIRST, *before)), replace(one, forms=(TEXT_FIRST,))]
     batch = Collator(fresh.tokenizer)(together)
-    network, grid = fresh.network, torch.tensor([[1, 8, 8]])
+    assert batch.images.tolist() == [4, 1], "a question after another shares its image"
+    network, grid, pad = fresh.network, torch.tensor([[1, 8, 8]]), fresh.tokenizer.convert_tokens_to_ids(IMAGE_PAD)
     patches = patches_of(batch.pixels, fresh.image_processor)
-    mask = torch.zeros(batch.visible.shape).masked_fill(~batch.visible, -1e9)
-    rows = network(
-        input_ids=batch.input_ids,
-        attention_mask={"full_attention": mask},
-        position_ids=batch.position_ids,
-        pixel_values=patches,
-        image_grid_thw=grid.repeat(2, 1),
-    ).logits
-    for example, own, row, labels in zip(together, patches.chunk(2), rows, batch.labels.tolist(), strict=True):
-        ends = [index for index, label in enumerate(labels) if label != -100][::2]
-        for question, end in zip(example.questions, ends, strict=True):
-            ids = torch.tensor([prompt_ids(fresh.tokenizer, question.text, CELLS)])
-            image = (ids == fresh.tokenizer.convert_tokens_to_ids("<|image_pad|>")).int()
+    vision = network.get_image_features(patches, grid.repeat(2, 1), return_dict=True)
+    rows, ends = row_logits(network, vision, batch), [*answers(fresh, several), *answers(fresh, one)]
+    for example, own, row, labels in zip(together, patches.chunk(2), rows, batch.labels, strict=True):
+        found = row[torch.isin(labels, torch.tensor(ends))]
+        assert len(found) == len(example.questions)
+        for question, form, logits in zip(example.questions, example.forms, found, strict=True):
+            ids = torch.tensor([prompt_ids(fresh.tokenizer, form.messages(question.text), CELLS)])
+            image = (ids == pad).int()
             alone = network(input_ids=ids, pixel_values=own, image_grid_thw=grid, mm_token_type_ids=image).logits
-            assert torch.allclose(row[end], alone[0, -1], atol=1e-4)
+            assert torch.allclose(logits, alone[0, -1], atol=1e-4)
+
+
+def answers(model: Model, example: SceneExample) -> list[int]:
+    words = [numeral(question.answer, question.language) for question in example.questions]
+    return [model.tokenizer.convert_tokens_to_ids(model.tokenizer.tokenize(word)[0]) for word in words]
 
 
 def test_every_question_is_labelled_with_its_answer_and_an_end(fresh: Model) -> None:

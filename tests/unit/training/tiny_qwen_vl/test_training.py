@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from services.common.artifact.manifest import verify
+from services.training.tiny_qwen_vl.data.forms import IMAGE_FIRST
 from services.training.tiny_qwen_vl.learning.settings import ANSWERING, SEEING, Phase, Settings
 from services.training.tiny_qwen_vl.learning.trainer import Trainer
 from services.training.tiny_qwen_vl.model.answering import Model, answer
@@ -59,4 +60,4 @@ def test_the_command_leaves_a_whole_folder_in_place_of_the_old_one(trained: Path
     assert verify(trained, "Qwen2VLForConditionalGeneration").source.revision == "seed-5"
     assert {path.name for path in trained.iterdir()} == {path.name for path in FOLDER.iterdir()}
     assert [path.name for path in trained.parent.iterdir()] == ["model"]
-    assert len(answer(Model.load(trained), [Image.new("RGB", (64, 200))], ["How many?"])) == 1
+    assert len(answer(Model.load(trained), [Image.new("RGB", (64, 200))], [IMAGE_FIRST.messages("How many?")])) == 1
