@@ -14,14 +14,14 @@ from onnx import helper
 from services.common.cpu import instructions
 from services.matcha import attention as int8
 from services.matcha.attention import INSTRUCTIONS, KERNEL, Int8Attention
-from services.matcha.backends import onnx_backend, openvino_backend
+from services.matcha.backends import Hardware, onnx_backend, openvino_backend
 from services.matcha.backends.decoding import Arrays, GraphModel
 from services.matcha.backends.onnx_names import ENCODER, encoder_piece
 from services.matcha.patches import Floats
 from services.matcha.prepare.encoder_pieces import split
 
 computes = pytest.mark.skipif(not instructions() >= INSTRUCTIONS, reason="this processor lacks the instructions")
-Loader = Callable[[Path, int], GraphModel]
+Loader = Callable[[Path, Hardware, str], GraphModel]
 
 
 def exact(query: Floats, key: Floats, value: Floats, heads: int, scale: float) -> NDArray[np.float64]:
@@ -150,7 +150,8 @@ def test_an_encoder_computes_the_same_with_it(
     monkeypatch.setattr(Int8Attention, "__call__", counted)
     for kernel in (KERNEL, Path("/nowhere")):
         monkeypatch.setattr(int8, "KERNEL", kernel)
-        states.append(load(artifact(name), 1)._encoder(inputs)["last_hidden_state"])  # noqa: SLF001 nothing else shows it
+        model = load(artifact(name), Hardware(threads=1), name)
+        states.append(model._encoder(inputs)["last_hidden_state"])  # noqa: SLF001 nothing else shows it
     assert used == [70] * 4  # once per layer, and not without the kernel
     with_it, without = (each.ravel().astype(np.float64) for each in states)
     assert with_it @ without / np.linalg.norm(with_it) / np.linalg.norm(without) > 0.995
