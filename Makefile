@@ -181,9 +181,9 @@ load: install $(filter $(ARTIFACTS)/%,$(MODEL)) ## Load-test a service (SERVICE=
 load-variants: install $(filter $(ARTIFACTS)/%,$(subst =, ,$(VARIANTS))) ## Load-test one variant after another with the same requests, into one table (VARIANTS="fp32 ..." PROFILE=steady SET=... OUT=...)
 	@$(BIN)/python -m loadtests variants $(VARIANTS) --service $(SERVICE) --profile $(or $(PROFILE),steady) $(overrides) $(out_option)
 
-soak: install ## Overload a service, kill its worker, stop it, hang up on it, send it 20,000 broken images (SERVICE=... OUT=..., half an hour)
-	@$(BIN)/python -m loadtests soak --service $(SERVICE) $(out_option)
+soak: install ## Send a service 20,000 broken images, overload it, kill its worker, stop it, hang up on it (SERVICE=... OUT=..., half an hour)
 	@FUZZ_IMAGES=20000 $(BIN)/python -m pytest -q -s tests/service/test_broken_images.py -k $(SERVICE)
+	@$(BIN)/python -m loadtests soak --service $(SERVICE) $(out_option)
 
 bench-load: install ## How late is the load generator itself, at 300 requests per second on one core? (OUT=...)
 	@$(BIN)/python -m loadtests generator $(out_option)

@@ -9,45 +9,46 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def environment(name: str, target: str) -> Path:
-    """The interpreter of an environment built by a make target; required in CI."""
-    python = ROOT / name / "bin/python"
-    if not (ROOT / name / "installed").exists():
+def environment(name: str) -> Path:
+    """The folder that ``make NAME-env`` builds; required in CI."""
+    folder = ROOT / f".venv-{name}"
+    if not (folder / "installed").exists():
+        message = f"{folder.name} is missing: run make {name}-env"
         if os.environ.get("CI"):
-            pytest.fail(f"{name} is missing: run make {target}")
-        pytest.skip(f"{name} is missing: run make {target}")
-    return python
+            pytest.fail(message)
+        pytest.skip(message)
+    return folder
 
 
 @pytest.fixture(scope="session")
 def optimum_python() -> Path:
-    return environment(".venv-optimum", "optimum-env")
+    return environment("optimum") / "bin/python"
 
 
 @pytest.fixture(scope="session")
 def torch_free_python() -> Path:
-    return environment(".venv-torch-free", "torch-free-env")
+    return environment("torch-free") / "bin/python"
 
 
 @pytest.fixture(scope="session")
 def chat_clients_python() -> Path:
-    return environment(".venv-chat-clients", "chat-clients-env")
+    return environment("chat-clients") / "bin/python"
 
 
 @pytest.fixture(scope="session")
 def load_generators_python() -> Path:
-    return environment(".venv-load-generators", "load-generators-env")
+    return environment("load-generators") / "bin/python"
 
 
 @pytest.fixture(scope="session")
 def openapi_clients_python() -> Path:
-    return environment(".venv-openapi-clients", "openapi-clients-env")
+    return environment("openapi-clients") / "bin/python"
 
 
 @pytest.fixture(scope="session")
 def typescript() -> Path:
     """The folder ``node_modules`` with TypeScript's compiler and the generator of its types."""
-    return environment(".venv-typescript", "typescript-env").parents[1] / "node_modules"
+    return environment("typescript") / "node_modules"
 
 
 def output_of(python: Path, *arguments: str, cwd: Path = ROOT) -> str:

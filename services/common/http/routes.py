@@ -1,7 +1,7 @@
 """The HTTP routes of a service: the two inference endpoints, models, health and metrics."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
@@ -20,7 +20,7 @@ from services.common.http.guards.remote_images import RemoteImages
 from services.common.http.openapi.bodies import answer_body, chat_body
 from services.common.http.openapi.document import MODELS, OPERATION, QUESTIONS, describe
 from services.common.http.openapi.examples import answer_example, chat_example
-from services.common.http.openapi.responses import PLAIN_TEXT, STREAM, errors, question_errors
+from services.common.http.openapi.responses import PLAIN_TEXT, STREAM, Responses, errors, question_errors
 from services.common.http.request_scope import HeldStream, RequestScope
 from services.common.settings import ServerSettings
 from services.common.telemetry.metrics import Metrics
@@ -32,7 +32,7 @@ from services.wire.about import About, Status, Version
 from services.wire.answer import AnswerRequest, AnswerResponse, ModelCard, ModelList, TokenLogprob
 from services.wire.chat import ChatRequest
 from services.wire.completion import ChatCompletion
-from services.wire.contract import WireRequest, printable
+from services.wire.contract import WireRequest, WireResponse, printable
 from services.wire.errors import InvalidRequestError, NotFoundError, NotReadyError, ServiceError, named
 from services.wire.reading import Read
 
@@ -97,21 +97,26 @@ class Routes:
             summary="Continue a conversation (OpenAI-compatible)",
             tags=[QUESTIONS],
         )
-        of_model: dict[str, Any] = {"tags": [MODELS], "responses": errors()}
-        add("/v1/models", self.models, response_model=ModelList, summary="The model being served", **of_model)
-        of_model["responses"] = errors(404)
-        add(
-            "/v1/models/{name:path}", self.model, response_model=ModelCard, summary="The model, by its name", **of_model
-        )
-        of_server: dict[str, Any] = {"tags": [OPERATION], "responses": errors()}
-        add("/live", self.live, response_model=Status, summary="Is the HTTP process up?", **of_server)
-        add("/ready", self.ready, response_model=Status, summary="Can the model answer?", **of_server)
-        for alias in ("/health", "/healthz"):  # other servers' names for it, which load generators ask for
+        pages: list[tuple[str, Callable[..., Any], type[WireResponse], Responses, str, str]] = [
+            ("/v1/models", self.models, ModelList, errors(), MODELS, "The model being served"),
+            ("/v1/models/{name:path}", self.model, ModelCard, errors(404), MODELS, "The model, by its name"),
+            ("/live", self.live, Status, errors(), OPERATION, "Is the HTTP process up?"),
+            ("/ready", self.ready, Status, errors(), OPERATION, "Can the model answer?"),
+            ("/version", self.version, Version, errors(), OPERATION, "This software's version"),
+            ("/", self.about, About, errors(), OPERATION, "What this is"),
+        ]
+        for path, handler, answer, told, tag, summary in pages:
+            add(path, handler, response_model=answer, responses=told, tags=[tag], summary=summary)
+        for alias in ("/health", "/healthz"):  # other servers' names for /ready, which load generators ask for
             add(alias, self.ready, include_in_schema=False)
-        add("/version", self.version, response_model=Version, summary="This software's version", **of_server)
-        add("/", self.about, response_model=About, summary="What this is", **of_server)
-        of_server["responses"] = {200: PLAIN_TEXT, **errors()}
-        add("/metrics", self.exposition, response_class=Response, summary="Prometheus metrics", **of_server)
+        add(
+            "/metrics",
+            self.exposition,
+            response_class=Response,
+            responses={200: PLAIN_TEXT, **errors()},
+            summary="Prometheus metrics",
+            tags=[OPERATION],
+        )
         app.include_router(router)
         describe(app, self.wire.answer, self.wire.chat)
         error_handlers.install(app)
